@@ -1,0 +1,73 @@
+"""`cars-bench prepare`: labels and images -> Dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cars_bench.cli.app import app
+from cars_bench.cli.session import Document, Session, command
+
+
+@command(
+    app,
+    "prepare",
+    "cars-bench prepare photos/                     # one folder a class",
+    "cars-bench prepare cars/labels.csv --crop boxes",
+    "cars-bench prepare --labels devkit/cars_train_annos.mat --images cars_train/",
+    "cars-bench prepare --demo",
+)
+def prepare(
+    session: Session,
+    source: Annotated[
+        Path | None,
+        typer.Argument(help="Folder with images and labels, or a label file.", show_default=False),
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="CSV or .mat file with the labels.", show_default=False)
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder that file names start from.", show_default=False)
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="Percentages train/val/test such as 65/20/15, or `column` for the label file's "
+            "own [default: its own if it has one, else 65/20/15].",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
+    crop: Annotated[str, typer.Option(help="`boxes` cuts each image to its box.")] = "none",
+    name: Annotated[
+        str | None,
+        typer.Option(help="Name of the dataset [default: the source's].", show_default=False),
+    ] = None,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Go on without missing images.")
+    ] = False,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Draw the demo images and take those.")
+    ] = False,
+) -> Document:
+    """Read labels and images in any known layout into one dataset with a split."""
+    from cars_bench.data.card import card_lines
+    from cars_bench.data.prepare import PrepareOptions
+    from cars_bench.data.prepare import prepare as run
+
+    options = PrepareOptions(
+        source, labels, images, split, seed, crop, name, allow_missing, demo
+    )  # fmt: skip
+    dataset = run(session.workspace, options, session.progress)
+    for line in card_lines(dataset.name, dataset.card):
+        session.say(line)
+    session.say(f"written: {dataset.folder}\nnext: cars-bench extract")
+    kept = ("images", "classes", "crop", "split", "sizes", "boxes", "quarantined", "warnings")
+    return {
+        "name": dataset.name,
+        "folder": str(dataset.folder),
+        "digest": dataset.digest,
+        "missing": dataset.card["missing"]["count"],
+    } | {key: dataset.card[key] for key in kept}

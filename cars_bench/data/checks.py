@@ -1,0 +1,171 @@
+"""Finds what is wrong between labels and images, and says it with counts and names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from cars_bench.data.dataset import BOX_COLUMNS
+from cars_bench.data.labels import some
+from cars_bench.errors import InputError
+
+BOX_TOLERANCE_PIXELS = 2.0
+FOREIGN_BOXES = 0.5
+"""Above this share of boxes outside their images, all boxes belong to other images."""
+
+
+@dataclass
+class Problems:
+    """What was found wrong and went on all the same; ends up in the card.
+
+    Attributes:
+        missing: Image ids without a file (`--allow-missing`).
+        quarantined: Image id and reason of each file that cannot be used.
+        warnings: Plain sentences.
+    """
+
+    missing: list[str] = field(default_factory=list)
+    quarantined: list[dict[str, str]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def refuse_missing(missing: list[str], total: int, root: str, allowed: bool) -> None:
+    """Raise unless every image is there, or the user allows them to miss."""
+    if missing and not allowed:
+        raise InputError(
+            f"{len(missing):,} of {total:,} labelled images are missing in {root}: "
+            f"{some(missing)}.",
+            "add them, or go on without them: --allow-missing",
+        )
+
+
+def quarantine(rows: pd.DataFrame, allow_missing: bool, problems: Problems) -> pd.DataFrame:
+    """Take out and list the images that cannot be used.
+
+    A web page in place of an image counts as a missing image.
+
+    Args:
+        rows: With columns `image_id`, `problem` and `is_page`.
+        allow_missing: Web pages are quarantined too instead of refused.
+        problems: The list grows.
+
+    Returns:
+        The rows of usable images.
+    """
+    pages = rows.loc[rows["is_page"], "image_id"].tolist()
+    if pages and not allow_missing:
+        raise InputError(
+            f"{len(pages):,} of {len(rows):,} images are HTML pages, not images: {some(pages)}.",
+            "download them again, or go on without them: --allow-missing",
+        )
+    broken = rows[rows["problem"] != ""]
+    pairs = zip(broken["image_id"], broken["problem"], strict=True)
+    problems.quarantined += [{"image_id": name, "reason": reason} for name, reason in pairs]
+    usable = rows[rows["problem"] == ""]
+    if usable.empty:
+        first = problems.quarantined[0]
+        raise InputError(
+            f"None of {len(rows):,} images can be read; {first['image_id']}: {first['reason']}.",
+            "give images that open in an image viewer",
+        )
+    return usable
+
+
+def check_boxes(
+    rows: pd.DataFrame, crop: str, allow_missing: bool, problems: Problems
+) -> pd.DataFrame:
+    """Clip boxes to their images; refuse or (`allow_missing`, uncropped) drop those outside.
+
+    Args:
+        rows: With columns `image_id`, `x1`..`y2`, `width` and `height`.
+        crop: `none` or `boxes`.
+        allow_missing: Whether to go on without boxes that are wrong.
+        problems: The warnings grow.
+
+    Returns:
+        The rows with whole-pixel boxes inside their images, or NaN.
+    """
+    rows = rows.copy()
+    boxes = rows[BOX_COLUMNS].to_numpy(float, copy=True)
+    boxes[np.isnan(boxes).any(axis=1)] = np.nan
+    limits = rows[["width", "height", "width", "height"]].to_numpy(float)
+    outside = _outside(boxes, limits)
+    if outside.any():
+        names = rows.loc[outside, "image_id"].tolist()
+        text = f"{len(names):,} of {len(rows):,} images have a box outside the image: {some(names)}"
+        if crop == "boxes" or not allow_missing:
+            raise InputError(f"{text}.", _box_fix(crop))
+        foreign = outside.mean() > FOREIGN_BOXES
+        boxes[outside | foreign] = np.nan
+        taken = "all boxes were left out" if foreign else "those boxes were left out"
+        problems.warnings.append(f"{text}; {taken}.")
+    boxes[:, :2], boxes[:, 2:] = np.floor(boxes[:, :2]), np.ceil(boxes[:, 2:])
+    rows[BOX_COLUMNS] = np.clip(boxes, 0, limits)
+    _refuse_boxless(rows, crop)
+    return rows
+
+
+def _outside(boxes: np.ndarray, limits: np.ndarray) -> np.ndarray:
+    """bool [N]; a pixel or two too far is how some tools round, and is clipped."""
+    slack = BOX_TOLERANCE_PIXELS
+    beyond = (boxes < -slack).any(axis=1) | (boxes > limits + slack).any(axis=1)
+    clipped = np.clip(boxes, 0, limits)
+    empty = (clipped[:, 2] - clipped[:, 0] < 1) | (clipped[:, 3] - clipped[:, 1] < 1)
+    found: np.ndarray = beyond | empty
+    return found
+
+
+def _box_fix(crop: str) -> str:
+    if crop == "boxes":
+        return "mend the boxes, or prepare with --crop none"
+    return (
+        "mend the boxes, or go on without them (images that are cropped already): --allow-missing"
+    )
+
+
+def _refuse_boxless(rows: pd.DataFrame, crop: str) -> None:
+    boxless = rows.loc[rows["x1"].isna(), "image_id"].tolist()
+    if crop == "boxes" and boxless:
+        raise InputError(
+            f"--crop boxes needs a box for each image, and {len(boxless):,} of {len(rows):,} "
+            f"have none: {some(boxless)}.",
+            "give labels with boxes, or prepare with --crop none",
+        )
+
+
+def warn_of_duplicates(table: pd.DataFrame, problems: Problems) -> None:
+    """Report images whose very bytes stand in more than one split."""
+    splits = table.groupby("sha256")["split"].nunique()
+    shared = table[table["sha256"].isin(splits[splits > 1].index)].sort_values(
+        ["sha256", "image_id"]
+    )
+    if len(shared):
+        problems.warnings.append(
+            f"{len(shared):,} images are byte for byte the same as one in another split: "
+            f"{some(shared['image_id'].tolist())}."
+        )
+
+
+def refuse_empty_splits(table: pd.DataFrame, problems: Problems) -> None:
+    """Raise unless there are two classes and each split has images; warn of unlearnable classes."""
+    if table["class_name"].nunique() < 2:  # noqa: PLR2004
+        raise InputError(
+            f"All {len(table):,} images are of one class, {table['class_name'].iloc[0]!r}.",
+            "give a source with two classes or more",
+        )
+    counts = table["split"].value_counts()
+    empty = [name for name in ("train", "val", "test") if not counts.get(name)]
+    if empty:
+        raise InputError(
+            f"The {' and the '.join(empty)} split would have no image "
+            f"({len(table):,} images in all).",
+            "give more images, or another --split",
+        )
+    learnable = set(table.loc[table["split"] == "train", "class_name"])
+    unlearnable = sorted(set(table["class_name"]) - learnable)
+    if unlearnable:
+        problems.warnings.append(
+            f"{len(unlearnable):,} classes have no training image: {some(unlearnable)}."
+        )

@@ -1,0 +1,212 @@
+"""Labels and images in any known layout -> one Dataset on disk."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cars_bench.data.card import make_card
+from cars_bench.data.checks import (
+    Problems,
+    check_boxes,
+    quarantine,
+    refuse_empty_splits,
+    refuse_missing,
+    warn_of_duplicates,
+)
+from cars_bench.data.dataset import CARD_FILE, COLUMNS, Dataset, write_dataset
+from cars_bench.data.demo import draw_demo
+from cars_bench.data.labels import Labels
+from cars_bench.data.scan import scan_images
+from cars_bench.data.sources import Located, locate
+from cars_bench.data.splits import VAL_OF_TRAIN, parse_split, stratified
+from cars_bench.errors import InputError, UsageError
+from cars_bench.progress import Progress
+from cars_bench.workspace import Workspace, locked
+
+DEFAULT_SPLIT = "65/20/15"
+CROPS = ("none", "boxes")
+NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+@dataclass(frozen=True)
+class PrepareOptions:
+    """What `prepare` is asked for.
+
+    Attributes:
+        source: A folder or a label file.
+        labels: The label file, where `source` is not it.
+        images: The image root, where it cannot be guessed.
+        split: `column` (the file's own), percentages such as `65/20/15`, or
+            `None`: the file's own if it has one, else 65/20/15.
+        seed: Seed of the split and of the demo images.
+        crop: `none`, or `boxes` to cut each image to its box.
+        name: Name of the dataset; `None` takes the source's.
+        allow_missing: Go on without images that are missing or web pages.
+        demo: Draw the demo images and prepare those.
+    """
+
+    source: Path | None = None
+    labels: Path | None = None
+    images: Path | None = None
+    split: str | None = None
+    seed: int = 0
+    crop: str = "none"
+    name: str | None = None
+    allow_missing: bool = False
+    demo: bool = False
+
+
+def prepare(workspace: Workspace, options: PrepareOptions, progress: Progress) -> Dataset:
+    """Read labels and images, split them, and write the dataset.
+
+    Args:
+        workspace: Where `cache/datasets/NAME/` is written; its settings remember the choice.
+        options: What to read and how to split.
+        progress: Told about each image.
+
+    Returns:
+        The dataset as later stages load it.
+
+    Raises:
+        UsageError: Options that do not go together.
+        InputError: Labels or images that cannot be used.
+    """
+    _check(options)
+    folder = workspace.datasets / _name(options)
+    _require_writable(workspace.datasets)
+    with locked(workspace.datasets / f".{folder.name}.lock", f"prepare of {folder.name}"):
+        table, card = _read(folder, options, progress)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_dataset(folder, table, card)
+        workspace.remember("dataset", name=folder.name, crop=options.crop)
+    return Dataset.load(workspace, folder.name)
+
+
+def _read(
+    folder: Path, options: PrepareOptions, progress: Progress
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    source = options.source
+    if options.demo:
+        (folder / CARD_FILE).unlink(missing_ok=True)
+        source = draw_demo(folder, options.seed, progress)
+    located = locate(_whole(source), _whole(options.labels), _whole(options.images))
+    problems = Problems(warnings=list(located.labels.notes))
+    rows = _existing(located, options, problems)
+    rows["split"], how = _split(rows, located.labels, options, problems)
+    rows = _scanned(rows, progress)
+    rows = quarantine(rows, options.allow_missing, problems)
+    rows = check_boxes(rows, options.crop, options.allow_missing, problems)
+    table = _labelled(rows)
+    refuse_empty_splits(table, problems)
+    warn_of_duplicates(table, problems)
+    origin = {
+        "labels": str(located.labels.source),
+        "images": str(located.images),
+        "layout": located.labels.layout,
+    }
+    split = {"how": how, "seed": options.seed}
+    return table, make_card(table, problems, origin, split, options.crop)
+
+
+def _existing(located: Located, options: PrepareOptions, problems: Problems) -> pd.DataFrame:
+    rows = located.labels.table.rename(columns={"file": "image_id"})
+    rows["path"] = [str(located.images / name) for name in rows["image_id"]]
+    here = rows["path"].map(lambda path: Path(path).is_file())
+    problems.missing = rows.loc[~here, "image_id"].tolist()
+    refuse_missing(problems.missing, len(rows), str(located.images), options.allow_missing)
+    return rows[here].reset_index(drop=True)
+
+
+def _scanned(rows: pd.DataFrame, progress: Progress) -> pd.DataFrame:
+    found = scan_images([Path(path) for path in rows["path"]], progress)
+    return pd.concat([rows, pd.DataFrame([vars(item) for item in found])], axis="columns")
+
+
+def _split(
+    rows: pd.DataFrame, labels: Labels, options: PrepareOptions, problems: Problems
+) -> tuple[list[str], str]:
+    """Split of each row, and how it came about."""
+    own = labels.has_split and {"train", "test"} <= set(rows["split"])
+    if options.split == "column" and not own:
+        raise InputError(
+            f"{labels.source} does not say which images are train and which are test.",
+            f"--split {DEFAULT_SPLIT}",
+        )
+    if own and options.split in (None, "column"):
+        return _own_split(rows, options.seed)
+    if options.split is None and labels.has_split:
+        only = rows["split"].iloc[0]
+        problems.warnings.append(f"The source knows no split but {only}; it was split anew.")
+    text = options.split or DEFAULT_SPLIT
+    shares = parse_split(text)
+    dealt = stratified(rows["image_id"].tolist(), rows["class_name"].tolist(), shares, options.seed)
+    return dealt, f"{text} stratified, seed {options.seed}"
+
+
+def _own_split(rows: pd.DataFrame, seed: int) -> tuple[list[str], str]:
+    if (rows["split"] == "val").any():
+        return rows["split"].tolist(), "the source's own"
+    train = rows[rows["split"] == "train"]
+    shares = {"train": 1 - VAL_OF_TRAIN, "val": VAL_OF_TRAIN}
+    ids, classes = train["image_id"].tolist(), train["class_name"].tolist()
+    dealt = dict(zip(ids, stratified(ids, classes, shares, seed), strict=True))
+    how = f"the source's own; {VAL_OF_TRAIN:.0%} of train, stratified, seed {seed}, as val"
+    return [dealt.get(name, "test") for name in rows["image_id"]], how
+
+
+def _labelled(rows: pd.DataFrame) -> pd.DataFrame:
+    """Labels from sorted class names, assigned once; rows in the order of image_id."""
+    names = sorted(rows["class_name"].unique())
+    numbers = {name: number for number, name in enumerate(names)}
+    table = rows.assign(label=rows["class_name"].map(numbers).astype("int64"))
+    return table.sort_values("image_id").reset_index(drop=True)[COLUMNS]
+
+
+def _check(options: PrepareOptions) -> None:
+    given = [path for path in (options.source, options.labels, options.images) if path is not None]
+    if options.demo and given:
+        raise UsageError("--demo draws its own images and takes no SOURCE.", "leave one out")
+    if not options.demo and not given:
+        raise UsageError("Nothing to prepare: no SOURCE given.", "cars-bench prepare --demo")
+    if options.crop not in CROPS:
+        raise UsageError(f"--crop {options.crop} is unknown.", f"--crop {'|'.join(CROPS)}")
+    if options.split not in (None, "column"):
+        parse_split(options.split)
+
+
+def _name(options: PrepareOptions) -> str:
+    if options.name is not None:
+        if not NAME_PATTERN.fullmatch(options.name):
+            raise UsageError(
+                f"--name {options.name!r} is no plain folder name.",
+                "use letters, digits, dots, dashes and underscores",
+            )
+        return options.name
+    if options.demo:
+        return "demo"
+    given = (options.source or options.labels or options.images or Path()).resolve()
+    folder = given.parent if given.is_file() else given
+    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.name).strip("-._")
+    return slug[:100] or "dataset"
+
+
+def _whole(path: Path | None) -> Path | None:
+    return None if path is None else path.expanduser().resolve()
+
+
+def _require_writable(folder: Path) -> None:
+    """Fail before any work where nothing can be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"Cannot write to {folder}: {error.strerror}.", "choose another --workspace"
+        ) from error
