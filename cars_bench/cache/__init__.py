@@ -1,0 +1,1 @@
+"""The feature cache: recipe, shards, the extract pass, reading and verifying."""

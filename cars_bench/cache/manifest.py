@@ -1,0 +1,139 @@
+"""`manifest.json`: the card of a feature cache, written last, with a digest over itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cars_bench import SCHEMA_VERSION
+from cars_bench.cache.recipe import FeatureRecipe, canonical
+from cars_bench.cache.shards import ShardEntry
+from cars_bench.errors import CacheCorrupt, CacheMissing
+from cars_bench.workspace import write_json
+
+MANIFEST_FILE = "manifest.json"
+REPAIR = "cars-bench cache verify --repair"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a complete cache holds.  Nothing in it depends on when it was made.
+
+    Attributes:
+        recipe: What its key covers.
+        dataset: Name of the dataset.
+        class_names: The index is the label.
+        shape: Shape of one feature.
+        shards: Every shard, ordered by view, split and number.
+        extraction: How it was made, beyond the recipe: `weights` (where they came from),
+            `batch_size`, `augment` (the policy's name), `agreement` with TensorFlow, `versions`.
+    """
+
+    recipe: FeatureRecipe
+    dataset: str
+    class_names: tuple[str, ...]
+    shape: tuple[int, ...]
+    shards: tuple[ShardEntry, ...]
+    extraction: dict[str, Any]
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Dtype of the stored features."""
+        return np.dtype(self.recipe.dtype).newbyteorder("<")
+
+    @property
+    def records(self) -> int:
+        """Records of all splits and views."""
+        return sum(shard.records for shard in self.shards)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all shards."""
+        return sum(shard.bytes for shard in self.shards)
+
+    def views(self, split: str) -> int:
+        """How many views of the split are stored; 0 for a split that has no image."""
+        return len({shard.view for shard in self.shards if shard.split == split})
+
+    def images(self, split: str) -> int:
+        """How many images the split has."""
+        return sum(item.records for item in self.select(split, 0))
+
+    def select(self, split: str, view: int) -> list[ShardEntry]:
+        """The shards of one split and view, in order."""
+        return [item for item in self.shards if item.split == split and item.view == view]
+
+    def to_json(self) -> dict[str, Any]:
+        """The document as stored, its digest included."""
+        document = {
+            "schema_version": SCHEMA_VERSION,
+            "key": self.recipe.key,
+            "recipe": self.recipe.to_json(),
+            "dataset": self.dataset,
+            "class_names": list(self.class_names),
+            "shape": list(self.shape),
+            "dtype": self.recipe.dtype,
+            "extraction": self.extraction,
+            "shards": [shard.to_json() for shard in self.shards],
+        }
+        return document | {"digest": _digest(document)}
+
+    def write(self, folder: Path) -> None:
+        """Write it atomically into the cache's folder."""
+        write_json(folder / MANIFEST_FILE, self.to_json())
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and check a cache's manifest.
+
+    Raises:
+        CacheMissing: There is none: no cache, or one that was never finished.
+        CacheCorrupt: It was edited or damaged.
+    """
+    path = folder / MANIFEST_FILE
+    try:
+        document = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise _missing(folder) from None
+    except ValueError as error:
+        raise CacheCorrupt(f"{path} is not JSON: it was edited or cut.", REPAIR) from error
+    try:
+        promised = document.pop("digest")
+        manifest = _from_json(document)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CacheCorrupt(f"{path} was edited: {error} is wrong or missing.", REPAIR) from error
+    if promised != _digest(document):
+        raise CacheCorrupt(f"{path} was edited: its digest does not match.", REPAIR)
+    if manifest.recipe.key != folder.name:
+        raise CacheCorrupt(f"{path} belongs to another cache ({manifest.recipe.key}).", REPAIR)
+    return manifest
+
+
+def _from_json(document: dict[str, Any]) -> Manifest:
+    return Manifest(
+        recipe=FeatureRecipe.from_json(document["recipe"]),
+        dataset=document["dataset"],
+        class_names=tuple(document["class_names"]),
+        shape=tuple(document["shape"]),
+        shards=tuple(ShardEntry(**shard) for shard in document["shards"]),
+        extraction=document["extraction"],
+    )
+
+
+def _missing(folder: Path) -> CacheMissing:
+    if folder.is_dir():
+        return CacheMissing(
+            f"The cache {folder.name} was never finished.", "cars-bench extract goes on with it"
+        )
+    return CacheMissing(
+        f"There is no cache {folder.name}.", "cars-bench cache ls, or cars-bench extract"
+    )
+
+
+def _digest(document: dict[str, Any]) -> str:
+    return hashlib.sha256(canonical(document).encode()).hexdigest()

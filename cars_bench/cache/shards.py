@@ -1,0 +1,234 @@
+"""TFRecord shards of `tf.train.Example`s, written and read without TensorFlow.
+
+One record is framed as TFRecord frames it (little endian)::
+
+    uint64 length | uint32 masked crc32c(length) | payload | uint32 masked crc32c(payload)
+
+and its payload is a `tf.train.Example` with `image_id` (bytes), `label` and
+`view` (int64) and, always last, `feature` (raw little-endian numbers): the
+feature ends where the payload ends, so a reader can take it straight from the
+file.  `cache/README.md` gives the layout byte for byte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+import numpy as np
+
+from cars_bench.cache.examples import encode_example, parse_example
+from cars_bench.workspace import atomic_file
+
+HEADER = struct.Struct("<QI")
+CRC = struct.Struct("<I")
+_CRC_MASK_DELTA = 0xA282EAD8
+_WORD = 0xFFFFFFFF
+
+
+class ShardDamaged(Exception):
+    """A shard's bytes are not what was written; internal to the cache.
+
+    Args:
+        reason: What is wrong, as the end of the sentence "SHARD ...".
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Consecutive records of one split and view.
+
+    Attributes:
+        image_ids: One id a record.
+        labels: int64 [n].
+        view: View number of all of them; 0 is the plain image.
+        features: [n, *shape] of the cache's dtype.
+    """
+
+    image_ids: list[str]
+    labels: np.ndarray
+    view: int
+    features: np.ndarray
+
+
+@dataclass(frozen=True)
+class ShardEntry:
+    """What the manifest promises about one shard.
+
+    Attributes:
+        file: File name inside the cache's folder.
+        split: `train`, `val` or `test`.
+        view: View number of all its records.
+        records: How many records it holds.
+        bytes: Size of the file.
+        sha256: SHA-256 of the file.
+        ids_sha256: SHA-256 over its image ids in order, each followed by a newline.
+    """
+
+    file: str
+    split: str
+    view: int
+    records: int
+    bytes: int
+    sha256: str
+    ids_sha256: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The entry as the manifest stores it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class ShardIndex:
+    """Where each record of a shard lies.
+
+    Attributes:
+        image_ids: One id a record, in file order.
+        labels: int64 [n].
+        views: int64 [n].
+        offsets: int64 [n], first byte of each feature in the file.
+        feature_bytes: Length of every feature.
+    """
+
+    image_ids: list[str]
+    labels: np.ndarray
+    views: np.ndarray
+    offsets: np.ndarray
+    feature_bytes: int
+
+
+def ids_digest(image_ids: Iterable[str]) -> str:
+    """SHA-256 over ids in order, each followed by a newline."""
+    return hashlib.sha256("".join(f"{name}\n" for name in image_ids).encode()).hexdigest()
+
+
+def frame(payload: bytes) -> bytes:
+    """A payload as one TFRecord record."""
+    length = struct.pack("<Q", len(payload))
+    return b"".join((length, CRC.pack(masked_crc(length)), payload, CRC.pack(masked_crc(payload))))
+
+
+def masked_crc(data: bytes) -> int:
+    """CRC-32C of `data`, rotated and offset as TFRecord stores it."""
+    crc: int = google_crc32c.value(data)
+    return (((crc >> 15) | (crc << 17)) + _CRC_MASK_DELTA) & _WORD
+
+
+def write_shard(path: Path, split: str, view: int, batches: Iterable[Batch]) -> ShardEntry:
+    """Write one shard atomically: temporary name, fsync, rename.
+
+    Returns:
+        What the manifest is to say about it.
+    """
+    digest, size, names = hashlib.sha256(), 0, list[str]()
+    with atomic_file(path) as stream:
+        for batch in batches:
+            data = encode_batch(batch)
+            digest.update(data)
+            stream.write(data)
+            size += len(data)
+            names.extend(batch.image_ids)
+    return ShardEntry(
+        path.name, split, view, len(names), size, digest.hexdigest(), ids_digest(names)
+    )
+
+
+def encode_batch(batch: Batch) -> bytes:
+    """All records of a batch, framed."""
+    little = batch.features.astype(batch.features.dtype.newbyteorder("<"), copy=False)
+    rows = zip(batch.image_ids, batch.labels.tolist(), little, strict=True)
+    return b"".join(
+        frame(encode_example(name, label, batch.view, row.tobytes())) for name, label, row in rows
+    )
+
+
+def index_shard(data: bytes, checksums: bool = True) -> ShardIndex:
+    """Walk a whole shard.
+
+    Args:
+        data: The file's bytes.
+        checksums: Also compare every payload with its CRC-32C.
+
+    Raises:
+        ShardDamaged: Names the first damaged record.
+    """
+    if not data:
+        raise ShardDamaged("is empty")
+    names, numbers, sizes = list[str](), list[tuple[int, int, int]](), set[int]()
+    for start, end in _frames(data, checksums):
+        try:
+            name, label, view, offset = parse_example(data, start, end)
+        except (ValueError, IndexError):
+            what = f"holds something else than a feature as record {len(names)}"
+            raise ShardDamaged(what) from None
+        names.append(name)
+        numbers.append((label, view, offset))
+        sizes.add(end - offset)
+    if len(sizes) != 1:
+        raise ShardDamaged(f"holds features of different lengths ({sorted(sizes)} bytes)")
+    labels, views, offsets = np.array(numbers, np.int64).T
+    return ShardIndex(names, labels, views, offsets, sizes.pop())
+
+
+def features_of(
+    data: bytes, index: ShardIndex, dtype: np.dtype, shape: tuple[int, ...]
+) -> np.ndarray:
+    """Copy all features out of a shard's bytes: [n, *shape] of `dtype`.
+
+    Raises:
+        ShardDamaged: The features have another length.
+    """
+    check_width(index, dtype, shape)
+    out = np.empty((len(index.image_ids), index.feature_bytes), np.uint8)
+    whole = np.frombuffer(data, np.uint8)
+    for row, offset in zip(out, index.offsets.tolist(), strict=True):
+        row[:] = whole[offset : offset + index.feature_bytes]
+    return out.view(dtype).reshape(len(out), *shape)
+
+
+def check_width(index: ShardIndex, dtype: np.dtype, shape: tuple[int, ...]) -> None:
+    """Raise `ShardDamaged` unless every feature has the length of `shape` and `dtype`."""
+    expected = int(np.prod(shape)) * dtype.itemsize
+    if index.feature_bytes != expected:
+        raise ShardDamaged(f"holds features of {index.feature_bytes} bytes, not {expected}")
+
+
+def read_at(descriptor: int, offset: int, row: np.ndarray) -> None:
+    """Fill `row` (contiguous) from a file's bytes at `offset`.
+
+    Raises:
+        ShardDamaged: The file ends before.
+    """
+    data = os.pread(descriptor, row.nbytes, offset)
+    if len(data) != row.nbytes:
+        raise ShardDamaged(f"ends before byte {offset + row.nbytes}")
+    row[:] = np.frombuffer(data, row.dtype)
+
+
+def _frames(data: bytes, checksums: bool) -> Iterator[tuple[int, int]]:
+    """Start and end of every payload."""
+    position, number, size = 0, 0, len(data)
+    while position < size:
+        start = position + HEADER.size
+        if start > size:
+            raise ShardDamaged(f"is cut inside the header of record {number}")
+        length, crc = HEADER.unpack_from(data, position)
+        if masked_crc(data[position : position + 8]) != crc:
+            raise ShardDamaged(f"has a damaged header at record {number}")
+        end = start + length
+        if end + CRC.size > size:
+            raise ShardDamaged(f"is cut inside record {number}")
+        if checksums and masked_crc(data[start:end]) != CRC.unpack_from(data, end)[0]:
+            raise ShardDamaged(f"has a flipped bit in record {number} (checksum)")
+        yield start, end
+        position, number = end + CRC.size, number + 1

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import pytest
+
+from cars_bench.cache.recipe import TITLES, FeatureRecipe, titles
+from tests.cache.helpers import RECIPE
+
+NAMES = [field.name for field in fields(FeatureRecipe)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_changing_any_field_gives_another_key_and_is_named(name):
+    old = getattr(RECIPE, name)
+    other = replace(RECIPE, **{name: old + 1 if isinstance(old, int) else f"{old}x"})
+    assert other.key != RECIPE.key
+    assert other.differences(RECIPE) == [name]
+    assert titles([name]) == TITLES[name]
+
+
+def test_the_same_recipe_has_the_same_key_everywhere():
+    assert replace(RECIPE).key == RECIPE.key == "c20bdfc01066956c"
+    assert RECIPE.differences(replace(RECIPE)) == []
+
+
+def test_a_recipe_survives_json():
+    assert FeatureRecipe.from_json(RECIPE.to_json()) == RECIPE
+
+
+def test_an_unknown_or_missing_field_is_refused():
+    with pytest.raises(ValueError, match="colour"):
+        FeatureRecipe.from_json(RECIPE.to_json() | {"colour": 1})
+    with pytest.raises(ValueError, match="crop"):
+        FeatureRecipe.from_json({k: v for k, v in RECIPE.to_json().items() if k != "crop"})
