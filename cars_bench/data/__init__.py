@@ -1,0 +1,1 @@
+"""Labels in any layout -> Dataset; splits; boxes and crops; augmented views; the demo images."""

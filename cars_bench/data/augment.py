@@ -161,4 +161,5 @@ def _toned(pixels: np.ndarray, draw: _Draw) -> np.ndarray:
     levels = np.arange(256, dtype=np.float64) * draw.brightness
     mean = float(pixels.mean()) * draw.brightness
     table = np.clip((levels - mean) * draw.contrast + mean, 0, 255).round().astype(np.uint8)
-    return table[pixels]
+    toned: np.ndarray = table[pixels]
+    return toned

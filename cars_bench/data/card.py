@@ -56,8 +56,8 @@ def class_counts(table: pd.DataFrame) -> dict[str, dict[str, int]]:
     """Images of each class in each split, in the order of the labels."""
     counts = pd.crosstab(table["class_name"], table["split"]).reindex(columns=SPLITS, fill_value=0)
     return {
-        str(name): {split: int(count) for split, count in row.items()}
-        for name, row in counts.sort_index().to_dict("index").items()
+        str(name): {str(split): int(count) for split, count in row.items()}
+        for name, row in counts.sort_index().iterrows()
     }
 
 

@@ -108,7 +108,7 @@ def check_boxes(
 
 
 def _outside(boxes: np.ndarray, limits: np.ndarray) -> np.ndarray:
-    """bool [N]; a pixel or two too far is how some tools round, and is clipped."""
+    """Flags, bool [N]; a pixel or two too far is how some tools round, and is clipped."""
     slack = BOX_TOLERANCE_PIXELS
     beyond = (boxes < -slack).any(axis=1) | (boxes > limits + slack).any(axis=1)
     clipped = np.clip(boxes, 0, limits)
@@ -150,7 +150,7 @@ def warn_of_duplicates(table: pd.DataFrame, problems: Problems) -> None:
 
 def refuse_empty_splits(table: pd.DataFrame, problems: Problems) -> None:
     """Raise unless there are two classes and each split has images; warn of unlearnable classes."""
-    if table["class_name"].nunique() < 2:  # noqa: PLR2004
+    if table["class_name"].nunique() == 1:
         raise InputError(
             f"All {len(table):,} images are of one class, {table['class_name'].iloc[0]!r}.",
             "give a source with two classes or more",

@@ -62,7 +62,7 @@ def _table(path: Path, rows: int | None = None) -> pd.DataFrame:
 
 
 def _plain(path: Path, table: pd.DataFrame) -> Labels:
-    splits = table["subset"] if "subset" in table else None
+    splits = table.get("subset")
     return make_labels(path, "csv", table["img_file"], table["class"], splits)
 
 
@@ -83,15 +83,17 @@ def _with_boxes(path: Path, table: pd.DataFrame) -> Labels:
 
 
 def _check_targets(path: Path, table: pd.DataFrame) -> None:
-    """The name is the class; the number must say the same, and lie in range."""
+    """The name is the class; the number must go with it, one to one.
+
+    A part of a larger set keeps the larger set's numbers, so there is no upper end.
+    """
     targets = pd.to_numeric(table["target"], errors="coerce")
-    classes = table["car_names"].nunique()
-    outside = targets.isna() | (targets < 0) | (targets > classes) | (targets % 1 != 0)
+    outside = targets.isna() | (targets < 0) | (targets % 1 != 0)
     if outside.any():
         rows = table[outside]
         raise LabelsUnusable(
             f"{path} has a class out of range in {len(rows):,} rows: target "
-            f"{rows['target'].iloc[0]!r} of {rows['filename'].iloc[0]}, with {classes} class names.",
+            f"{rows['target'].iloc[0]!r} of {rows['filename'].iloc[0]}.",
             "number the classes from 1",
         )
     pairs = table[["target", "car_names"]].drop_duplicates()

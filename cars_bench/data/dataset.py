@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from dataclasses import dataclass
 from functools import cached_property
@@ -190,4 +191,4 @@ def _portable(path: str, folder: Path) -> str:
 
 
 def _whole(value: float) -> str:
-    return "" if value != value else f"{value:.10g}"
+    return "" if math.isnan(value) else f"{value:.10g}"

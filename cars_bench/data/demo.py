@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import colorsys
 import csv
-import os
 import shutil
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 from cars_bench.data.demo_car import Colour, Paint, Pose, draw_car
 from cars_bench.data.demo_models import MODELS, CarModel
@@ -28,6 +27,17 @@ JPEG_QUALITY = 90
 SHARES = {"train": 0.65, "val": 0.20, "test": 0.15}
 HEADER = ["filename", "min_x", "min_y", "max_x", "max_y", "target", "train_or_test", "car_names"]
 LABELS_FILE, IMAGES_FOLDER = "labels.csv", "images"
+CAR_LENGTH, FAR_CAR_LENGTH = (0.72, 0.95), (0.12, 0.24)
+"""Lengths as fractions of the picture's width."""
+
+TILT_DEGREES, SQUEEZE = 3.5, 0.9
+FAR_CARS, CLUTTER = 2, 2
+"""At most so many other cars, and posts, bushes and cones."""
+
+BLUR_PIXELS = (2.0, 7.0)
+"""Blur of what lies behind the car, in pixels of the supersampled canvas."""
+
+GRAIN = (1.0, 6.0)
 Box = tuple[int, int, int, int]
 
 
@@ -54,7 +64,7 @@ def draw_demo(folder: Path, seed: int, progress: Progress, images: int = IMAGES)
             boxes.append(box)
             task.advance()
     shutil.rmtree(final, ignore_errors=True)
-    os.replace(drawn, final)
+    drawn.replace(final)
     sync_folder(folder)
     _write_labels(folder / LABELS_FILE, boxes, seed)
     return folder / LABELS_FILE
@@ -70,9 +80,11 @@ def draw_scene(model: CarModel, seed: int, number: int) -> tuple[Image.Image, Bo
     canvas = Image.new("RGB", (width, height))
     draw = ImageDraw.Draw(canvas)
     horizon = _backdrop(draw, rng, width, height)
-    for _ in range(int(rng.integers(1, 4))):
+    for _ in range(int(rng.integers(0, FAR_CARS + 1))):
         other = MODELS[int(rng.integers(len(MODELS)))]
         draw_car(draw, other, _far_pose(rng, width, horizon), _paint(rng))
+    canvas = canvas.filter(ImageFilter.BoxBlur(float(rng.uniform(*BLUR_PIXELS))))
+    draw = ImageDraw.Draw(canvas)
     pose = _pose(rng, width, height, horizon)
     x1, y1, x2, y2 = draw_car(draw, model, pose, _paint(rng))
     _clutter(draw, rng, pose, width)
@@ -83,15 +95,15 @@ def draw_scene(model: CarModel, seed: int, number: int) -> tuple[Image.Image, Bo
 
 
 def _pose(rng: np.random.Generator, width: int, height: int, horizon: float) -> Pose:
-    length = width * rng.uniform(0.42, 0.80)
+    length = width * rng.uniform(*CAR_LENGTH)
     reach = length * 0.46
     return Pose(
         x=rng.uniform(reach, width - reach),
         y=rng.uniform(max(horizon + 24, 0.66 * height), height - 14),
         length=length,
-        squeeze=rng.uniform(0.86, 1.0),
-        radians=np.radians(rng.uniform(-6, 6)),
-        mirrored=bool(rng.random() < 0.5),  # noqa: PLR2004
+        squeeze=rng.uniform(SQUEEZE, 1.0),
+        radians=np.radians(rng.uniform(-TILT_DEGREES, TILT_DEGREES)),
+        mirrored=_chance(rng, 0.5),
     )
 
 
@@ -99,10 +111,10 @@ def _far_pose(rng: np.random.Generator, width: int, horizon: float) -> Pose:
     return Pose(
         x=rng.uniform(0, width),
         y=horizon + rng.uniform(2, 26),
-        length=width * rng.uniform(0.16, 0.34),
+        length=width * rng.uniform(*FAR_CAR_LENGTH),
         squeeze=rng.uniform(0.8, 1.0),
         radians=np.radians(rng.uniform(-2, 2)),
-        mirrored=bool(rng.random() < 0.5),  # noqa: PLR2004
+        mirrored=_chance(rng, 0.5),
     )
 
 
@@ -120,7 +132,7 @@ def _backdrop(
     """Sky, houses and trees, ground; returns the horizon's y."""
     horizon = height * float(rng.uniform(0.42, 0.6))
     hue, light = rng.uniform(0.5, 0.68), rng.uniform(0.5, 0.82)
-    for y in range(0, int(horizon), 4):
+    for y in np.arange(0, horizon, 4):
         shade = _colour(hue, light + 0.15 * y / horizon, 0.4)
         draw.rectangle((0, y, width, y + 4), fill=shade)
     for _ in range(int(rng.integers(3, 8))):
@@ -138,7 +150,7 @@ def _house_or_tree(
     draw: ImageDraw.ImageDraw, rng: np.random.Generator, width: int, horizon: float
 ) -> None:
     x, wide, tall = rng.uniform(-40, width), rng.uniform(30, 150), rng.uniform(40, horizon * 0.9)
-    if rng.random() < 0.4:  # noqa: PLR2004
+    if _chance(rng, 0.4):
         leaves = _colour(rng.uniform(0.22, 0.4), rng.uniform(0.2, 0.45), 0.4)
         draw.rectangle(
             (x + wide * 0.45, horizon - tall * 0.5, x + wide * 0.55, horizon), fill=(84, 62, 44)
@@ -155,13 +167,12 @@ def _house_or_tree(
 
 def _clutter(draw: ImageDraw.ImageDraw, rng: np.random.Generator, pose: Pose, width: int) -> None:
     """Posts, bushes and cones, some of them in front of the car."""
-    for _ in range(int(rng.integers(1, 5))):
+    for _ in range(int(rng.integers(0, CLUTTER + 1))):
         x, base = rng.uniform(0, width), pose.y + rng.uniform(0, 14)
-        kind = rng.random()
-        if kind < 0.35:  # noqa: PLR2004
+        if _chance(rng, 0.35):
             wide = rng.uniform(4, 9)
             draw.rectangle((x, base - rng.uniform(60, 190), x + wide, base), fill=(72, 74, 78))
-        elif kind < 0.7:  # noqa: PLR2004
+        elif _chance(rng, 0.5):
             wide, tall = rng.uniform(24, 80), rng.uniform(14, 44)
             leaves = _colour(rng.uniform(0.2, 0.4), rng.uniform(0.18, 0.4), 0.45)
             draw.ellipse((x, base - tall, x + wide, base + tall * 0.5), fill=leaves)
@@ -173,8 +184,12 @@ def _camera(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Exposure and sensor noise."""
     pixels = np.asarray(picture, dtype=np.float32) * np.float32(rng.uniform(0.75, 1.2))
     grain = rng.standard_normal((HEIGHT, WIDTH, 1), dtype=np.float32)
-    pixels += grain * np.float32(rng.uniform(2, 9))
+    pixels += grain * np.float32(rng.uniform(*GRAIN))
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+
+
+def _chance(rng: np.random.Generator, share: float) -> bool:
+    return bool(rng.random() < share)
 
 
 def _colour(hue: float, lightness: float, saturation: float) -> Colour:

@@ -14,6 +14,7 @@ Colour = tuple[int, int, int]
 Points = Sequence[tuple[float, float]]
 CLEARANCE = 0.045
 BELT_GAP, GLASS_INSET = 0.012, 0.02
+SHORTEST_BOOT = 0.1
 TYRE, RUBBER, LAMP, TAIL = (22, 22, 24), (45, 45, 48), (244, 240, 214), (186, 30, 34)
 
 
@@ -89,11 +90,11 @@ Fill = Callable[[Points, Colour], None]
 
 
 def _outline(model: CarModel) -> list[tuple[float, float]]:
-    tail = model.deck if not model.bed else model.deck
     return [
-        (0.01, CLEARANCE), (0.0, 0.11), (0.005, tail - 0.01), (0.02, tail),
+        (0.01, CLEARANCE), (0.0, 0.11), (0.005, model.deck - 0.01), (0.02, model.deck),
         (model.deck_end, model.deck), (model.deck_end, model.deck + 0.005),
-        (model.roof_rear, model.roof - 0.004), ((model.roof_rear + model.roof_front) / 2, model.roof),
+        (model.roof_rear, model.roof - 0.004),
+        ((model.roof_rear + model.roof_front) / 2, model.roof),
         (model.roof_front, model.roof - 0.004), (model.cowl, model.hood),
         (0.95, model.nose + 0.01), (0.99, model.nose - 0.02), (1.0, 0.11), (0.985, CLEARANCE),
     ]  # fmt: skip
@@ -116,7 +117,7 @@ def _glasshouse(fill: Fill, model: CarModel, paint: Paint) -> None:
     front = _between(model.cowl, model.roof_front, model.hood, model.roof, belt) - GLASS_INSET
     roof_rear = _between(model.deck_end, model.roof_rear, model.deck, model.roof, top) + GLASS_INSET
     roof_front = _between(model.cowl, model.roof_front, model.hood, model.roof, top) - GLASS_INSET
-    if model.name.endswith("Van 2010"):
+    if model.panelled:
         rear = roof_rear = model.pillars[0] + 0.01
     fill([(rear, belt), (roof_rear, top), (roof_front, top), (front, belt)], paint.glass)
     for x in model.pillars:
@@ -145,7 +146,7 @@ def _fittings(fill: Fill, model: CarModel, shade: Colour) -> None:
             _band(model.roof_rear + 0.03, model.roof_front - 0.03, model.roof, model.roof + 0.014),
             RUBBER,
         )
-    if model.spoiler and model.deck_end > 0.1:  # noqa: PLR2004
+    if model.spoiler and model.deck_end > SHORTEST_BOOT:
         fill([(0.0, model.deck + 0.034), (0.10, model.deck + 0.03), (0.07, model.deck - 0.01),
               (0.04, model.deck - 0.01)], shade)  # fmt: skip
     elif model.spoiler:
@@ -181,9 +182,9 @@ def _wheel(fill: Fill, model: CarModel, axle: float, rim: Colour) -> None:
     fill(_disc(axle, radius, radius), TYRE)
     fill(_disc(axle, radius, radius * 0.66), rim)
     for angle in np.arange(model.spokes) * 2 * np.pi / model.spokes + 0.3:
-        across = np.pi / model.spokes * 0.55
-        rays = [(angle + turn, radius * reach) for turn, reach in
-                ((-across, 0.58), (across, 0.58), (across * 0.6, 0.2), (-across * 0.6, 0.2))]  # fmt: skip
+        half = np.pi / model.spokes * 0.55
+        gap = ((-half, 0.58), (half, 0.58), (half * 0.6, 0.2), (-half * 0.6, 0.2))
+        rays = [(angle + turn, radius * reach) for turn, reach in gap]
         fill([(axle + r * np.cos(a), radius + r * np.sin(a)) for a, r in rays], RUBBER)
 
 

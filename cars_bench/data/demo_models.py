@@ -30,6 +30,7 @@ class CarModel:
         pillars: x of the pillars between side windows.
         head_lamp: `round`, `slit` or `block`.
         tail_lamp: `tall`, `wide` or `small`.
+        panelled: No glass behind the first pillar.
         bed: Open load bed behind the cab.
         rails: Roof rails.
         spoiler: Lip at the end of roof or deck.
@@ -51,6 +52,7 @@ class CarModel:
     pillars: tuple[float, ...]
     head_lamp: str
     tail_lamp: str
+    panelled: bool = False
     bed: bool = False
     rails: bool = False
     spoiler: bool = False
@@ -83,26 +85,20 @@ PICKUP = CarModel(
 )  # fmt: skip
 VAN = CarModel(
     "Harrier Transit Van 2010", 0.260, 0.005, 0.03, 0.70, 0.430, 0.86, 0.265, 0.215,
-    (0.20, 0.82), 0.070, 8, (0.62,), "block", "small",
+    (0.20, 0.82), 0.070, 8, (0.62,), "block", "small", panelled=True,
 )  # fmt: skip
 
 MODELS = (
     SEDAN,
-    replace(SEDAN, name="Alder Meridian Sedan 2012", head_lamp="slit", tail_lamp="small",
-            pillars=(0.34, 0.46), wheels=(0.18, 0.82), stripe=True),
-    replace(SEDAN, name="Brant Consul Sedan 2010", deck_end=0.13, roof_rear=0.27, roof_front=0.53,
-            roof=0.312, wheel=0.074, spokes=10, head_lamp="round", nose=0.175),
+    replace(SEDAN, name="Alder Meridian Sedan 2012", deck_end=0.12, roof_rear=0.26,
+            head_lamp="slit", tail_lamp="small", pillars=(0.34, 0.47), wheels=(0.17, 0.83), stripe=True),
     COUPE,
     replace(COUPE, name="Corvo Strada Coupe 2012", spoiler=True, head_lamp="round", spokes=10,
-            tail_lamp="small"),
+            tail_lamp="small", wheel=0.070),
     HATCH,
-    replace(HATCH, name="Dunlin Pippin Hatchback 2012", pillars=(0.40,), tail_lamp="wide",
-            spoiler=True, wheels=(0.17, 0.83)),
     replace(HATCH, name="Egret Minnow Hatchback 2009", roof=0.392, roof_rear=0.09, cowl=0.77,
-            head_lamp="block", spokes=5, wheel=0.076),
+            head_lamp="block", spokes=5, wheel=0.074, tail_lamp="wide", pillars=(0.40,)),
     WAGON,
-    replace(WAGON, name="Brant Consul Wagon 2010", deck_end=0.04, roof_rear=0.16, roof=0.312,
-            rails=False, wheel=0.074, spokes=10, head_lamp="round", tail_lamp="wide"),
     SUV,
     replace(SUV, name="Fenwick Ranger SUV 2013", head_lamp="slit", pillars=(0.14, 0.29, 0.44),
             rails=False, stripe=True),
@@ -110,6 +106,4 @@ MODELS = (
     replace(PICKUP, name="Garrow Drover Crew Cab 2009", deck_end=0.30, roof_rear=0.33,
             pillars=(0.45,), head_lamp="round"),
     VAN,
-    replace(VAN, name="Harrier Transit Minivan 2012", pillars=(0.22, 0.42, 0.60), roof=0.405,
-            tail_lamp="tall", stripe=True),
 )  # fmt: skip

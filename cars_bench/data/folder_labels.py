@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from cars_bench.data.labels import SPLIT_WORDS, Labels, make_labels, some
 from cars_bench.errors import LabelsUnusable
 
 IMAGE_SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .gif .bmp .webp .tif .tiff .ppm .pgm".split()
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
 )
 
 
@@ -49,13 +49,13 @@ def class_folders(root: Path) -> list[str]:
 
 def is_image_name(name: str) -> bool:
     """Whether the suffix is that of an image format."""
-    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+    return PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
 
 
 def _top_folders_are_splits(images: list[str]) -> bool:
     """Whether the first folders are `train`, `test` and so on, each with class folders below."""
-    parts = [name.split("/") for name in images]
-    return all(part[0].lower() in SPLIT_WORDS and len(part) > 2 for part in parts)  # noqa: PLR2004
+    folders = [name.split("/")[:-1] for name in images]
+    return all(part[0].lower() in SPLIT_WORDS and len(part) > 1 for part in folders)
 
 
 def _files(root: Path) -> Iterator[Path]:

@@ -101,10 +101,9 @@ def _class_names(path: Path, content: dict[str, Any]) -> list[str]:
 def _load(path: Path) -> dict[str, Any]:
     from scipy.io import loadmat
 
-    data = path.open("rb")
-    with data:
+    with path.open("rb"):  # a file that cannot be opened is another error than a bad one
         try:
-            content = loadmat(data, squeeze_me=True)
+            content = loadmat(path, squeeze_me=True)
         except Exception as error:
             # scipy raises a dozen kinds of exception for a damaged file
             reason = str(error).strip() or type(error).__name__

@@ -104,7 +104,8 @@ def _mapping(path: Path) -> list[tuple[yaml.Node, yaml.Node]]:
         raise InputError(
             f"{path} line 1 must be `field: value` lines.", f"fields: {', '.join(_known_fields())}"
         )
-    return node.value
+    pairs: list[tuple[yaml.Node, yaml.Node]] = node.value
+    return pairs
 
 
 def _checked(path: Path, line: int, field: str, value: Any) -> Any:

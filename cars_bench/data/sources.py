@@ -83,7 +83,7 @@ def _from_folder(folder: Path, images: Path | None) -> Located:
     found = [path for path in mats if path.is_file()]
     if found:
         return _best_mat(found, folder, images)
-    if tables and len(class_folders(folder)) < 2:  # noqa: PLR2004
+    if tables and len(class_folders(folder)) <= 1:
         return _with_images(read_csv(tables[0]), folder, images)
     return Located(read_folders(folder), folder)
 
@@ -113,17 +113,15 @@ def _best_root(labels: Labels, source: Path | None, images: Path | None) -> tupl
     """The image root under which most files exist, and how many of the sample do."""
     files = labels.table["file"].tolist()
     sample = files[:: max(1, len(files) // SAMPLE)]
-    best, located = -1, None
+    options: list[tuple[int, Located]] = []
     for root in _roots(labels.source, source, images):
         for bare in (False, True):
             names = [PurePosixPath(name).name for name in sample] if bare else sample
             found = sum((root / name).is_file() for name in names)
-            if found > best:
-                best, located = found, Located(_bared(labels) if bare else labels, root)
+            options.append((found, Located(_bared(labels) if bare else labels, root)))
             if found == len(sample):
-                break
-    assert located is not None
-    return best, located
+                return options[-1]
+    return max(options, key=lambda option: option[0])
 
 
 def _bared(labels: Labels) -> Labels:

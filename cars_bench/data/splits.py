@@ -9,6 +9,7 @@ from itertools import groupby
 from cars_bench.data.dataset import SPLITS
 from cars_bench.errors import UsageError
 
+ROUNDING = 1e-6
 VAL_OF_TRAIN = 0.1
 """Share of train that becomes validation where a file knows only train and test."""
 
@@ -23,9 +24,9 @@ def parse_split(text: str) -> dict[str, float]:
         parts = [float(part) for part in text.split("/")]
     except ValueError:
         parts = []
-    if len(parts) != len(SPLITS) or min(parts) <= 0 or abs(sum(parts) - 100) > 1e-6:
+    if len(parts) != len(SPLITS) or min(parts) <= 0 or abs(sum(parts) - 100) > ROUNDING:
         raise UsageError(
-            f"--split {text} is not three positive percentages (train/val/test) that add up to 100.",
+            f"--split {text} is not train/val/test in positive percentages that make 100.",
             "--split 65/20/15, or --split column for the split in the label file",
         )
     return {name: part / 100 for name, part in zip(SPLITS, parts, strict=True)}
