@@ -1,0 +1,135 @@
+"""Pixels for the network: decoded, cut and resized in threads, ahead of it, in bounded memory."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cars_bench.data.augment import augmented_image
+from cars_bench.data.dataset import SPLITS, Dataset, ImageRecord
+from cars_bench.data.images import ImageUnusable
+from cars_bench.data.policies import Policy
+from cars_bench.errors import InputError
+
+BATCHES_AHEAD = 3
+PREPARE_AGAIN = "cars-bench prepare, then extract again"
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """Where a cache's pixels come from.
+
+    Attributes:
+        dataset: Images, boxes and the crop.
+        image_size: Side of the square in pixels.
+        policy: How views above 0 differ from the plain image.
+        seed: Seed of those views.
+        records: The images of each split, in split order.
+        digests: SHA-256 of each image's file when it was prepared.
+    """
+
+    dataset: Dataset
+    image_size: int
+    policy: Policy
+    seed: int
+    records: dict[str, list[ImageRecord]] = field(init=False)
+    digests: dict[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        table = self.dataset.table
+        records = {split: self.dataset.records(split) for split in SPLITS}
+        object.__setattr__(self, "records", records)
+        object.__setattr__(
+            self, "digests", dict(zip(table["image_id"], table["sha256"], strict=True))
+        )
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Images of each split."""
+        return {split: len(records) for split, records in self.records.items()}
+
+    def pixels(self, record: ImageRecord, view: int) -> np.ndarray:
+        """One view of one image: uint8 [S, S, 3], RGB 0..255.
+
+        Raises:
+            InputError: The file is gone, or is not the one that was prepared.
+        """
+        try:
+            data = record.path.read_bytes()
+        except OSError as error:
+            raise InputError(
+                f"{record.path} cannot be read: {error.strerror}.", PREPARE_AGAIN
+            ) from error
+        if hashlib.sha256(data).hexdigest() != self.digests[record.image_id]:
+            raise InputError(f"{record.path} has changed since it was prepared.", PREPARE_AGAIN)
+        try:
+            return augmented_image(
+                data, self.image_size, record.box, self.policy, self.seed, record.image_id, view
+            )
+        except ImageUnusable as error:
+            raise InputError(f"{record.path} is unusable: {error}.", PREPARE_AGAIN) from error
+
+
+@dataclass(frozen=True)
+class Job:
+    """One batch of work: consecutive images of one shard, in one view."""
+
+    records: list[ImageRecord]
+    view: int
+
+
+def jobs_of(records: list[ImageRecord], view: int, batch_size: int) -> list[Job]:
+    """Cut records into batches; only the last may be smaller."""
+    starts = range(0, len(records), batch_size)
+    return [Job(records[start : start + batch_size], view) for start in starts]
+
+
+@contextmanager
+def decoder(source: ImageSource, threads: int | None = None) -> Iterator[Decoder]:
+    """A decoder whose threads end with the body."""
+    pool = ThreadPoolExecutor(threads or os.cpu_count() or 1, thread_name_prefix="decode")
+    try:
+        yield Decoder(source, pool)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """Turns jobs into pixels, in order, never more than `BATCHES_AHEAD` batches ahead.
+
+    Attributes:
+        source: Where the pixels come from.
+        pool: Its threads; Pillow releases the GIL while it decodes and resizes.
+    """
+
+    source: ImageSource
+    pool: ThreadPoolExecutor
+
+    def batches(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, np.ndarray]]:
+        """Each job with its pixels, uint8 [n, S, S, 3]."""
+        waiting: deque[tuple[Job, list[Future[np.ndarray]]]] = deque()
+        for job in jobs:
+            waiting.append(
+                (job, [self.pool.submit(self._pixels, job, i) for i in range(len(job.records))])
+            )
+            if len(waiting) > BATCHES_AHEAD:
+                yield self._ready(waiting)
+        while waiting:
+            yield self._ready(waiting)
+
+    def _pixels(self, job: Job, number: int) -> np.ndarray:
+        return self.source.pixels(job.records[number], job.view)
+
+    def _ready(
+        self, waiting: deque[tuple[Job, list[Future[np.ndarray]]]]
+    ) -> tuple[Job, np.ndarray]:
+        job, futures = waiting.popleft()
+        return job, np.stack([future.result() for future in futures])

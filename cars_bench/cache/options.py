@@ -1,0 +1,127 @@
+"""What `extract` is asked for, and what it answers; nothing heavy is imported."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from cars_bench.errors import UsageError
+from cars_bench.workspace import Workspace
+
+MOST_VIEWS = 100
+NO_BOUNDARY = "none"
+_BOUND_TO_BACKBONE = ("weights", "image_size")
+_DTYPES = ("float16", "float32")
+
+
+@dataclass(frozen=True)
+class ExtractOptions:
+    """The options of `extract`.
+
+    Attributes:
+        backbone: Name in the catalogue.
+        weights: `imagenet`, `none`, or a path.
+        image_size: Side of the network's input in pixels.
+        pooling: `avg`, `max` or `avgmax`; without meaning for a boundary.
+        views: Views of each training image, 1..100; view 0 is the plain image.
+        augment: Policy of the views above 0: a name or a YAML file.
+        seed: Seed of those views.
+        dtype: `float16` or `float32`, as stored.
+        runtime: `auto`, `tensorflow` or `openvino`.
+        batch_size: Images of one call of the network.
+        boundary: Block whose output is cached instead of pooled features.
+        dataset: Name; by default the last one made or used.
+        dry_run: Only say what would be done.
+    """
+
+    backbone: str = "resnet50"
+    weights: str = "imagenet"
+    image_size: int = 224
+    pooling: str = "avg"
+    views: int = 1
+    augment: str = "default"
+    seed: int = 0
+    dtype: str = "float16"
+    runtime: str = "auto"
+    batch_size: int = 32
+    boundary: str | None = None
+    dataset: str | None = None
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.views <= MOST_VIEWS:
+            raise UsageError(f"--views {self.views} is not in 1..{MOST_VIEWS}.", "--views 2")
+        if self.batch_size < 1:
+            raise UsageError(f"--batch-size {self.batch_size} is less than 1.", "--batch-size 32")
+        if self.dtype not in _DTYPES:
+            raise UsageError(f"There is no dtype {self.dtype!r}.", "--dtype float16|float32")
+
+    @classmethod
+    def resolve(cls, workspace: Workspace, **flags: Any) -> ExtractOptions:
+        """Flags win over what the last `extract` recorded, and that over the defaults.
+
+        Weights and image size of another backbone are not carried over.
+
+        Args:
+            workspace: Holds the recorded choices.
+            flags: Fields of this class; `None` means not given.
+        """
+        names = {field.name for field in fields(cls)} - {"boundary", "dataset", "dry_run"}
+        recorded = workspace.settings().get("cache", {})
+        chosen = {name: value for name, value in recorded.items() if name in names}
+        given = {name: value for name, value in flags.items() if value is not None}
+        if given.get("backbone", chosen.get("backbone")) != chosen.get("backbone"):
+            for name in _BOUND_TO_BACKBONE:
+                chosen.pop(name, None)
+        merged = chosen | given
+        if merged.get("boundary") == NO_BOUNDARY:
+            del merged["boundary"]
+        return cls(**merged)
+
+    def to_settings(self) -> dict[str, Any]:
+        """What later runs of `extract` take over."""
+        left_out = ("boundary", "dataset", "dry_run")
+        return {name: value for name, value in asdict(self).items() if name not in left_out}
+
+
+@dataclass(frozen=True)
+class ExtractResult:
+    """What `extract` did, or would do.
+
+    Attributes:
+        key: The cache's key.
+        records: Records of all splits and views that were asked for or are there.
+        bytes: Bytes of all shards (an estimate in a dry run).
+        images_per_second: Of this run's own work; 0 if there was none.
+        seconds: This run's pass (an estimate in a dry run).
+        runtime: `tensorflow` or `openvino`.
+        precision: What the network computed in.
+        why: Why that runtime.
+        dtype: As stored.
+        shape: Of one feature.
+        views: Views of the train split.
+        written: Records computed by this run (or to be computed, in a dry run).
+        reused: Records that were there.
+        folder: Where the cache is.
+        dry_run: Nothing was written.
+    """
+
+    key: str
+    records: int
+    bytes: int
+    images_per_second: float
+    seconds: float
+    runtime: str
+    precision: str
+    why: str
+    dtype: str
+    shape: tuple[int, ...]
+    views: int
+    written: int
+    reused: int
+    folder: str
+    dry_run: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON document of the command."""
+        return asdict(self) | {"shape": list(self.shape)}

@@ -1,0 +1,115 @@
+"""`cars-bench extract`: one pass of the frozen backbone, into shards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cars_bench.cli.app import app
+from cars_bench.cli.session import Document, Session, command
+
+if TYPE_CHECKING:
+    from cars_bench.cache.options import ExtractResult
+
+_MIB = 2**20
+
+
+@command(
+    app,
+    "extract",
+    "cars-bench extract",
+    "cars-bench extract --backbone efficientnet-lite0 --views 2",
+    "cars-bench extract --boundary conv4 --dry-run",
+)
+def extract(
+    session: Session,
+    backbone: Annotated[
+        str | None, typer.Option(help="Frozen network [default: the last used, or resnet50].")
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="imagenet, none (random), or a file [default: imagenet].")
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="Side of the input in pixels [default: 224].")
+    ] = None,
+    pooling: Annotated[
+        str | None, typer.Option(help="avg, max or avgmax (both side by side) [default: avg].")
+    ] = None,
+    views: Annotated[
+        int | None,
+        typer.Option(help="Views of a training image; the first is plain [default: 1]."),
+    ] = None,
+    augment: Annotated[
+        str | None, typer.Option(help="none, light, default, or a YAML file [default: default].")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the views [default: 0].")] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="float16 or float32, as stored [default: float16].")
+    ] = None,
+    runtime: Annotated[
+        str | None, typer.Option(help="auto, tensorflow or openvino [default: auto].")
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Images of one call of the network [default: 32].")
+    ] = None,
+    boundary: Annotated[
+        str | None, typer.Option(help="Cache the output of this block instead of pooled features.")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Which dataset [default: the last made or used].")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say the cost.")] = False,
+) -> Document:
+    """Run the frozen backbone once over every image and cache the features.
+
+    Killed at any moment, the same command goes on where it stopped.
+    """
+    from cars_bench.cache.options import ExtractOptions
+
+    flags = {
+        "backbone": backbone,
+        "weights": weights,
+        "image_size": image_size,
+        "pooling": pooling,
+        "views": views,
+        "augment": augment,
+        "seed": seed,
+        "dtype": dtype,
+        "runtime": runtime,
+        "batch_size": batch_size,
+        "boundary": boundary,
+        "dataset": dataset,
+        "dry_run": dry_run,
+    }
+    options = ExtractOptions.resolve(session.workspace, **flags)
+    session.choose_backend("tensorflow")
+    from cars_bench.cache.extract import extract as run_extract
+
+    result = run_extract(session.workspace, options, session.progress)
+    session.say(_forecast(result) if options.dry_run else _summary(result))
+    return result.to_json()
+
+
+def _summary(result: ExtractResult) -> str:
+    what = f"{result.records:,} records, {result.bytes / _MIB:,.1f} MiB"
+    if result.written:
+        made = f"{result.written:,} computed at {result.images_per_second:,.1f} images/s"
+    else:
+        made = "all of them were there"
+    return (
+        f"Cache {result.key}: {what}; {made} ({result.runtime}, {result.precision}).\n"
+        "Next: cars-bench tune"
+    )
+
+
+def _forecast(result: ExtractResult) -> str:
+    from cars_bench.progress import duration
+
+    shape = " x ".join(map(str, result.shape))
+    return (
+        f"Would make cache {result.key}: {result.records:,} records of {shape} {result.dtype}, "
+        f"{result.bytes / _MIB:,.1f} MiB.\n"
+        f"{result.written:,} images to compute, about {duration(result.seconds)} "
+        f"({result.runtime}, {result.precision}); {result.reused:,} records would be reused."
+    )
