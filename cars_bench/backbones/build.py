@@ -64,9 +64,13 @@ class Backbone:
     def top(self, block: str) -> keras.Model:
         """The part after the end of `block`: activation [B, h, w, c] to the last feature map.
 
-        Shares its layers with `model`.
+        Shares its layers with `model`; after the last block it is the identity.
         """
-        return keras.Model(self._boundary(block), self.model.output, name="top")
+        boundary = self._boundary(block)
+        if boundary is self.model.output:
+            inputs = keras.Input(boundary.shape[1:])
+            return keras.Model(inputs, keras.layers.Identity()(inputs), name="top")
+        return keras.Model(boundary, self.model.output, name="top")
 
     def _boundary(self, block: str) -> keras.KerasTensor:
         return self.model.get_layer(self.boundary_layer(block)).output

@@ -44,12 +44,9 @@ def build_network(spec: BackboneSpec, image_size: int) -> keras.Model:
     if spec.name in _OWN_NETWORKS:
         return keras.Model(pixels, _OWN_NETWORKS[spec.name](pixels), name=_model_name(spec))
     builder = getattr(keras.applications, _APPLICATIONS[spec.name])
-    return builder(
-        include_top=False,
-        weights=None,
-        input_tensor=preprocessed(pixels, spec.preprocessing),
-        name=_model_name(spec),
-    )
+    inner = preprocessed(pixels, spec.preprocessing)
+    network = builder(include_top=False, weights=None, input_tensor=inner)
+    return keras.Model(pixels, network.output, name=_model_name(spec))
 
 
 def preprocessed(pixels: Any, preprocessing: str) -> Any:

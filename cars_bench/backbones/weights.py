@@ -11,7 +11,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from cars_bench.backbones.catalogue import BackboneSpec
+from cars_bench.backbones.catalogue import EFFICIENTNET, BackboneSpec
 from cars_bench.errors import WeightsUnavailable
 
 SEED = 0
@@ -38,19 +38,21 @@ def fill_weights(model: keras.Model, spec: BackboneSpec, weights: str) -> None:
         WeightsUnavailable: They cannot be had, or do not fit the network.
     """
     if weights == "none":
-        randomise(model)
+        randomise(model, _random_gain(spec))
     elif weights == "imagenet":
         _fill_imagenet(model, spec)
     else:
         _fill_file(model, spec, Path(weights).expanduser())
 
 
-def randomise(model: keras.Model, seed: int = SEED) -> None:
+def randomise(model: keras.Model, gain: float, seed: int = SEED) -> None:
     """Draw every kernel anew, the same on every backend and machine.
 
-    Kernels are normal with variance 1 / fan-in (LeCun et al. 1998); with
-    BatchNorm at its initial statistics this keeps the activations of residual
-    networks in range.  Biases and BatchNorm keep their initial values.
+    Kernels are normal with variance gain / fan-in: 2 keeps the activations of a
+    plain network in range (He et al. 2015); 1 suits residual networks whose
+    BatchNorm is at its initial statistics, where every block adds to the sum;
+    4 makes up for squeeze-and-excitation, whose gates begin half closed.
+    Biases and BatchNorm keep their initial values.
     """
     generator = np.random.Generator(np.random.PCG64(seed))
     for layer in model.layers:
@@ -59,7 +61,13 @@ def randomise(model: keras.Model, seed: int = SEED) -> None:
                 depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
                 fan_in = math.prod(weight.shape[:2] if depthwise else weight.shape[:-1])
                 values = generator.standard_normal(tuple(weight.shape), np.float32)
-                weight.assign(values / np.float32(math.sqrt(fan_in)))
+                weight.assign(values * np.float32(math.sqrt(gain / fan_in)))
+
+
+def _random_gain(spec: BackboneSpec) -> float:
+    if spec.family == "resnet":
+        return 1.0
+    return 4.0 if spec.preprocessing == EFFICIENTNET else 2.0
 
 
 def assign(model: keras.Model, entries: Sequence[LayerWeights], source: str) -> None:

@@ -1,0 +1,206 @@
+"""Accuracies with intervals, and whether two models really differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.stats import binomtest, norm
+
+TOP_K = 5
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A measured value and its confidence interval, `low <= value <= high`."""
+
+    value: float
+    low: float
+    high: float
+
+    def to_json(self) -> dict[str, float]:
+        """Plain numbers: `{"value", "low", "high"}`."""
+        return {"value": self.value, "low": self.low, "high": self.high}
+
+    @classmethod
+    def from_json(cls, document: dict[str, float]) -> Estimate:
+        """Inverse of `to_json`."""
+        return cls(document["value"], document["low"], document["high"])
+
+
+@dataclass(frozen=True)
+class SplitScore:
+    """Accuracy on one split.
+
+    Attributes:
+        top1: Share of images whose best answer is right, with Wilson's 95% interval.
+        top5: Share whose five best answers (all of them, below five classes) hold the right one.
+        n: Number of images.
+    """
+
+    top1: Estimate
+    top5: Estimate
+    n: int
+
+    def to_json(self) -> dict[str, Any]:
+        """`{"top1": {"value", "low", "high"}, "top5": {...}, "n"}`."""
+        return {"top1": self.top1.to_json(), "top5": self.top5.to_json(), "n": self.n}
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> SplitScore:
+        """Inverse of `to_json`."""
+        top1, top5 = (Estimate.from_json(document[name]) for name in ("top1", "top5"))
+        return cls(top1, top5, int(document["n"]))
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """Two models on the same images.
+
+    Attributes:
+        only_first: Images that only the first model gets right.
+        only_second: Images that only the second gets right.
+        p_value: Probability of so uneven a split if both were equally good.
+    """
+
+    only_first: int
+    only_second: int
+    p_value: float
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities of logits [..., C], float64; large logits do not overflow."""
+    shifted = np.asarray(logits, np.float64)
+    exponentials = np.exp(shifted - shifted.max(axis=-1, keepdims=True))
+    return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True))
+
+
+def ranking(scores: np.ndarray, k: int = TOP_K) -> np.ndarray:
+    """The `min(k, C)` best classes of each row, best first; ties go to the lower label.
+
+    Args:
+        scores: [N, C], logits or probabilities.
+        k: How many.
+
+    Returns:
+        int64 [N, min(k, C)].
+    """
+    order = np.argsort(-np.asarray(scores), axis=1, kind="stable")
+    return order[:, : min(k, order.shape[1])].astype(np.int64)
+
+
+def topk_correct(scores: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
+    """Whether the label is among the `min(k, C)` best classes.
+
+    Args:
+        scores: [N, C], logits or probabilities.
+        labels: int [N], 0 to C - 1.
+        k: How many answers count.
+
+    Returns:
+        bool [N].
+    """
+    return np.asarray((ranking(scores, k) == np.asarray(labels)[:, None]).any(axis=1))
+
+
+def wilson(successes: int, n: int, confidence: float = 0.95) -> Estimate:
+    """A proportion with Wilson's score interval (Wilson 1927).
+
+    Unlike the normal approximation it stays within 0..1 and is honest near the
+    ends.  Nothing observed (`n == 0`) gives value 0 and the interval 0..1.
+
+    Raises:
+        ValueError: `successes` is not between 0 and `n`.
+    """
+    if not 0 <= successes <= n:
+        raise ValueError(f"{successes} successes of {n}")
+    if n == 0:
+        return Estimate(0.0, 0.0, 1.0)
+    z, share = float(norm.ppf((1 + confidence) / 2)), successes / n
+    scale = 1 + z * z / n
+    centre = (share + z * z / (2 * n)) / scale
+    half = z / scale * float(np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)))
+    return Estimate(share, min(max(0.0, centre - half), share), max(min(1.0, centre + half), share))
+
+
+def bootstrap(
+    values: np.ndarray, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
+) -> Estimate:
+    """The mean of `values` with the percentile bootstrap interval (Efron 1979).
+
+    Args:
+        values: [N], one number an image; N at least 1.
+        confidence: Share of resampled means inside the interval.
+        resamples: How many times to draw N values with replacement.
+        seed: Of the draws; the same seed gives the same interval.
+
+    Raises:
+        ValueError: `values` is empty.
+    """
+    numbers = np.asarray(values, np.float64)
+    if numbers.size == 0:
+        raise ValueError("nothing to resample")
+    generator = np.random.Generator(np.random.PCG64(seed))
+    means = [
+        numbers[generator.integers(0, numbers.size, numbers.size)].mean() for _ in range(resamples)
+    ]
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    value = float(numbers.mean())
+    return Estimate(value, min(float(low), value), max(float(high), value))
+
+
+def paired_bootstrap(
+    a: np.ndarray,
+    b: np.ndarray,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Estimate:
+    """The mean difference `b - a` on the same images, with its bootstrap interval.
+
+    Args:
+        a: [N], the first model's number for each image (0 or 1 for right).
+        b: [N], the second's for the same images in the same order.
+        confidence: As for `bootstrap`.
+        resamples: As for `bootstrap`.
+        seed: As for `bootstrap`.
+
+    Raises:
+        ValueError: Different lengths, or empty.
+    """
+    if len(a) != len(b):
+        raise ValueError(f"{len(a)} and {len(b)} values are not pairs")
+    difference = np.asarray(b, np.float64) - np.asarray(a, np.float64)
+    return bootstrap(difference, confidence, resamples, seed)
+
+
+def mcnemar(first_correct: np.ndarray, second_correct: np.ndarray) -> McNemar:
+    """McNemar's exact test on the images where only one model is right (McNemar 1947).
+
+    Args:
+        first_correct: bool [N].
+        second_correct: bool [N], the same images in the same order.
+
+    Raises:
+        ValueError: Different lengths.
+    """
+    first, second = np.asarray(first_correct, bool), np.asarray(second_correct, bool)
+    if first.shape != second.shape:
+        raise ValueError(f"{len(first)} and {len(second)} answers are not pairs")
+    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
+    changed = only_first + only_second
+    p_value = float(binomtest(only_first, changed).pvalue) if changed else 1.0
+    return McNemar(only_first, only_second, p_value)
+
+
+def score(scores: np.ndarray, labels: np.ndarray) -> SplitScore:
+    """Top-1 and top-5 accuracy with Wilson's 95% intervals.
+
+    Args:
+        scores: [N, C], logits or probabilities.
+        labels: int [N], 0 to C - 1.
+    """
+    n = len(labels)
+    top1, top5 = (wilson(int(topk_correct(scores, labels, k).sum()), n) for k in (1, TOP_K))
+    return SplitScore(top1, top5, n)

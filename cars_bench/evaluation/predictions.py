@@ -1,0 +1,128 @@
+"""Tables of predictions: one CSV row an image, its five best answers by class name."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cars_bench.errors import InputError
+from cars_bench.evaluation.metrics import TOP_K, ranking, softmax
+from cars_bench.workspace import atomic_file
+
+RANKS = range(1, TOP_K + 1)
+COLUMNS = (
+    "image_id",
+    "true",
+    *(f"pred{rank}" for rank in RANKS),
+    *(f"prob{rank}" for rank in RANKS),
+)
+_DIGITS = 6
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model answered for one image.
+
+    Attributes:
+        image_id: The image.
+        true: Name of its class, empty when unknown.
+        answers: Up to five class names, best first.
+        probabilities: Their probabilities, 0 to 1, rounded to six digits.
+    """
+
+    image_id: str
+    true: str
+    answers: tuple[str, ...]
+    probabilities: tuple[float, ...]
+
+    def correct(self, k: int = 1) -> bool:
+        """Whether the true class is among the first `k` answers."""
+        return bool(self.true) and self.true in self.answers[:k]
+
+
+def predictions(
+    image_ids: Sequence[str],
+    logits: np.ndarray,
+    class_names: Sequence[str],
+    labels: Sequence[int] | np.ndarray | None = None,
+) -> list[Prediction]:
+    """Turn logits into predictions.
+
+    Args:
+        image_ids: N names.
+        logits: [N, C], before softmax.
+        class_names: C names; the index is the label.
+        labels: int [N], or `None` when the classes are unknown.
+
+    Raises:
+        ValueError: The lengths do not agree.
+    """
+    if logits.shape != (len(image_ids), len(class_names)):
+        raise ValueError(f"{len(image_ids)} images, logits {logits.shape}")
+    if labels is not None and len(labels) != len(image_ids):
+        raise ValueError(f"{len(image_ids)} images, {len(labels)} labels")
+    best = ranking(logits)
+    chances = np.take_along_axis(softmax(logits), best, axis=1)
+    return [
+        Prediction(
+            image_id,
+            "" if labels is None else class_names[int(labels[row])],
+            tuple(class_names[label] for label in best[row]),
+            tuple(round(float(chance), _DIGITS) for chance in chances[row]),
+        )
+        for row, image_id in enumerate(image_ids)
+    ]
+
+
+def write_predictions(path: Path, rows: Sequence[Prediction]) -> None:
+    """Write `rows` as CSV, atomically; fewer than five classes leave columns empty."""
+    with atomic_file(path, "w") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(_cells(row) for row in rows)
+
+
+def read_predictions(path: Path) -> list[Prediction]:
+    """Read what `write_predictions` wrote.
+
+    Raises:
+        InputError: The file is missing, or is not such a table.
+    """
+    return list(iterate_predictions(path))
+
+
+def iterate_predictions(path: Path) -> Iterator[Prediction]:
+    """As `read_predictions`, one row at a time."""
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            reader = csv.reader(stream)
+            if tuple(next(reader, ())) != COLUMNS:
+                raise InputError(f"{path} is not a table of predictions.", "evaluate again")
+            for cells in reader:
+                yield _prediction(cells)
+    except FileNotFoundError as error:
+        raise InputError(f"There are no predictions {path}.", "cars-bench evaluate") from error
+    except (ValueError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} is damaged ({error}).", "evaluate again") from error
+
+
+def _cells(row: Prediction) -> list[str]:
+    padding = [""] * (TOP_K - len(row.answers))
+    chances = [f"{chance:.{_DIGITS}f}" for chance in row.probabilities]
+    return [row.image_id, row.true, *row.answers, *padding, *chances, *padding]
+
+
+def _prediction(cells: list[str]) -> Prediction:
+    if len(cells) != len(COLUMNS):
+        raise ValueError(f"a row has {len(cells)} columns")
+    answers, chances = cells[2 : 2 + TOP_K], cells[2 + TOP_K :]
+    return Prediction(
+        cells[0],
+        cells[1],
+        tuple(name for name, chance in zip(answers, chances, strict=True) if chance),
+        tuple(float(chance) for chance in chances if chance),
+    )
