@@ -1,0 +1,141 @@
+"""How long work is going, told to a person: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+from typing import TextIO
+
+MINUTE, HOUR = 60, 3600  # seconds
+
+
+class Task:
+    """One counted piece of work inside a `Progress.stage`."""
+
+    def __init__(self, total: int | None) -> None:
+        self.total = total
+        self.done = 0
+        self.started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the stage began."""
+        return time.monotonic() - self.started
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimated seconds to the end, `None` while unknown."""
+        if not self.total or not self.done:
+            return None
+        return self.seconds / self.done * (self.total - self.done)
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        """Count `count` more items; `note` is shown beside the bar."""
+        self.done += count
+
+    def line(self, text: str) -> None:
+        """Say one finished item (a shard, a trial, an epoch) on a line of its own."""
+
+
+class Progress:
+    """Tells nothing: what `--quiet` and tests use, and the base of the others."""
+
+    @contextlib.contextmanager
+    def stage(self, title: str, total: int | None, unit: str = "items") -> Iterator[Task]:
+        """Open a counted stage; `total` may be `None` when unknown."""
+        yield Task(total)
+
+    def log(self, text: str) -> None:
+        """Say one sentence."""
+
+
+class PlainProgress(Progress):
+    """One plain line per finished item, for logs and pipes."""
+
+    def __init__(self, stream: TextIO = sys.stderr) -> None:
+        self.stream = stream
+
+    def log(self, text: str) -> None:
+        """Print one line, at once."""
+        print(text, file=self.stream, flush=True)
+
+    @contextlib.contextmanager
+    def stage(self, title: str, total: int | None, unit: str = "items") -> Iterator[Task]:
+        """Print the title; each `Task.line` follows on a line of its own."""
+        count = "" if total is None else f" ({total:,} {unit})"
+        self.log(f"{title}{count}")
+        yield _PlainTask(total, self)
+
+
+class _PlainTask(Task):
+    def __init__(self, total: int | None, progress: PlainProgress) -> None:
+        super().__init__(total)
+        self.progress = progress
+
+    def line(self, text: str) -> None:
+        left = self.seconds_left
+        ahead = "" if left is None else f", {duration(left)} left"
+        self.progress.log(f"  {text}{ahead}")
+
+
+class TerminalProgress(Progress):
+    """A live bar with rate and time left (rich), on standard error."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self.console = Console(stderr=True, highlight=False)
+
+    def log(self, text: str) -> None:
+        """Print one line above the bar."""
+        self.console.print(text, markup=False)
+
+    @contextlib.contextmanager
+    def stage(self, title: str, total: int | None, unit: str = "items") -> Iterator[Task]:
+        """Show a bar while the body runs."""
+        from rich import progress as bars
+
+        columns = (
+            bars.TextColumn("{task.description}"),
+            bars.BarColumn(),
+            bars.MofNCompleteColumn(),
+            bars.TextColumn("{task.fields[rate]}"),
+            bars.TimeRemainingColumn(),
+            bars.TextColumn("{task.fields[note]}", markup=False),
+        )
+        with bars.Progress(*columns, console=self.console) as bar:
+            identity = bar.add_task(title, total=total, rate="", note="")
+            yield _BarTask(total, bar, identity, unit)
+
+
+class _BarTask(Task):
+    def __init__(self, total: int | None, bar: object, identity: object, unit: str) -> None:
+        super().__init__(total)
+        self._bar, self._identity, self._unit = bar, identity, unit
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        super().advance(count)
+        rate = f"{self.done / max(self.seconds, 1e-9):.1f} {self._unit}/s"
+        self._bar.update(self._identity, completed=self.done, rate=rate, note=note)  # type: ignore[attr-defined]
+
+    def line(self, text: str) -> None:
+        self._bar.console.print(f"  {text}", markup=False)  # type: ignore[attr-defined]
+
+
+def for_stream(quiet: bool) -> Progress:
+    """The progress that fits standard error: silent, a live bar, or plain lines."""
+    if quiet:
+        return Progress()
+    return TerminalProgress() if sys.stderr.isatty() else PlainProgress()
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: `48 s`, `3 min 05 s`, `2 h 10 min`."""
+    whole = round(seconds)
+    if whole < MINUTE:
+        return f"{whole} s"
+    if whole < HOUR:
+        return f"{whole // MINUTE} min {whole % MINUTE:02d} s"
+    return f"{whole // HOUR} h {whole % HOUR // MINUTE:02d} min"

@@ -1,0 +1,189 @@
+"""Where things live on disk, and the only ways to write there.
+
+A workspace is a folder with three trays: `cache/` (what `prepare` and
+`extract` make and can be made again), `tuning/` (what `tune` and `finetune`
+cost you) and `reports/` (what people read).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import tomli_w
+
+from cars_bench.errors import InputError
+
+WORKSPACE_VARIABLE = "CARS_BENCH_WORKSPACE"
+SETTINGS_FILE = "cars-bench.toml"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The three trays under one root, and the settings file beside them.
+
+    Attributes:
+        root: Folder that holds the trays; made on the first write.
+    """
+
+    root: Path
+
+    @classmethod
+    def locate(cls, folder: Path | None = None) -> Workspace:
+        """Choose `folder`, else `$CARS_BENCH_WORKSPACE`, else the current folder."""
+        chosen = folder or Path(os.environ.get(WORKSPACE_VARIABLE) or ".")
+        return cls(chosen.expanduser().resolve())
+
+    @property
+    def datasets(self) -> Path:
+        """Folder with one prepared dataset a subfolder."""
+        return self.root / "cache" / "datasets"
+
+    @property
+    def features(self) -> Path:
+        """Folder with one feature cache a subfolder, named by its key."""
+        return self.root / "cache" / "features"
+
+    @property
+    def studies(self) -> Path:
+        """Folder with one study a subfolder."""
+        return self.root / "tuning"
+
+    @property
+    def reports(self) -> Path:
+        """Folder with one report a subfolder, named by its study."""
+        return self.root / "reports"
+
+    def settings(self) -> dict[str, dict[str, Any]]:
+        """Choices that earlier commands recorded, a table per stage.
+
+        Raises:
+            InputError: The file is not TOML, or holds a value outside a table.
+        """
+        path, mend = self.root / SETTINGS_FILE, "mend the line, or delete the file"
+        try:
+            tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise InputError(f"{path} is not valid TOML: {error}.", mend) from error
+        for name, table in tables.items():
+            if not isinstance(table, dict):
+                raise InputError(f"{path}: {name!r} stands outside a [table].", mend)
+        return tables
+
+    def remember(self, stage: str, **choices: Any) -> None:
+        """Record a stage's choices so that later commands find them; `None` forgets one."""
+        settings = self.settings()
+        merged = settings.get(stage, {}) | choices
+        settings[stage] = {name: value for name, value in merged.items() if value is not None}
+        write_text(self.root / SETTINGS_FILE, tomli_w.dumps(settings))
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
+    """Open a temporary sibling of `path`; on success fsync it and rename it to `path`.
+
+    A crash at any moment leaves the old file or the new one, never a mixture.
+    On an exception the temporary file is removed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    encoding = None if "b" in mode else "utf-8"
+    try:
+        with temporary.open(mode.replace("w", "x"), encoding=encoding) as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+        sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary sibling path for libraries that insist on a file name.
+
+    The name keeps the suffixes of `path`, since such libraries choose the
+    format by them.  On success the file is fsynced and renamed to `path`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}.tmp.{path.name}")
+    try:
+        yield temporary
+        descriptor = os.open(temporary, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        temporary.replace(path)
+        sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8, atomically."""
+    with atomic_file(path, "w") as stream:
+        stream.write(text)
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write strict JSON (no NaN), indented, atomically."""
+    write_text(path, json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+class LockHeld(InputError):
+    """Another process holds the lock."""
+
+
+@contextlib.contextmanager
+def locked(path: Path, purpose: str) -> Iterator[None]:
+    """Hold an exclusive advisory lock on `path` while the body runs.
+
+    The kernel drops the lock when its holder dies, so a stale lock file never
+    blocks anyone; the file names the holder for the message.
+
+    Raises:
+        LockHeld: Another process is at work on the same thing.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+", encoding="utf-8") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            stream.seek(0)
+            holder = stream.read().strip() or "another process"
+            raise LockHeld(
+                f"{purpose} is already running ({holder}).", "wait for it to end, then run again"
+            ) from None
+        stream.seek(0)
+        stream.truncate()
+        stream.write(f"process {os.getpid()} on {os.uname().nodename}")
+        stream.flush()
+        yield

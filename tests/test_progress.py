@@ -1,0 +1,59 @@
+"""What a person is told while work goes on."""
+
+import io
+
+import pytest
+
+from cars_bench.progress import PlainProgress, Progress, Task, duration, for_stream
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0, "0 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 00 s"),
+        (185, "3 min 05 s"),
+        (3599.7, "1 h 00 min"),
+        (7805, "2 h 10 min"),
+    ],
+)
+def test_durations_read_as_a_person_says_them(seconds: float, said: str) -> None:
+    assert duration(seconds) == said
+
+
+def test_plain_progress_writes_the_title_and_one_line_an_item() -> None:
+    stream = io.StringIO()
+    with PlainProgress(stream).stage("Extracting", 1200, "images") as task:
+        task.line("shard 1")
+        task.advance(1200)
+        task.line("shard 2")
+    lines = stream.getvalue().splitlines()
+    assert lines == ["Extracting (1,200 images)", "  shard 1", "  shard 2, 0 s left"]
+
+
+def test_a_stage_of_unknown_length_promises_no_end() -> None:
+    stream = io.StringIO()
+    with PlainProgress(stream).stage("Reading", None) as task:
+        task.advance(3)
+        task.line("three")
+    assert stream.getvalue() == "Reading\n  three\n"
+
+
+def test_time_left_is_unknown_before_the_first_item() -> None:
+    assert Task(10).seconds_left is None
+    assert Task(None).seconds_left is None
+
+
+def test_quiet_progress_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    progress = for_stream(quiet=True)
+    progress.log("a sentence")
+    with progress.stage("Working", 2) as task:
+        task.advance()
+        task.line("one")
+    assert type(progress) is Progress
+    assert capfd.readouterr() == ("", "")
+
+
+def test_off_a_terminal_progress_is_plain() -> None:
+    assert isinstance(for_stream(quiet=False), PlainProgress)

@@ -1,0 +1,162 @@
+"""Trays, settings, atomic writes and locks."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cars_bench.errors import InputError
+from cars_bench.workspace import (
+    SETTINGS_FILE,
+    WORKSPACE_VARIABLE,
+    LockHeld,
+    Workspace,
+    atomic_file,
+    atomic_path,
+    locked,
+    sha256_file,
+    write_json,
+    write_text,
+)
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from cars_bench.workspace import locked
+with locked(Path(sys.argv[1]), "extract"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path / "deep" / "workspace")
+
+
+def test_a_named_folder_wins_over_the_variable_and_that_over_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(WORKSPACE_VARIABLE, raising=False)
+    assert Workspace.locate().root == tmp_path
+    monkeypatch.setenv(WORKSPACE_VARIABLE, str(tmp_path / "variable"))
+    assert Workspace.locate().root == tmp_path / "variable"
+    assert Workspace.locate(Path("named")).root == tmp_path / "named"
+
+
+def test_settings_are_empty_before_anything_was_remembered(place: Workspace) -> None:
+    assert place.settings() == {}
+
+
+def test_choices_are_remembered_stage_by_stage(place: Workspace) -> None:
+    place.remember("dataset", name="cars", crop="boxes")
+    place.remember("cache", key="00ff")
+    place.remember("dataset", crop="none")
+    assert place.settings() == {
+        "dataset": {"name": "cars", "crop": "none"},
+        "cache": {"key": "00ff"},
+    }
+
+
+def test_none_forgets_a_choice(place: Workspace) -> None:
+    place.remember("cache", key="00ff", boundary="conv4")
+    place.remember("cache", boundary=None)
+    assert place.settings() == {"cache": {"key": "00ff"}}
+
+
+@pytest.mark.parametrize("content", [b"[dataset", b"\xff\xfe", b'dataset = "cars"\n'])
+def test_unusable_settings_are_refused_by_name(place: Workspace, content: bytes) -> None:
+    place.root.mkdir(parents=True)
+    (place.root / SETTINGS_FILE).write_bytes(content)
+    with pytest.raises(InputError, match=SETTINGS_FILE):
+        place.settings()
+
+
+@given(
+    st.dictionaries(
+        st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1),
+        st.text() | st.integers(-(2**62), 2**62) | st.booleans(),
+        max_size=4,
+    )
+)
+def test_settings_round_trip(
+    tmp_path_factory: pytest.TempPathFactory, choices: dict[str, object]
+) -> None:
+    place = Workspace(tmp_path_factory.mktemp("settings"))
+    place.remember("stage", **choices)
+    assert place.settings() == {"stage": choices}
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "file.bin"
+    path.write_bytes(b"old")
+    with pytest.raises(TypeError), atomic_file(path) as stream:
+        stream.writelines([b"half of the n", "ew one"])
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_library_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    def save_half(target: Path) -> None:
+        target.write_bytes(b"half")
+        raise RuntimeError
+
+    path = tmp_path / "model.weights.h5"
+    path.write_bytes(b"old")
+    with pytest.raises(RuntimeError), atomic_path(path) as temporary:
+        save_half(temporary)
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_temporary_path_keeps_the_suffixes(tmp_path: Path) -> None:
+    path = tmp_path / "model.weights.h5"
+    with atomic_path(path) as temporary:
+        assert temporary.name.endswith(".weights.h5")
+        temporary.write_bytes(b"new")
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_written_files_get_the_permissions_of_any_new_file(tmp_path: Path) -> None:
+    (tmp_path / "plain").touch()
+    write_text(tmp_path / "written", "text")
+    assert (tmp_path / "written").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_json_with_a_nan_is_refused_and_the_old_file_kept(tmp_path: Path) -> None:
+    path = tmp_path / "document.json"
+    write_json(path, {"score": 0.5})
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_json(path, {"score": float("nan")})
+    assert path.read_text() == '{\n  "score": 0.5\n}\n'
+
+
+def test_the_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    assert sha256_file(tmp_path / "empty").startswith("e3b0c44298fc1c14")
+
+
+def test_a_lock_can_be_taken_again_after_it_was_given_back(tmp_path: Path) -> None:
+    for _ in range(2):
+        with locked(tmp_path / "lock", "extract"):
+            assert str(os.getpid()) in (tmp_path / "lock").read_text()
+
+
+def test_a_held_lock_names_its_holder_and_dies_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    command = [sys.executable, "-c", HOLD, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        said = f"extract is already running.*{holder.pid}"
+        with pytest.raises(LockHeld, match=said), locked(path, "extract"):
+            pytest.fail("two processes hold one lock")
+        holder.kill()
+    with locked(path, "extract"):
+        assert str(os.getpid()) in path.read_text()
