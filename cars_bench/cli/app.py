@@ -1,0 +1,78 @@
+"""The `cars-bench` program: one file per command, gathered here."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Annotated
+
+import typer
+
+from cars_bench import __version__
+from cars_bench.cli.session import report_error
+from cars_bench.errors import Interrupted, UsageError
+
+# In the order of the way; each is a module beside this one that registers its command(s).
+COMMANDS = (
+    "prepare",
+    "extract",
+    "probe",
+    "tune",
+    "trials",
+    "finetune",
+    "evaluate",
+    "predict",
+    "demo",
+    "status",
+)
+
+app = typer.Typer(
+    name="cars-bench",
+    help=(
+        "Ask a hundred architecture questions of a frozen backbone for the price of one pass "
+        "over the images.\n\nprepare -> extract -> tune -> finetune -> report"
+    ),
+    add_completion=False,
+    rich_markup_mode=None,  # help texts are plain: "[default: ...]" is not markup
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"cars-bench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Options that stand before the command; the help text is the program's own."""
+
+
+for _name in COMMANDS:
+    importlib.import_module(f"cars_bench.cli.{_name}")
+
+
+def main() -> None:
+    """Run the program and exit with DESIGN's codes; usage errors honour `--json` too."""
+    try:
+        arguments = sys.argv[1:] or ["--help"]
+        code = app(arguments, prog_name="cars-bench", standalone_mode=False)
+    except (typer.Abort, KeyboardInterrupt):
+        report_error(Interrupted("Interrupted.", "run it again"), "--json" in sys.argv)
+        code = Interrupted.code
+    except typer.TyperException as error:
+        context = getattr(error, "ctx", None)
+        program = context.command_path if context else "cars-bench"
+        usage = UsageError(error.format_message(), f"see {program} --help")
+        report_error(usage, "--json" in sys.argv)
+        code = usage.code
+    sys.exit(code)

@@ -1,0 +1,220 @@
+"""What every command shares: the common options, one JSON document, exit codes.
+
+A command is a plain function whose first argument is a `Session`; it prints
+for people through `session.say` and returns the JSON document for scripts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import importlib.util
+import inspect
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cars_bench import SCHEMA_VERSION
+from cars_bench.errors import CarsBenchError, InputError, Interrupted, UsageError
+
+if TYPE_CHECKING:
+    from cars_bench.progress import Progress
+    from cars_bench.workspace import Workspace
+
+Document = dict[str, Any]
+BACKENDS = ("tensorflow", "jax", "torch")
+
+WorkspaceOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--workspace",
+        help="Folder with cache/, tuning/ and reports/ [default: $CARS_BENCH_WORKSPACE or .].",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only results.")]
+DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+COMMON = {
+    "workspace": (WorkspaceOption, None),
+    "json_output": (JsonOption, False),
+    "quiet": (QuietOption, False),
+    "debug": (DebugOption, False),
+}
+
+
+@dataclass(frozen=True)
+class Session:
+    """One run of one command: its workspace, its voice and how it fails.
+
+    Attributes:
+        workspace: Where the command reads and writes.
+        json_output: Only one JSON document may reach stdout.
+        quiet: No progress on stderr.
+        debug: Errors come with their traceback.
+    """
+
+    workspace: Workspace
+    json_output: bool = False
+    quiet: bool = False
+    debug: bool = False
+
+    @property
+    def progress(self) -> Progress:
+        """A bar on a terminal, plain lines elsewhere, nothing when quiet."""
+        from cars_bench.progress import for_stream
+
+        return for_stream(self.quiet)
+
+    def say(self, text: str = "") -> None:
+        """Print a result for a person; silent under `--json`."""
+        if not self.json_output:
+            print(text)
+
+    def choose_backend(self, *preferred: str) -> str:
+        """Set KERAS_BACKEND, before keras is imported, to the user's choice or the first installed.
+
+        Returns:
+            The backend in force.
+
+        Raises:
+            UsageError: KERAS_BACKEND names one that is not there.
+        """
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        installed = [name for name in BACKENDS if importlib.util.find_spec(name)]
+        chosen = os.environ.get("KERAS_BACKEND") or next(
+            (name for name in preferred if name in installed), "tensorflow"
+        )
+        if chosen not in installed:
+            raise UsageError(
+                f"The Keras backend {chosen!r} is not installed here.",
+                f"KERAS_BACKEND={' or '.join(installed)}, or unset it",
+            )
+        os.environ["KERAS_BACKEND"] = chosen
+        return chosen
+
+    def run(self, body: Callable[[], Document]) -> int:
+        """Run a command's body and report what became of it.
+
+        Returns:
+            The exit code.
+        """
+        try:
+            document = self._quietly(body)
+            if self.json_output:
+                print_json(document)
+        except KeyboardInterrupt:
+            return self._failed(
+                Interrupted("Interrupted; what was finished is kept.", "run it again")
+            )
+        except CarsBenchError as error:
+            return self._failed(error)
+        except OSError as error:
+            return self._failed(_plain_os_error(error))
+        except Exception as error:
+            return self._failed(
+                CarsBenchError(f"{type(error).__name__}: {error}", "run again with --debug")
+            )
+        return 0
+
+    def _quietly(self, body: Callable[[], Document]) -> Document:
+        """Run the body; under `--json` what a library prints goes to stderr, not stdout."""
+        if not self.json_output:
+            return body()
+        with contextlib.redirect_stdout(sys.stderr):
+            return body()
+
+    def _failed(self, error: CarsBenchError) -> int:
+        if self.debug:
+            traceback.print_exc()
+        report_error(error, self.json_output)
+        return error.code
+
+
+def report_error(error: CarsBenchError, json_output: bool) -> None:
+    """Say an error: one JSON document on stdout, or two lines on stderr."""
+    if json_output:
+        print_json({"error": {"code": error.code, "message": error.message, "fix": error.fix}})
+        return
+    print(f"error: {error.message}", file=sys.stderr)
+    if error.fix:
+        print(f"  fix: {error.fix}", file=sys.stderr)
+
+
+def print_json(document: Document) -> None:
+    """Print one strict JSON document with its schema version."""
+    print(json.dumps({"schema_version": SCHEMA_VERSION} | document, allow_nan=False))
+
+
+def command(
+    app: typer.Typer, name: str, *examples: str
+) -> Callable[[Callable[..., Document]], Callable[..., Document]]:
+    """Register a function as a command with the common options and its examples.
+
+    The function's signature is `(session, **its own options) -> Document`;
+    its docstring is the help text.
+    """
+
+    def register(function: Callable[..., Document]) -> Callable[..., Document]:
+        signature = inspect.signature(function, eval_str=True)
+        own = list(signature.parameters.values())[1:]
+        common = [
+            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+            for key, (kind, default) in COMMON.items()
+        ]
+        own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+
+        def run(**values: Any) -> None:
+            shared = {key: values.pop(key) for key in COMMON}
+            session = _session(**shared)
+            raise typer.Exit(session.run(lambda: function(session, **values)))
+
+        run.__signature__ = signature.replace(parameters=own + common)  # type: ignore[attr-defined]
+        run.__annotations__ = {item.name: item.annotation for item in own + common}
+        epilog = "\b\nExamples:\n" + "\n".join(f"  {example}" for example in examples)
+        app.command(name, help=inspect.getdoc(function), epilog=epilog)(run)
+        return function
+
+    return register
+
+
+def _session(workspace: Path | None, json_output: bool, quiet: bool, debug: bool) -> Session:
+    from cars_bench.workspace import Workspace
+
+    return Session(Workspace.locate(workspace), json_output, quiet, debug)
+
+
+def _plain_os_error(error: OSError) -> CarsBenchError:
+    where = f": {error.filename}" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return InputError(f"The disk is full{where}.", "free some space, then run it again")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+        return InputError(
+            f"Cannot read or write here ({error.strerror}{where}).",
+            "mend the permissions, or choose another --workspace",
+        )
+    return CarsBenchError(f"{error.strerror or error}{where}.", "run again with --debug")
+
+
+def score_lines(document: Document) -> list[str]:
+    """Scores as a person reads them, one line a stage and split, with 95% intervals."""
+    return [
+        f"{stage:9} {split:4} "
+        + "  ".join(
+            f"{name.replace('top', 'top-')} {found['value']:.4f} "
+            f"({found['low']:.4f} to {found['high']:.4f})"
+            for name, found in scores.items()
+            if name != "n"
+        )
+        + f"  n {scores['n']:,}"
+        for stage in ("frozen", "finetuned")
+        for split, scores in document[stage].items()
+    ]

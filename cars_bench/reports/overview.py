@@ -1,0 +1,292 @@
+"""What a workspace holds, what of it is stale, and what to do next.
+
+Reads cards, manifests, ledgers and records, never an image or a feature, so
+that it answers in well under a second.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from cars_bench.cache.manifest import MANIFEST_FILE, read_manifest
+from cars_bench.cache.recipe import TITLES, FeatureRecipe
+from cars_bench.errors import CarsBenchError
+from cars_bench.tuning.ledger import TrialRecord, read_trials
+from cars_bench.workspace import Workspace
+
+Json = dict[str, Any]
+ALMOST = 2  # fields: a cache that differs in more is simply another one
+
+
+@dataclass(frozen=True)
+class DatasetState:
+    """One prepared dataset.
+
+    Attributes:
+        current: It is the one that commands take by default.
+    """
+
+    name: str
+    digest: str
+    crop: str
+    images: int
+    classes: int
+    current: bool
+
+
+@dataclass(frozen=True)
+class CacheState:
+    """One feature cache.
+
+    Attributes:
+        state: `matches` the present configuration, `almost`, `other`, `stale` (its dataset
+            has changed since), `unfinished` or `corrupt`.
+        differs: Recipe fields in which it differs from the present configuration.
+        detail: What is wrong, in one sentence; empty if nothing is.
+        current: It is the one that commands take by default.
+    """
+
+    key: str
+    state: str
+    dataset: str = ""
+    backbone: str = ""
+    records: int = 0
+    bytes: int = 0
+    differs: tuple[str, ...] = ()
+    detail: str = ""
+    current: bool = False
+
+
+@dataclass(frozen=True)
+class RunState:
+    """One fine-tuning run: test top-1 in [0, 1], `None` where it was not measured."""
+
+    run: str
+    frozen_top1: float | None
+    finetuned_top1: float | None
+
+
+@dataclass(frozen=True)
+class StudyState:
+    """One study.
+
+    Attributes:
+        planned: Trials of its budget, `None` if unknown.
+        best: Best validation top-1 of its trials in [0, 1].
+        stale: Why its results are not those of the present files; empty if they are.
+        detail: What makes it unreadable; empty if it is readable.
+    """
+
+    name: str
+    cache_key: str = ""
+    planned: int | None = None
+    completed: int = 0
+    failed: int = 0
+    running: int = 0
+    best: float | None = None
+    runs: tuple[RunState, ...] = ()
+    stale: str = ""
+    detail: str = ""
+    current: bool = False
+
+
+@dataclass(frozen=True)
+class ReportState:
+    """One report; stale when its study went on after it was written."""
+
+    study: str
+    path: str
+    stale: bool
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Everything that `cars-bench status` says but the advice."""
+
+    workspace: Path
+    datasets: tuple[DatasetState, ...]
+    caches: tuple[CacheState, ...]
+    studies: tuple[StudyState, ...]
+    reports: tuple[ReportState, ...]
+
+    def to_json(self) -> Json:
+        """Plain data."""
+        return asdict(self) | {"workspace": str(self.workspace)}
+
+
+def read_overview(workspace: Workspace) -> Overview:
+    """Read what the three trays hold.
+
+    Raises:
+        InputError: The settings file is not TOML.
+    """
+    settings = workspace.settings()
+    datasets = _datasets(workspace, settings)
+    caches = _caches(workspace, settings, datasets)
+    return Overview(
+        workspace.root,
+        datasets,
+        caches,
+        _studies(workspace, settings, datasets, caches),
+        _reports(workspace),
+    )
+
+
+def _datasets(workspace: Workspace, settings: Json) -> tuple[DatasetState, ...]:
+    current = settings.get("dataset", {}).get("name")
+    states = []
+    for path in sorted(workspace.datasets.glob("*/card.json")):
+        card, name = _json(path), path.parent.name
+        facts = (str(card.get("digest", "")), str(card.get("crop", "none")))
+        counts = (int(card.get("images", 0)), int(card.get("classes", 0)))
+        states.append(DatasetState(name, *facts, *counts, name == current))
+    return tuple(states)
+
+
+def _caches(
+    workspace: Workspace, settings: Json, datasets: tuple[DatasetState, ...]
+) -> tuple[CacheState, ...]:
+    chosen = settings.get("cache", {})
+    folders = [path for path in sorted(workspace.features.glob("*")) if path.is_dir()]
+    wanted = _configuration(workspace, chosen, datasets)
+    return tuple(
+        _cache(folder, wanted, datasets, folder.name == chosen.get("key")) for folder in folders
+    )
+
+
+def _configuration(workspace: Workspace, chosen: Json, datasets: tuple[DatasetState, ...]) -> Json:
+    """Recipe fields that the next `extract` would have, as far as files tell."""
+    wanted: Json = {}
+    try:
+        wanted |= read_manifest(workspace.features / str(chosen.get("key"))).recipe.to_json()
+    except (CarsBenchError, OSError):
+        wanted |= {name: chosen[name] for name in ("backbone", "image_size") if name in chosen}
+    for dataset in datasets:
+        if dataset.current:
+            wanted |= {"dataset_digest": dataset.digest, "crop": dataset.crop}
+    return wanted
+
+
+def _cache(
+    folder: Path, wanted: Json, datasets: tuple[DatasetState, ...], current: bool
+) -> CacheState:
+    if not (folder / MANIFEST_FILE).is_file():
+        return CacheState(folder.name, "unfinished", current=current)
+    try:
+        manifest = read_manifest(folder)
+    except CarsBenchError as error:
+        return CacheState(folder.name, "corrupt", detail=error.message, current=current)
+    recipe = manifest.recipe
+    differs = _differs(recipe, wanted)
+    changed = _changed(recipe, manifest.dataset, datasets)
+    if changed:
+        state, detail = "stale", f"{changed} of {manifest.dataset!r} changed since"
+    elif not differs:
+        state, detail = "matches", ""
+    else:
+        state, detail = "almost" if len(differs) <= ALMOST else "other", ""
+    facts = (manifest.dataset, recipe.backbone, manifest.records, manifest.bytes)
+    return CacheState(folder.name, state, *facts, differs, detail, current)
+
+
+def _differs(recipe: FeatureRecipe, wanted: Json) -> tuple[str, ...]:
+    mine = recipe.to_json()
+    return tuple(name for name in mine if name in wanted and mine[name] != wanted[name])
+
+
+def _changed(recipe: FeatureRecipe, name: str, datasets: tuple[DatasetState, ...]) -> str:
+    """What of a cache's dataset is no longer as it was, as a person reads it."""
+    for dataset in datasets:
+        if dataset.name == name:
+            now = {"dataset_digest": dataset.digest, "crop": dataset.crop}
+            return " and ".join(TITLES[field] for field in _differs(recipe, now))
+    return ""
+
+
+def _studies(
+    workspace: Workspace,
+    settings: Json,
+    datasets: tuple[DatasetState, ...],
+    caches: tuple[CacheState, ...],
+) -> tuple[StudyState, ...]:
+    current = settings.get("study", {}).get("name")
+    folders = [path.parent for path in sorted(workspace.studies.glob("*/study.json"))]
+    return tuple(_study(folder, datasets, caches, folder.name == current) for folder in folders)
+
+
+def _study(
+    folder: Path,
+    datasets: tuple[DatasetState, ...],
+    caches: tuple[CacheState, ...],
+    current: bool,
+) -> StudyState:
+    try:
+        document = json.loads((folder / "study.json").read_bytes())
+        trials = read_trials(folder / "ledger.jsonl")
+    except (CarsBenchError, ValueError, KeyError) as error:
+        return StudyState(folder.name, detail=f"cannot be read: {error}", current=current)
+    searched = [trial for trial in trials if trial.kind == "trial"]
+    return StudyState(
+        folder.name,
+        cache_key=str(document.get("cache_key", "")),
+        planned=document.get("budget", {}).get("trials"),
+        completed=_count(searched, "completed"),
+        failed=_count(searched, "failed"),
+        running=_count(searched, "running"),
+        best=max((trial.score for trial in searched if trial.score is not None), default=None),
+        runs=tuple(_run(path) for path in sorted(folder.glob("final/*/run.json"))),
+        stale=_stale_study(document, datasets, caches),
+        current=current,
+    )
+
+
+def _count(trials: list[TrialRecord], status: str) -> int:
+    return sum(trial.status == status for trial in trials)
+
+
+def _stale_study(
+    study: Json, datasets: tuple[DatasetState, ...], caches: tuple[CacheState, ...]
+) -> str:
+    recorded = study.get("dataset", {})
+    for dataset in datasets:
+        if dataset.name == recorded.get("name") and dataset.digest != recorded.get("digest"):
+            return f"the dataset {dataset.name!r} has changed since"
+    if study.get("cache_key") not in {cache.key for cache in caches}:
+        return "its cache is no longer there"
+    return ""
+
+
+def _run(path: Path) -> RunState:
+    record = _json(path)
+    scores = (_test_top1(record.get(stage)) for stage in ("frozen", "finetuned"))
+    return RunState(path.parent.name, *scores)
+
+
+def _test_top1(scores: Json | None) -> float | None:
+    value = ((scores or {}).get("test") or {}).get("top1", {}).get("value")
+    return None if value is None else float(value)
+
+
+def _reports(workspace: Workspace) -> tuple[ReportState, ...]:
+    return tuple(
+        ReportState(path.parent.name, str(path), _older(path, workspace.studies / path.parent.name))
+        for path in sorted(workspace.reports.glob("*/report.html"))
+    )
+
+
+def _older(report: Path, study: Path) -> bool:
+    written = report.stat().st_mtime
+    sources = [study / "ledger.jsonl", *study.glob("final/*/run.json")]
+    return any(path.stat().st_mtime > written for path in sources if path.is_file())
+
+
+def _json(path: Path) -> Json:
+    """A JSON object; empty if the file does not hold one (its room says so when it is used)."""
+    try:
+        document = json.loads(path.read_bytes())
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}

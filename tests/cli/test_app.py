@@ -1,0 +1,175 @@
+"""The program as a whole: help, version, usage errors, one JSON document."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+import typer
+
+from cars_bench import __version__
+from cars_bench.cli import app as module
+from cars_bench.cli.session import Session, command
+from cars_bench.errors import CacheStale, NoTrialCompleted, UsageError
+from cars_bench.workspace import Workspace
+
+HEAVY = ("tensorflow", "keras", "jax", "pandas", "numpy", "sklearn", "matplotlib", "openvino")
+NAMES = [str(item.name) for item in module.app.registered_commands]
+GROUPS = [str(item.name) for item in module.app.registered_groups]
+
+
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
+) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of the program, in this process."""
+    monkeypatch.setattr(sys, "argv", ["cars-bench", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        module.main()
+    captured = capsys.readouterr()
+    return int(stopped.value.code or 0), captured.out, captured.err
+
+
+@pytest.fixture
+def program(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    return lambda *arguments: run(monkeypatch, capsys, *arguments)
+
+
+def test_help_answers_in_under_half_a_second() -> None:
+    seconds = []
+    for _ in range(3):
+        started = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-m", "cars_bench", "--help"], check=True, capture_output=True
+        )
+        seconds.append(time.perf_counter() - started)
+    assert min(seconds) < 0.5
+
+
+def test_the_program_starts_without_anything_heavy() -> None:
+    code = f"import sys, cars_bench.cli.app; print([m for m in {HEAVY!r} if m in sys.modules])"
+    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert told.stdout == "[]\n"
+
+
+def test_version(program) -> None:
+    assert program("--version") == (0, f"cars-bench {__version__}\n", "")
+
+
+def test_no_command_at_all_shows_the_help(program) -> None:
+    code, out, _ = program()
+    assert code == 0
+    assert all(name in out for name in NAMES + GROUPS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_command_has_a_summary_and_examples_of_itself(program, name: str) -> None:
+    code, out, _ = program(name, "--help")
+    summary, _, examples = out.partition("Examples:\n")
+    assert code == 0
+    assert summary.split("\n\n")[1].strip()
+    assert f"cars-bench {name}" in examples
+    assert "--workspace" in summary
+    assert "--json" in summary
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_shows_defaults_that_stand_in_brackets(program, name: str) -> None:
+    _, out, _ = program(name, "--help")
+    assert "[default: $CARS_BENCH_WORKSPACE or .]" in " ".join(out.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["no-such-command"], "no-such-command"),
+        (["status", "--no-such-option"], "--no-such-option"),
+        (["demo", "--trials", "many"], "--trials"),
+        (["demo", "--trials", "0"], "--trials"),
+    ],
+)
+def test_a_usage_error_names_what_is_wrong_and_exits_with_2(program, arguments, said) -> None:
+    code, out, err = program(*arguments)
+    assert (code, out) == (2, "")
+    assert said in err.splitlines()[0]
+    assert "--help" in err.splitlines()[1]
+    code, out, _ = program(*arguments, "--json")
+    error = json.loads(out)["error"]
+    assert code == error["code"] == 2
+    assert said in error["message"]
+
+
+def nan_result() -> dict[str, float]:
+    return {"score": float("nan")}
+
+
+def chatty_library() -> dict[str, int]:
+    print("a library prints")
+    return {"answer": 42}
+
+
+def raises(error: BaseException):
+    def body() -> dict[str, object]:
+        raise error
+
+    return body
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (raises(UsageError("Wrong.", "do right")), 2),
+        (raises(PermissionError(13, "Permission denied", "/nowhere")), 3),
+        (raises(OSError(28, "No space left on device")), 3),
+        (raises(CacheStale("Old.", "cars-bench extract")), 4),
+        (raises(NoTrialCompleted("None.", "widen the space")), 5),
+        (raises(KeyboardInterrupt()), 130),
+        (raises(ZeroDivisionError("division by zero")), 1),
+        (nan_result, 1),
+        (chatty_library, 0),
+    ],
+)
+def test_json_is_one_document_whatever_happens(capsys, tmp_path, body, code: int) -> None:
+    session = Session(Workspace(tmp_path), json_output=True)
+    assert session.run(body) == code
+    document = json.loads(capsys.readouterr().out)
+    assert document["schema_version"] == 1
+    assert ("error" in document) == (code != 0)
+    if code:
+        assert document["error"]["code"] == code
+        assert set(document["error"]) == {"code", "message", "fix"}
+
+
+def test_an_error_is_two_lines_and_a_traceback_only_for_debug(capsys, tmp_path) -> None:
+    body = raises(CacheStale("Old.", "cars-bench extract"))
+    Session(Workspace(tmp_path)).run(body)
+    assert capsys.readouterr().err == "error: Old.\n  fix: cars-bench extract\n"
+    Session(Workspace(tmp_path), debug=True).run(body)
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_command_gets_its_own_options_and_the_common_ones(capsys, tmp_path) -> None:
+    toy = typer.Typer(rich_markup_mode=None)
+
+    @command(toy, "hello", "cars-bench hello --times 3")
+    def hello(session: Session, times: int = 1) -> dict[str, object]:
+        """Say hello."""
+        session.say("hi " * times)
+        return {"times": times, "root": str(session.workspace.root)}
+
+    arguments = ["--times", "2", "--json", "--workspace", str(tmp_path)]
+    assert toy(arguments, standalone_mode=False) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "schema_version": 1,
+        "times": 2,
+        "root": str(tmp_path.resolve()),
+    }
+
+
+def test_the_users_backend_wins(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    session = Session(Workspace(tmp_path))
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    assert session.choose_backend("jax", "tensorflow") == "tensorflow"
+    monkeypatch.setenv("KERAS_BACKEND", "no-such-backend")
+    with pytest.raises(UsageError, match="no-such-backend"):
+        session.choose_backend("jax", "tensorflow")

@@ -1,0 +1,58 @@
+"""`cars-bench status` as a person and a script see it."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cars_bench.cli.session import Session
+from cars_bench.cli.status import status
+from cars_bench.workspace import Workspace, write_json
+
+
+def session(root: Path, json_output: bool = False) -> Session:
+    return Session(Workspace(root), json_output)
+
+
+def test_an_empty_workspace_is_no_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    here = session(tmp_path / "not yet there")
+    assert here.run(lambda: status(here)) == 0
+    out = capsys.readouterr().out
+    assert "datasets: none" in out
+    assert "next: cars-bench prepare" in out
+
+
+def test_json_has_the_trays_and_the_next_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = {"digest": "d", "crop": "none", "images": 60, "classes": 4}
+    write_json(tmp_path / "cache" / "datasets" / "cars" / "card.json", card)
+    (tmp_path / "cache" / "features" / ("0" * 16)).mkdir(parents=True)
+    here = session(tmp_path, json_output=True)
+    assert here.run(lambda: status(here)) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["datasets"][0]["name"] == "cars"
+    assert document["caches"][0]["state"] == "unfinished"
+    assert set(document["next"]) == {"command", "why"}
+
+
+def test_a_broken_settings_file_is_an_error_of_input(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "cars-bench.toml").write_text("[dataset")
+    here = session(tmp_path)
+    assert here.run(lambda: status(here)) == 3
+    assert "cars-bench.toml" in capsys.readouterr().err
+
+
+def test_it_answers_in_under_a_second(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "cars_bench", "status", "--workspace", str(tmp_path)]
+    seconds = []
+    for _ in range(2):
+        started = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        seconds.append(time.perf_counter() - started)
+    assert min(seconds) < 1
