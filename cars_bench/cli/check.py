@@ -1,0 +1,37 @@
+"""`cars-bench check`: sanity checks before spending anything."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from cars_bench.cli.app import app
+from cars_bench.cli.session import Document, Session, command
+from cars_bench.errors import CarsBenchError
+
+
+@command(app, "check", "cars-bench check", "cars-bench check --cache 3f2a --json")
+def check(
+    session: Session,
+    cache: Annotated[
+        str | None,
+        typer.Option(help="Start of a cache's key [default: the last one].", show_default=False),
+    ] = None,
+) -> Document:
+    """Check features, losses and learning on the cache; each line says expected and seen."""
+    session.choose_backend("jax", "tensorflow")
+    from cars_bench.tuning.checks import run_checks
+
+    checks = run_checks(session.workspace, cache)
+    for item in checks:
+        verdict = "ok  " if item.passed else "FAIL"
+        session.say(f"{verdict} {item.name:18} expected {item.expected}; saw {item.saw}")
+    failed = [item.name for item in checks if not item.passed]
+    if failed:
+        raise CarsBenchError(
+            f"{len(failed)} of {len(checks)} checks failed: {', '.join(failed)}.",
+            "look at the images and the preprocessing before tuning: cars-bench cache ls --sheet",
+        )
+    return {"checks": [asdict(item) for item in checks]}

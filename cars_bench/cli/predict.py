@@ -1,0 +1,40 @@
+"""`cars-bench predict`: the likeliest classes of new images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cars_bench.cli.app import app
+from cars_bench.cli.session import Document, Session, command
+
+
+@command(
+    app,
+    "predict",
+    "cars-bench predict photos/",
+    "cars-bench predict photos/ --output answers.csv --model my-study/t0007-conv5",
+)
+def predict(
+    session: Session,
+    folder: Annotated[Path, typer.Argument(help="Folder of images, searched with its subfolders.")],
+    output: Annotated[Path, typer.Option(help="The CSV to write.")] = Path("predictions.csv"),
+    model: Annotated[
+        str | None, typer.Option(help="STUDY/RUN [default: the last one].", show_default=False)
+    ] = None,
+) -> Document:
+    """Write the five likeliest classes of every image in a folder as a CSV."""
+    session.choose_backend("tensorflow")
+    from cars_bench.finetune.predict import predict as run
+
+    result = run(session.workspace, folder, model, output, session.progress)
+    session.say(f"{result.images:,} images predicted: {result.path}")
+    for name, reason in result.unreadable.items():
+        session.say(f"unreadable: {name}: {reason}")
+    return {
+        "output": str(result.path),
+        "images": result.images,
+        "unreadable": result.unreadable,
+    }

@@ -1,0 +1,61 @@
+"""`cars-bench tune`: search heads on a feature cache."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cars_bench.cli.app import app
+from cars_bench.cli.session import Document, Session, command
+
+
+@command(
+    app,
+    "tune",
+    "cars-bench tune --trials 100",
+    "cars-bench tune --trials 200                    # goes on to 200 in all",
+    "cars-bench tune --trials 50 --oracle bayesian --space wide --study wide-bayes",
+    "cars-bench tune --trials 20 --space my_space.yaml --seed 7 --study mine",
+)
+def tune(
+    session: Session,
+    trials: Annotated[int, typer.Option(min=1, help="The study's total; again resumes.")] = 100,
+    oracle: Annotated[str, typer.Option(help="random, bayesian, hyperband or grid.")] = "random",
+    space: Annotated[str, typer.Option(help="default, wide, quick, or a YAML file.")] = "default",
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Upper bound a trial [default: the space's].", show_default=False),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the oracle and the trials.")] = 0,
+    study: Annotated[
+        str | None,
+        typer.Option(help="Name [default: one for the cache].", show_default=False),
+    ] = None,
+    cache: Annotated[
+        str | None,
+        typer.Option(help="Start of a cache's key [default: the last one].", show_default=False),
+    ] = None,
+) -> Document:
+    """Search dense heads on the cached features; the same command again goes on."""
+    session.choose_backend("jax", "tensorflow")
+    from cars_bench.tuning.leaderboard import leaderboard
+    from cars_bench.tuning.search import TuneOptions
+    from cars_bench.tuning.search import tune as run
+
+    options = TuneOptions(trials, oracle, space, epochs, seed, study, cache)
+    result = run(session.workspace, options, session.progress)
+    rows = leaderboard(result.study)
+    winner = next(row for row in rows if row.trial_id == result.winner.trial_id)
+    session.say(
+        f"{result.run} of {result.planned} trials; winner {winner.trial_id}: {winner.description}\n"
+        f"validation top-1 {winner.score:.4f} "
+        f"(95% interval {winner.low:.4f} to {winner.high:.4f})\n"
+        f"study: {result.study.folder}\nnext: cars-bench finetune --best"
+    )
+    return {
+        "study": result.study.name,
+        "planned": result.planned,
+        "run": result.run,
+        "winner": winner.to_json(),
+    }
