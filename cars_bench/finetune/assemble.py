@@ -1,0 +1,46 @@
+"""The head back on its backbone, of stock Keras layers only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import keras
+
+from cars_bench.backbones.build import Backbone
+from cars_bench.backbones.pooling import pooled
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """A backbone with a head on top; its models share their layers.
+
+    Attributes:
+        backbone: The network below.
+        pooling: How its feature map becomes one vector.
+        head: From pooled features to logits.
+    """
+
+    backbone: Backbone
+    pooling: str
+    head: keras.Model
+
+    def whole(self) -> keras.Model:
+        """From pixels float32 `[B, S, S, 3]`, 0 to 255, to logits `[B, C]`."""
+        network = self.backbone.model
+        return keras.Model(network.input, self._logits(network.output), name="classifier")
+
+    def above(self, boundary: str) -> keras.Model:
+        """From the activation that ends block `boundary` to logits `[B, C]`."""
+        top = self.backbone.top(boundary)
+        return keras.Model(top.input, self._logits(top.output), name="top")
+
+    def finished(self) -> keras.Model:
+        """As `whole`, with probabilities `[B, C]` instead of logits."""
+        network = self.backbone.model
+        probabilities = keras.layers.Softmax(dtype="float32", name="probabilities")
+        return keras.Model(
+            network.input, probabilities(self._logits(network.output)), name="classifier"
+        )
+
+    def _logits(self, feature_map: keras.KerasTensor) -> keras.KerasTensor:
+        return self.head(pooled(feature_map, self.pooling))

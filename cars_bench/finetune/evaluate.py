@@ -1,0 +1,60 @@
+"""`evaluate`: a finished model and its frozen head, measured on a split with intervals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from cars_bench.cache.store import FeatureCache
+from cars_bench.data.dataset import Dataset, Split
+from cars_bench.errors import CacheStale
+from cars_bench.evaluation.metrics import score
+from cars_bench.finetune.finished import FinishedModel
+from cars_bench.finetune.live import LiveImages
+from cars_bench.progress import Progress
+from cars_bench.training.engine import logits_of
+from cars_bench.tuning.study import Study
+from cars_bench.tuning.winner import head_of_trial
+from cars_bench.workspace import Workspace
+
+
+def evaluate(
+    workspace: Workspace, model: str | None, split: Split, progress: Progress
+) -> dict[str, Any]:
+    """Measure a finished model again, from its files and the original images.
+
+    Args:
+        workspace: Holds dataset, cache, study and model.
+        model: `STUDY/RUN`; `None` is the last one made.
+        split: `val` or `test`.
+        progress: Told what goes on.
+
+    Returns:
+        The document that scripts read: `frozen`, `finetuned`, `handoff`.
+
+    Raises:
+        CacheStale: The dataset is not the one that the model was trained on.
+    """
+    finished = FinishedModel.open(workspace, model)
+    document = finished.document
+    dataset = Dataset.load(workspace, document["dataset"]["name"])
+    if dataset.class_names != finished.class_names:
+        raise CacheStale(
+            f"The classes of {dataset.name!r} are not those of the model.",
+            "evaluate on the dataset it was trained on, or finetune again",
+        )
+    records = dataset.records(split)
+    labels = np.array([record.label for record in records], np.int64)
+    progress.log(f"Evaluating {finished.folder.name} on {len(records):,} {split} images")
+    finetuned = logits_of(finished.load(), LiveImages(records, finished.image_size))
+    study = Study.open(workspace, document["study"])
+    cache = FeatureCache.open(workspace, document["cache_key"])
+    head = head_of_trial(study, study.trial(document["trial_id"]), cache).model()
+    frozen = logits_of(head, cache.load(split).x)
+    return {
+        "model": f"{study.name}/{finished.folder.name}",
+        "frozen": {split: score(frozen, labels).to_json()},
+        "finetuned": {split: score(finetuned, labels).to_json()},
+        "handoff": document["handoff"],
+    }

@@ -1,0 +1,110 @@
+"""Proof that the winner on the cache is the winner in the full network.
+
+Two parts, before anything is unfrozen: the head fed by the extraction's own
+runtime from the original images must reproduce the witness; and the assembled
+float32 model must be as accurate as the witness on the validation images.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from cars_bench.errors import HandoffFailed
+from cars_bench.tuning.winner import TrainedHead
+
+LARGEST_DIFFERENCE = 1e-2
+LARGEST_FALL = 0.01
+
+Logits = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Handoff:
+    """What the proof measured, on the validation images.
+
+    Attributes:
+        max_abs_diff: Largest difference between a recomputed and a witness logit.
+        top1_agreement: Share of images with the same top-1 as the witness,
+            recomputed by the extraction's runtime.
+        assembled_agreement: The same for the assembled float32 Keras model.
+        witness_top1: Accuracy of the head on the cache.
+        assembled_top1: Accuracy of the assembled model.
+    """
+
+    max_abs_diff: float
+    top1_agreement: float
+    assembled_agreement: float
+    witness_top1: float
+    assembled_top1: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+
+def measure_handoff(head: TrainedHead, recomputed: Logits, assembled: Logits) -> Handoff:
+    """Compare with the witness.
+
+    Args:
+        head: Carries the witness, logits `[N, C]`.
+        recomputed: The head on features recomputed by the extraction's runtime, `[N, C]`.
+        assembled: The assembled float32 model on the same images, `[N, C]`.
+    """
+    said = head.logits.argmax(1)
+    return Handoff(
+        max_abs_diff=float(np.abs(recomputed - head.logits).max()),
+        top1_agreement=float((recomputed.argmax(1) == said).mean()),
+        assembled_agreement=float((assembled.argmax(1) == said).mean()),
+        witness_top1=float((said == head.labels).mean()),
+        assembled_top1=float((assembled.argmax(1) == head.labels).mean()),
+    )
+
+
+def require_handoff(measured: Handoff, causes: str) -> None:
+    """Stop unless the head behaves as it did on the cache.
+
+    Args:
+        measured: The comparison.
+        causes: What was compared with what, for the message.
+
+    Raises:
+        HandoffFailed: Says by how much and names the likeliest cause.
+    """
+    if measured.max_abs_diff > LARGEST_DIFFERENCE or measured.top1_agreement < 1.0:
+        raise HandoffFailed(
+            "The reattached head does not reproduce its logits: they differ by up to "
+            f"{measured.max_abs_diff:.3g} and {1 - measured.top1_agreement:.1%} of the "
+            f"validation images change their answer ({causes}).",
+            "the images, the preprocessing or the runtime changed: cars-bench cache verify, "
+            "then cars-bench extract and cars-bench tune again",
+        )
+    fall = measured.witness_top1 - measured.assembled_top1
+    if fall > LARGEST_FALL:
+        raise HandoffFailed(
+            f"The assembled float32 model is {fall:.1%} less accurate on the validation images "
+            f"than the head on the cache ({causes}).",
+            "extract again with --runtime tensorflow, whose precision is float32",
+        )
+
+
+def check_frozen(before: dict[str, npt.NDArray[Any]], model: keras.Model) -> list[str]:
+    """Names of the frozen variables that changed since `frozen_values`; must be none."""
+    return [
+        variable.path
+        for variable in model.non_trainable_variables
+        if variable.path in before
+        and not np.array_equal(before[variable.path], keras.ops.convert_to_numpy(variable.value))
+    ]
+
+
+def frozen_values(backbone: keras.Model) -> dict[str, npt.NDArray[Any]]:
+    """Copies of the backbone's frozen variables by path, batch norms included."""
+    return {
+        variable.path: np.array(keras.ops.convert_to_numpy(variable.value))
+        for variable in backbone.non_trainable_variables
+    }

@@ -1,0 +1,85 @@
+"""`predict`: the five likeliest classes of every image in a folder, as a CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cars_bench.data.folder_labels import is_image_name
+from cars_bench.data.images import ImageUnusable, load_image
+from cars_bench.errors import InputError
+from cars_bench.evaluation.predictions import Prediction, predictions, write_predictions
+from cars_bench.finetune.finished import FinishedModel
+from cars_bench.progress import Progress
+from cars_bench.workspace import Workspace
+
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What a folder's prediction came to.
+
+    Attributes:
+        path: The CSV.
+        images: Images predicted.
+        unreadable: Files that could not be read, with the reason.
+    """
+
+    path: Path
+    images: int
+    unreadable: dict[str, str]
+
+
+def predict(
+    workspace: Workspace, folder: Path, model: str | None, output: Path, progress: Progress
+) -> Predicted:
+    """Write the five likeliest classes of each image under `folder`, in bounded memory.
+
+    Raises:
+        InputError: The folder is missing or holds no image.
+    """
+    files = _image_files(folder)
+    finished = FinishedModel.open(workspace, model)
+    unreadable: dict[str, str] = {}
+    rows = _predictions(finished, folder, files, unreadable, progress)
+    write_predictions(output, rows)
+    return Predicted(output, len(files) - len(unreadable), unreadable)
+
+
+def _image_files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise InputError(f"There is no folder {folder}.", "cars-bench predict FOLDER")
+    found = sorted(path for path in folder.rglob("*") if is_image_name(path.name))
+    if not found:
+        raise InputError(f"{folder} holds no image.", "name a folder with .jpg or .png files")
+    return found
+
+
+def _predictions(
+    finished: FinishedModel,
+    folder: Path,
+    files: list[Path],
+    unreadable: dict[str, str],
+    progress: Progress,
+) -> Iterator[Prediction]:
+    """Predict batch by batch, collecting what cannot be read in `unreadable`."""
+    network = finished.load()
+    with progress.stage("Predicting", len(files), "images") as task:
+        for start in range(0, len(files), BATCH):
+            names: list[str] = []
+            pixels = np.zeros((BATCH, *network.input_shape[1:]), np.float32)
+            for path in files[start : start + BATCH]:
+                name = path.relative_to(folder).as_posix()
+                try:
+                    pixels[len(names)] = load_image(path, finished.image_size)
+                    names.append(name)
+                except ImageUnusable as error:
+                    unreadable[name] = str(error)
+                task.advance()
+            # The batch is always full, so that the network is compiled once.
+            logits = np.asarray(network.predict_on_batch(pixels))[: len(names)]
+            yield from predictions(names, logits, finished.class_names)

@@ -1,0 +1,93 @@
+"""What to unfreeze: a block, a number of layers, everything above one, all or nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import keras
+
+from cars_bench.backbones.build import Backbone
+from cars_bench.errors import UsageError
+
+ALL, NONE = "all", "none"
+
+
+@dataclass(frozen=True)
+class Unfreeze:
+    """Which part of a backbone is trained.
+
+    Attributes:
+        text: As it was asked for.
+        boundary: The last whole block below it, where cached activations can
+            take over; `None` when nothing below is frozen.
+        layers: Names of the layers that are trained, batch norms excluded.
+    """
+
+    text: str
+    boundary: str | None
+    layers: tuple[str, ...]
+
+
+def parse_unfreeze(text: str | None, backbone: Backbone) -> Unfreeze:
+    """Understand `BLOCK`, `last:N`, `from:LAYER`, `all` or `none`.
+
+    Args:
+        text: What was asked for; `None` takes the backbone's default block.
+        backbone: Gives the names.
+
+    Raises:
+        UsageError: The text names nothing in this backbone.
+    """
+    text = text or backbone.spec.default_unfreeze
+    order = [layer.name for layer in backbone.model.layers]
+    if text == NONE:
+        return Unfreeze(text, backbone.blocks.names[-1], ())
+    start = _first_layer(text, backbone, order)
+    trained = [name for name in order[start:] if _is_trained(backbone.model.get_layer(name))]
+    return Unfreeze(text, _boundary(backbone, order[start]), tuple(trained))
+
+
+def apply_unfreeze(backbone: Backbone, unfreeze: Unfreeze) -> None:
+    """Set `trainable` layer by layer; every BatchNormalization stays frozen.
+
+    Calling a backbone with `training=False` does not freeze its batch norms
+    under `fit` in Keras 3 (keras#20285); `trainable=False` on each does.
+    """
+    for layer in backbone.model.layers:
+        layer.trainable = layer.name in unfreeze.layers
+
+
+def _first_layer(text: str, backbone: Backbone, order: list[str]) -> int:
+    if text == ALL:
+        return 0
+    if text.startswith("from:"):
+        name = text.removeprefix("from:")
+        backbone.blocks.holding(name)
+        return order.index(name)
+    if text.startswith("last:"):
+        return _last_convolutions(text, backbone, order)
+    return order.index(backbone.blocks.blocks[backbone.blocks.first(text)].layers[0])
+
+
+def _last_convolutions(text: str, backbone: Backbone, order: list[str]) -> int:
+    number = text.removeprefix("last:")
+    convolutions = [
+        index
+        for index, name in enumerate(order)
+        if isinstance(backbone.model.get_layer(name), keras.layers.Conv2D)
+    ]
+    if not number.isdigit() or not 0 < int(number) <= len(convolutions):
+        raise UsageError(
+            f"--unfreeze {text} needs a number from 1 to {len(convolutions)}.",
+            "count convolutional layers, as in last:5",
+        )
+    return convolutions[-int(number)]
+
+
+def _boundary(backbone: Backbone, layer: str) -> str | None:
+    block = backbone.blocks.holding(layer)
+    return backbone.boundary_below(block) if backbone.blocks.first(block) > 0 else None
+
+
+def _is_trained(layer: keras.layers.Layer) -> bool:
+    return bool(layer.weights) and not isinstance(layer, keras.layers.BatchNormalization)

@@ -1,0 +1,1 @@
+"""Head and training specs, losses, schedules, and the one training loop."""

@@ -1,0 +1,252 @@
+"""Runs the batches of one epoch on whichever backend Keras was started with.
+
+Both engines run Keras' own train step on the same planned batches.  On JAX a
+whole epoch is one compiled call (`lax.scan` over the step, the features
+resident on the device); on TensorFlow and torch the steps are called one by
+one.  Neither tensorflow nor torch is imported here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from keras import ops
+
+from cars_bench.training.plan import EpochPlan
+
+CHUNK_BYTES = 256 * 2**20
+RESIDENT_BYTES = 2**30
+EVALUATION_BATCH = 64
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float32]
+
+
+class Views(Protocol):
+    """Stored activations: a numpy array, or one that reads from disk when indexed."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """`(images, views, *activation)`."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float16 or float32."""
+
+    def __getitem__(self, index: tuple[Any, Any]) -> Array:
+        """Activations `[B, *activation]` of image and view indices `[B]`."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Activations with their labels.
+
+    Attributes:
+        x: float16 or float32 `[N, V, *activation]`.
+        labels: int64 `[N]`, from 0.
+    """
+
+    x: Views
+    labels: npt.NDArray[np.int64]
+
+
+class Engine:
+    """Runs a compiled model's own train step batch by batch (TensorFlow, torch)."""
+
+    def __init__(self, model: keras.Model, examples: Examples) -> None:
+        self.model = model
+        self.examples = examples
+        self.classes = int(model.output_shape[-1])
+        model.optimizer.build(model.trainable_variables)
+
+    def run(self, plan: EpochPlan, rates: Floats) -> float:
+        """Train on one epoch's batches.
+
+        Args:
+            plan: S batches.
+            rates: float32 `[S]`, the learning rate of each.
+
+        Returns:
+            Mean training loss.
+        """
+        losses = []
+        for step in range(plan.steps):
+            self.model.optimizer.learning_rate = float(rates[step])
+            x, targets = self._batch(plan, step)
+            logs = self.model.train_on_batch(
+                x, targets, sample_weight=plan.weight[step], return_dict=True
+            )
+            losses.append(float(logs["loss"]))
+        return float(np.mean(losses))
+
+    def logits(self, x: Views) -> Floats:
+        """Logits float32 `[N, C]` of the plain view, without dropout."""
+        return _in_blocks(self.forward, x)
+
+    def forward(self, x: Floats) -> Any:
+        """Logits of one block, float32 `[B, C]`."""
+        return self.model.predict_on_batch(x)
+
+    def capture(self) -> list[Array]:
+        """Copies of every variable of the model, then of the optimizer."""
+        return [np.array(ops.convert_to_numpy(variable.value)) for variable in self.variables]
+
+    def restore(self, values: list[Array]) -> None:
+        """Put captured values back; a shorter list restores the model alone."""
+        for variable, value in zip(self.variables, values, strict=False):
+            variable.assign(value)
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """The model's variables, then the optimizer's."""
+        return [*self.model.variables, *self.model.optimizer.variables]
+
+    def _batch(self, plan: EpochPlan, step: int) -> tuple[Floats, Floats]:
+        """Features float32 `[B, ...]` and soft targets float32 `[B, C]` of one step."""
+        x = np.asarray(self.examples.x[plan.image[step], plan.view[step]], np.float32)
+        targets = self._one_hot(plan.image[step])
+        share = plan.mix[step]
+        if (share < 1).any():
+            partner = self.examples.x[plan.partner[step], plan.partner_view[step]]
+            across = share.reshape(-1, *[1] * (x.ndim - 1))
+            x = across * x + (1 - across) * np.asarray(partner, np.float32)
+            mixed = self._one_hot(plan.partner[step])
+            targets = share[:, None] * targets + (1 - share[:, None]) * mixed
+        return x, targets
+
+    def _one_hot(self, images: Array) -> Floats:
+        return np.eye(self.classes, dtype=np.float32)[self.examples.labels[images]]
+
+
+class ScanEngine(Engine):
+    """One compiled call per epoch (JAX); activations too big to keep go in chunks of steps."""
+
+    def __init__(self, model: keras.Model, examples: Examples) -> None:
+        super().__init__(model, examples)
+        import jax
+
+        self._epoch = jax.jit(self._scan, donate_argnums=0)
+        self._forward = jax.jit(self._stateless_forward)
+        rate = model.optimizer.learning_rate
+        self._rate_index = next(
+            index for index, item in enumerate(model.optimizer.variables) if item is rate
+        )
+        count, *shape = examples.x.shape
+        self._bytes_per_image = int(np.prod(shape)) * examples.x.dtype.itemsize
+        self._resident: Any = None
+        if count * self._bytes_per_image <= RESIDENT_BYTES:
+            everything = examples.x[np.arange(count)[:, None], np.arange(shape[0])[None]]
+            self._resident = (jax.numpy.asarray(everything), jax.numpy.asarray(examples.labels))
+
+    def run(self, plan: EpochPlan, rates: Floats) -> float:
+        """Train on one epoch's batches; see `Engine.run`."""
+        state = self._state()
+        losses = []
+        for data, part, part_rates in self._chunks(plan, rates):
+            state, loss = self._epoch(state, data, _arrays(part), part_rates)
+            losses.append(np.asarray(loss))
+        for variables, values in zip(self._variables(), state, strict=True):
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
+        return float(np.concatenate(losses).mean())
+
+    def forward(self, x: Floats) -> Any:
+        """Logits of one block, float32 `[B, C]`."""
+        trainable, frozen, _, _ = self._variables()
+        return self._forward([v.value for v in trainable], [v.value for v in frozen], x)
+
+    def _variables(self) -> tuple[list[keras.Variable], ...]:
+        model = self.model
+        return (
+            model.trainable_variables,
+            model.non_trainable_variables,
+            model.optimizer.variables,
+            model.metrics_variables,
+        )
+
+    def _state(self) -> tuple[list[Any], ...]:
+        # Copies: the compiled epoch reuses the buffers that it is given.
+        return tuple([ops.copy(v.value) for v in part] for part in self._variables())
+
+    def _chunks(self, plan: EpochPlan, rates: Floats) -> Iterator[tuple[Any, EpochPlan, Floats]]:
+        if self._resident is not None:
+            yield self._resident, plan, rates
+            return
+        per_step = plan.image.shape[1] * self._bytes_per_image // self.examples.x.shape[1]
+        length = max(1, CHUNK_BYTES // max(per_step, 1))
+        for start in range(0, plan.steps, length):
+            part = EpochPlan(*[value[start : start + length] for value in _arrays(plan)])
+            yield *self._gathered(part), rates[start : start + length]
+
+    def _gathered(self, plan: EpochPlan) -> tuple[Any, EpochPlan]:
+        """Read a chunk's images, partners behind them, and point its plan at them."""
+        mixed = bool((plan.mix < 1).any())
+        images = np.concatenate([plan.image, plan.partner] if mixed else [plan.image]).ravel()
+        views = np.concatenate([plan.view, plan.partner_view] if mixed else [plan.view]).ravel()
+        x = self.examples.x[images, views][:, None]
+        here = np.arange(plan.image.size, dtype=np.int32).reshape(plan.image.shape)
+        first = np.zeros_like(here)
+        partner = here + plan.image.size if mixed else here
+        local = EpochPlan(here, first, partner, first, plan.mix, plan.weight)
+        return (x, self.examples.labels[images]), local
+
+    def _scan(self, state: Any, data: Any, plan: Any, rates: Any) -> Any:
+        import jax
+
+        return jax.lax.scan(
+            lambda carry, batch: self._step(carry, data, batch), state, (plan, rates)
+        )
+
+    def _step(self, state: Any, data: Any, batch: Any) -> Any:
+        (image, view, partner, partner_view, mix, weight), rate = batch
+        features, labels = data
+        across = ops.reshape(mix, (-1, *[1] * (features.ndim - 2)))
+        x = across * features[image, view] + (1 - across) * features[partner, partner_view]
+        targets = mix[:, None] * ops.one_hot(labels[image], self.classes)
+        targets += (1 - mix[:, None]) * ops.one_hot(labels[partner], self.classes)
+        trainable, frozen, optimizer, metrics = state
+        optimizer = [*optimizer]
+        optimizer[self._rate_index] = rate
+        fresh = [ops.zeros_like(value) for value in metrics]
+        logs, state = self.model.train_step(
+            (trainable, frozen, optimizer, fresh), (x, targets, weight)
+        )
+        return state, logs["loss"]
+
+    def _stateless_forward(self, trainable: Any, frozen: Any, x: Any) -> Any:
+        return self.model.stateless_call(trainable, frozen, x, training=False)[0]
+
+
+def build_engine(model: keras.Model, examples: Examples) -> Engine:
+    """The fastest engine for the backend in force; `model` must be compiled."""
+    kind: Callable[[keras.Model, Examples], Engine] = Engine
+    if keras.backend.backend() == "jax":
+        kind = ScanEngine
+    return kind(model, examples)
+
+
+def _arrays(plan: EpochPlan) -> tuple[Array, ...]:
+    return tuple(getattr(plan, item.name) for item in fields(plan))
+
+
+def logits_of(model: keras.Model, x: Views) -> Floats:
+    """Outputs float32 `[N, C]` of any model for the plain view of `x`."""
+    return _in_blocks(model.predict_on_batch, x)
+
+
+def _in_blocks(forward: Callable[[Floats], Any], x: Views) -> Floats:
+    """Run blocks of one length (the last filled up), so that nothing is compiled twice."""
+    count = x.shape[0]
+    size = min(EVALUATION_BATCH, count)
+    blocks = []
+    for start in range(0, count, size):
+        images = np.arange(start, start + size) % count
+        block = np.asarray(x[images, np.zeros_like(images)], np.float32)
+        real = min(size, count - start)
+        blocks.append(np.asarray(ops.convert_to_numpy(forward(block))[:real], np.float32))
+    return np.concatenate(blocks)

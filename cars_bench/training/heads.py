@@ -1,0 +1,84 @@
+"""Heads built from their specs, of stock Keras layers only."""
+
+from __future__ import annotations
+
+import keras
+from keras import layers
+
+from cars_bench.training.specs import HeadSpec
+
+OUTPUT_LAYER = "logits"
+
+
+def build_head(spec: HeadSpec, width: int, classes: int, seed: int = 0) -> keras.Model:
+    """Build the head that `spec` describes.
+
+    The output layer starts at zero, so the untrained loss is ln(classes).
+
+    Args:
+        spec: The head.
+        width: Width of the pooled features.
+        classes: Number of classes.
+        seed: Seeds the initial kernels, the dropout and the noise.
+
+    Returns:
+        A model from features float32 `[B, width]` to logits float32 `[B, classes]`.
+    """
+    seeds = iter(range(seed * 1000, (seed + 1) * 1000))
+    inputs = keras.Input((width,), name="features")
+    x = _normalised(inputs, spec.normalisation)
+    if spec.noise:
+        x = layers.GaussianNoise(spec.noise, seed=next(seeds), name="noise")(x)
+    if spec.dropout:
+        x = layers.Dropout(spec.dropout, seed=next(seeds), name="features_dropout")(x)
+    for index, layer in enumerate(spec.layers, 1):
+        x = _dense(layer.units, f"dense{index}", spec.l2, next(seeds), not layer.batch_norm)(x)
+        if layer.batch_norm:
+            x = layers.BatchNormalization(momentum=0.9, name=f"dense{index}_bn")(x)
+        x = layers.Activation(layer.activation, name=f"dense{index}_{layer.activation}")(x)
+        if layer.dropout:
+            x = layers.Dropout(layer.dropout, seed=next(seeds), name=f"dense{index}_dropout")(x)
+    output = layers.Dense(
+        classes,
+        kernel_initializer="zeros",
+        kernel_regularizer=_l2(spec.l2),
+        dtype="float32",
+        name=OUTPUT_LAYER,
+    )
+    return keras.Model(inputs, output(x), name="head")
+
+
+def parameter_count(spec: HeadSpec, width: int, classes: int) -> int:
+    """Trainable and moving parameters of the head, without building it."""
+    norm_parameters = {"none": 0, "l2": 0, "batch": 4, "layer": 2}
+    count, below = norm_parameters[spec.normalisation] * width, width
+    for layer in spec.layers:
+        count += below * layer.units + (4 * layer.units if layer.batch_norm else layer.units)
+        below = layer.units
+    return count + (below + 1) * classes
+
+
+def _dense(units: int, name: str, l2: float, seed: int, use_bias: bool) -> layers.Dense:
+    return layers.Dense(
+        units,
+        use_bias=use_bias,
+        kernel_initializer=keras.initializers.HeNormal(seed=seed),
+        kernel_regularizer=_l2(l2),
+        name=name,
+    )
+
+
+def _l2(l2: float) -> keras.regularizers.Regularizer | None:
+    return keras.regularizers.L2(l2) if l2 else None
+
+
+def _normalised(features: keras.KerasTensor, kind: str) -> keras.KerasTensor:
+    if kind == "l2":
+        # Unit vectors times sqrt(width): every feature keeps a variance near one.
+        unit = layers.UnitNormalization(name="features_l2")(features)
+        return layers.Rescaling(features.shape[-1] ** 0.5, name="features_scale")(unit)
+    if kind == "batch":
+        return layers.BatchNormalization(momentum=0.9, name="features_bn")(features)
+    if kind == "layer":
+        return layers.LayerNormalization(name="features_ln")(features)
+    return features

@@ -1,0 +1,254 @@
+"""Heads and their training as data: frozen dataclasses that round-trip through JSON.
+
+Models are rebuilt from these specs by code and only weights are ever loaded,
+so nothing that was saved is executed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from cars_bench.errors import UsageError
+
+ACTIVATIONS = ("relu", "gelu", "silu", "tanh", "elu", "selu")
+NORMALISATIONS = ("none", "l2", "batch", "layer")
+OPTIMIZERS = ("adam", "adamw", "sgd")
+LOSSES = ("cross_entropy", "focal")
+SAMPLINGS = ("uniform", "balanced")
+SCHEDULES = ("constant", "step", "piecewise", "cosine", "triangular", "exp_range")
+
+Spec = TypeVar("Spec")
+
+
+@dataclass(frozen=True)
+class DenseLayer:
+    """One hidden layer: dense, then batch norm, activation and dropout.
+
+    Attributes:
+        units: Width, at least 1.
+        activation: One of `ACTIVATIONS`.
+        batch_norm: Normalise before the activation (Ioffe & Szegedy 2015).
+        dropout: Share of units dropped after the activation, 0 to below 1.
+    """
+
+    units: int
+    activation: str = "relu"
+    batch_norm: bool = False
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        _at_least("units", self.units, 1)
+        _one_of("activation", self.activation, ACTIVATIONS)
+        _within("dropout", self.dropout, 0.0, 0.95)
+
+
+@dataclass(frozen=True)
+class HeadSpec:
+    """A dense head on pooled features.
+
+    Attributes:
+        layers: Hidden layers from the features upwards; none is a linear head.
+        normalisation: What is done to the features first, one of `NORMALISATIONS`.
+        dropout: Share of features dropped before the first layer.
+        noise: Standard deviation of Gaussian noise on the (normalised) features.
+        l2: L2 penalty on every kernel, as Keras adds it: `l2 * sum(kernel ** 2)`.
+    """
+
+    layers: tuple[DenseLayer, ...] = ()
+    normalisation: str = "none"
+    dropout: float = 0.0
+    noise: float = 0.0
+    l2: float = 0.0
+
+    def __post_init__(self) -> None:
+        _one_of("normalisation", self.normalisation, NORMALISATIONS)
+        _within("dropout", self.dropout, 0.0, 0.95)
+        _at_least("noise", self.noise, 0.0)
+        _at_least("l2", self.l2, 0.0)
+
+    def describe(self) -> str:
+        """One line a person can read, such as `480 relu, dropout 0.2 -> classes`."""
+        return " -> ".join([*map(_describe_layer, self.layers), "classes"])
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How the learning rate moves; `schedules.rates` gives the formulas.
+
+    Attributes:
+        kind: One of `SCHEDULES`.
+        factor: `step`: the rate is divided by this every `every_epochs`.
+        every_epochs: `step`: length of a plateau of the rate, in epochs.
+        floor: `step`, `cosine`: the rate never falls below this.
+        rise: `step`: times the rate is multiplied for one epoch after the
+            validation loss has not improved for `every_epochs`; 1 is never.
+        boundaries: `piecewise`: epochs (from 1) at which the next rate begins.
+        values: `piecewise`: the rates, one more than the boundaries.
+        warmup_epochs: `cosine`: epochs of linear rise from zero.
+        minimum: `triangular`, `exp_range`: the lower rate of the cycle.
+        cycle_epochs: `triangular`, `exp_range`: half a cycle, in epochs.
+        gamma: `exp_range`: the amplitude's decay per step.
+    """
+
+    kind: str = "constant"
+    factor: float = 1.3
+    every_epochs: int = 10
+    floor: float = 1e-6
+    rise: float = 1.0
+    boundaries: tuple[int, ...] = (7, 8, 16)
+    values: tuple[float, ...] = (0.001, 0.0005, 0.00005, 0.00001)
+    warmup_epochs: float = 0.0
+    minimum: float = 1e-5
+    cycle_epochs: float = 4.0
+    gamma: float = 0.9999
+
+    def __post_init__(self) -> None:
+        _one_of("schedule.kind", self.kind, SCHEDULES)
+        _at_least("schedule.factor", self.factor, 1.0)
+        _at_least("schedule.every_epochs", self.every_epochs, 1)
+        _at_least("schedule.warmup_epochs", self.warmup_epochs, 0.0)
+        _above("schedule.cycle_epochs", self.cycle_epochs, 0.0)
+        if len(self.values) != len(self.boundaries) + 1:
+            raise UsageError(
+                f"schedule.values needs one more entry than schedule.boundaries, got "
+                f"{len(self.values)} and {len(self.boundaries)}.",
+                "add or remove a rate",
+            )
+
+
+@dataclass(frozen=True)
+class TrainingSpec:
+    """How a model is trained.
+
+    Attributes:
+        optimizer: One of `OPTIMIZERS`; SGD uses Nesterov-free `momentum`.
+        learning_rate: Peak rate, above 0.
+        schedule: How the rate moves from there.
+        batch_size: Images a step, at least 1.
+        epochs: Upper bound on passes over the training images.
+        patience_epochs: Stop after so many epochs without a better validation
+            score; 0 never stops early.
+        momentum: Of SGD, 0 to below 1.
+        weight_decay: Decoupled, of AdamW (Loshchilov & Hutter 2019).
+        epsilon: Of Adam and AdamW.
+        clip_norm: Upper bound on the global gradient norm; 0 is no bound.
+        loss: One of `LOSSES`.
+        label_smoothing: 0 to below 1 (Szegedy et al. 2016).
+        focal_gamma: Focusing parameter of the focal loss (Lin et al. 2017).
+        sampling: `uniform`, or `balanced`: every class equally often.
+        views: How many of the cached views an epoch draws from; 0 is all.
+        mixup: Alpha of the Beta distribution that mixes pairs (Zhang et al.
+            2018); 0 is off.
+    """
+
+    optimizer: str = "adam"
+    learning_rate: float = 1e-3
+    schedule: Schedule = field(default_factory=Schedule)
+    batch_size: int = 64
+    epochs: int = 30
+    patience_epochs: int = 6
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    epsilon: float = 1e-7
+    clip_norm: float = 0.0
+    loss: str = "cross_entropy"
+    label_smoothing: float = 0.0
+    focal_gamma: float = 2.0
+    sampling: str = "uniform"
+    views: int = 0
+    mixup: float = 0.0
+
+    def __post_init__(self) -> None:
+        _one_of("optimizer", self.optimizer, OPTIMIZERS)
+        _above("learning_rate", self.learning_rate, 0.0)
+        _at_least("batch_size", self.batch_size, 1)
+        _at_least("epochs", self.epochs, 1)
+        _at_least("patience_epochs", self.patience_epochs, 0)
+        _within("momentum", self.momentum, 0.0, 0.999)
+        _at_least("weight_decay", self.weight_decay, 0.0)
+        _above("epsilon", self.epsilon, 0.0)
+        _at_least("clip_norm", self.clip_norm, 0.0)
+        _one_of("loss", self.loss, LOSSES)
+        _within("label_smoothing", self.label_smoothing, 0.0, 0.9)
+        _at_least("focal_gamma", self.focal_gamma, 0.0)
+        _one_of("sampling", self.sampling, SAMPLINGS)
+        _at_least("views", self.views, 0)
+        _at_least("mixup", self.mixup, 0.0)
+
+
+def to_json(spec: Any) -> dict[str, Any]:
+    """A spec as plain JSON values; tuples become lists."""
+    return {item.name: _plain(getattr(spec, item.name)) for item in dataclasses.fields(spec)}
+
+
+def from_json(kind: type[Spec], document: dict[str, Any]) -> Spec:
+    """Rebuild a spec; the inverse of `to_json`.
+
+    Raises:
+        UsageError: An unknown field, or a value of the wrong type or range;
+            the message names the field.
+    """
+    hints = typing.get_type_hints(kind)
+    unknown = sorted(set(document) - set(hints))
+    if unknown:
+        raise UsageError(
+            f"{kind.__name__} has no field {unknown[0]!r}.",
+            f"the fields are {', '.join(sorted(hints))}",
+        )
+    values = {name: _typed(name, hints[name], value) for name, value in document.items()}
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise UsageError(f"{kind.__name__}: {error}.", "add the missing field") from error
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return to_json(value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _typed(name: str, hint: Any, value: Any) -> Any:
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        if not isinstance(value, dict):
+            raise UsageError(f"{name} must be a mapping, got {value!r}.", f"see {hint.__name__}")
+        return from_json(hint, value)
+    if typing.get_origin(hint) is tuple:
+        if not isinstance(value, list | tuple):
+            raise UsageError(f"{name} must be a list, got {value!r}.", "write it as [a, b]")
+        return tuple(_typed(name, typing.get_args(hint)[0], item) for item in value)
+    wanted = (int, float) if hint is float else hint
+    if not isinstance(value, wanted) or (isinstance(value, bool) and hint is not bool):
+        raise UsageError(f"{name} must be {hint.__name__}, got {value!r}.", "mend the value")
+    return float(value) if hint is float else value
+
+
+def _describe_layer(layer: DenseLayer) -> str:
+    norm = " bn" if layer.batch_norm else ""
+    drop = f", dropout {layer.dropout:g}" if layer.dropout else ""
+    return f"{layer.units}{norm} {layer.activation}{drop}"
+
+
+def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise UsageError(f"{name} {value!r} is not known.", f"choose one of {', '.join(known)}")
+
+
+def _at_least(name: str, value: float, low: float) -> None:
+    if not value >= low:
+        raise UsageError(f"{name} must be at least {low:g}, got {value!r}.", "raise it")
+
+
+def _above(name: str, value: float, low: float) -> None:
+    if not value > low:
+        raise UsageError(f"{name} must be above {low:g}, got {value!r}.", "raise it")
+
+
+def _within(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise UsageError(f"{name} must be from {low:g} to {high:g}, got {value!r}.", "change it")

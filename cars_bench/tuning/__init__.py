@@ -1,0 +1,1 @@
+"""Search spaces, oracles, the ledger, probes, checks, the leaderboard and the winner."""

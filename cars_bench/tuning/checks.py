@@ -1,0 +1,131 @@
+"""Sanity checks to make before spending anything.
+
+After Karpathy, "A Recipe for Training Neural Networks" (2019).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import binom
+
+from cars_bench.cache.store import FeatureCache, Features
+from cars_bench.training.engine import Examples, logits_of
+from cars_bench.training.heads import build_head
+from cars_bench.training.loop import cross_entropy, train
+from cars_bench.training.specs import DenseLayer, HeadSpec, TrainingSpec
+from cars_bench.tuning.probes import ridge, standardised
+from cars_bench.workspace import Workspace
+
+FEW = 50
+LEAST_VARYING = 0.5
+UNTRAINED_TOLERANCE = 0.05
+ABOVE_CHANCE = 3.0
+STRONG_L2 = 1e-2
+CHANCE_CONFIDENCE = 0.999
+OVERFIT = TrainingSpec(learning_rate=3e-3, batch_size=FEW, epochs=150, patience_epochs=0)
+QUICK = TrainingSpec(learning_rate=3e-3, batch_size=64, epochs=5, patience_epochs=0)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check.
+
+    Attributes:
+        name: What is checked.
+        passed: Whether it held.
+        expected: In words, with the number.
+        saw: What was measured.
+    """
+
+    name: str
+    passed: bool
+    expected: str
+    saw: str
+
+
+def run_checks(workspace: Workspace, cache_prefix: str | None = None) -> list[Check]:
+    """All checks on a cache; each says what it expected and what it saw.
+
+    Raises:
+        CacheMissing: There is no cache to check.
+    """
+    cache = FeatureCache.open(workspace, cache_prefix)
+    train_set, val_set = cache.load("train", 1), cache.load("val")
+    classes = len(cache.manifest.class_names)
+    return [
+        features_vary(train_set),
+        preprocessing_sane(train_set, val_set, classes),
+        untrained_loss(train_set, classes),
+        strong_l2_raises_loss(train_set, classes),
+        overfits_few(train_set, classes),
+        shuffled_labels_stay_at_chance(train_set, val_set, classes),
+    ]
+
+
+def features_vary(train_set: Features) -> Check:
+    """Features are finite and hardly any is constant."""
+    x = np.asarray(train_set.x[:, 0], np.float32)
+    finite = bool(np.isfinite(x).all())
+    varying = float((x.std(0) > 0).mean()) if finite else 0.0
+    expected = "all finite, at least half of them varying"
+    saw = f"{'all' if finite else 'not all'} finite, {varying:.1%} varying"
+    return Check("features", finite and varying >= LEAST_VARYING, expected, saw)
+
+
+def preprocessing_sane(train_set: Features, val_set: Features, classes: int) -> Check:
+    """The features tell the classes apart: ridge is far above chance."""
+    data = standardised(train_set, val_set)
+    best = max(float((said == data.val_labels).mean()) for _, said in ridge(data))
+    least = ABOVE_CHANCE / classes
+    return Check("preprocessing", best > least, f"ridge above {least:.4f}", f"{best:.4f}")
+
+
+def untrained_loss(train_set: Features, classes: int) -> Check:
+    """Before any step the loss is ln(classes): the output layer starts at zero."""
+    saw, expected = (
+        _untrained_loss(HeadSpec((DenseLayer(64),)), train_set, classes),
+        math.log(classes),
+    )
+    passed = abs(saw - expected) <= UNTRAINED_TOLERANCE * expected
+    return Check("untrained loss", passed, f"{expected:.4f} within 5%", f"{saw:.4f}")
+
+
+def strong_l2_raises_loss(train_set: Features, classes: int) -> Check:
+    """A penalty on the kernels reaches the loss."""
+    plain = _untrained_loss(HeadSpec((DenseLayer(64),)), train_set, classes)
+    strong = _untrained_loss(HeadSpec((DenseLayer(64),), l2=STRONG_L2), train_set, classes)
+    return Check("strong L2", strong > plain, f"above {plain:.4f}", f"{strong:.4f}")
+
+
+def overfits_few(train_set: Features, classes: int) -> Check:
+    """A head learns a few images by heart."""
+    few = np.random.default_rng(0).permutation(len(train_set.labels))[:FEW]
+    examples = Examples(np.asarray(train_set.x[few, :1]), train_set.labels[few])
+    model = build_head(HeadSpec((DenseLayer(256),)), train_set.x.shape[-1], classes)
+    train(model, OVERFIT, examples, examples, seed=0)
+    saw = float((logits_of(model, examples.x).argmax(1) == examples.labels).mean())
+    return Check(f"overfits {len(few)} images", saw == 1.0, "1.0000", f"{saw:.4f}")
+
+
+def shuffled_labels_stay_at_chance(train_set: Features, val_set: Features, classes: int) -> Check:
+    """With labels drawn from a hat nothing is learnt: otherwise something leaks."""
+    labels = np.random.default_rng(0).permutation(train_set.labels)
+    model = build_head(HeadSpec(), train_set.x.shape[-1], classes)
+    train(model, QUICK, Examples(train_set.x[:, :1], labels), None, seed=0)
+    right = int((logits_of(model, val_set.x).argmax(1) == val_set.labels).sum())
+    count = len(val_set.labels)
+    # A guesser may always say the most frequent class.
+    chance = max(1 / classes, float(np.bincount(val_set.labels).max()) / count)
+    most = int(binom.ppf(CHANCE_CONFIDENCE, count, chance))
+    expected = f"at most {most} of {count} right"
+    return Check("shuffled labels", right <= most, expected, f"{right} right")
+
+
+def _untrained_loss(head: HeadSpec, examples: Features, classes: int) -> float:
+    """Loss of an untrained head on the training features, penalties included."""
+    model = build_head(head, examples.x.shape[-1], classes)
+    logits = logits_of(model, examples.x)
+    return cross_entropy(logits, examples.labels) + float(sum(model.losses))

@@ -1,0 +1,160 @@
+"""Instant anchors: what simple, well-understood classifiers make of the same features.
+
+They stand in the leaderboard beside the trials; a deep head that does not
+beat them is not worth its parameters.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import linalg
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+
+from cars_bench.cache.store import FeatureCache, Features
+from cars_bench.data.dataset import Dataset
+from cars_bench.evaluation.metrics import wilson
+from cars_bench.progress import Progress
+from cars_bench.tuning.ledger import Ledger, TrialRecord
+from cars_bench.tuning.study import Study
+from cars_bench.workspace import Workspace, locked
+
+RIDGE_PENALTIES = tuple(10.0**power for power in range(-2, 6))
+LOGISTIC_PENALTIES = (0.01, 0.1, 1.0)
+NEIGHBOURS = (1, 5, 10, 20)
+LOGISTIC_ITERATIONS = 200
+
+Floats = npt.NDArray[np.float32]
+Candidate = tuple[dict[str, Any], npt.NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class ProbeData:
+    """Standardised features `[N, D]` of both splits, float32, and their labels."""
+
+    train: Floats
+    train_labels: npt.NDArray[np.int64]
+    val: Floats
+    val_labels: npt.NDArray[np.int64]
+
+
+def run_probes(
+    workspace: Workspace, cache_prefix: str | None, study_name: str | None, progress: Progress
+) -> Study:
+    """Run every probe that the study's ledger does not hold yet.
+
+    Returns:
+        The study, whose ledger now holds `probe-ridge`, `probe-logistic` and `probe-knn`.
+    """
+    cache = FeatureCache.open(workspace, cache_prefix)
+    dataset = Dataset.load(workspace, cache.manifest.dataset)
+    study = Study.open_or_create(workspace, cache, dataset, study_name)
+    with locked(study.folder / ".lock", f"A search on study {study.name!r}"):
+        known = {record.trial_id for record in study.trials() if record.status == "completed"}
+        missing = {name: probe for name, probe in PROBES.items() if name not in known}
+        if not missing:
+            return study
+        data = standardised(cache.load("train", 1), cache.load("val"))
+        with (
+            Ledger(study.ledger_path) as ledger,
+            progress.stage("Probing", len(missing), "probes") as task,
+        ):
+            for name, probe in missing.items():
+                record = _measured(name, probe, data)
+                _note(ledger, record)
+                task.advance(note=f"{name} {record.score:.4f}")
+                task.line(f"{name}  val top-1 {record.score:.4f}  {record.seconds:.1f} s")
+    return study
+
+
+def ridge(data: ProbeData) -> Iterator[Candidate]:
+    """Least squares on one-hot targets for every penalty from one decomposition."""
+    classes = int(data.train_labels.max()) + 1
+    targets = np.eye(classes)[data.train_labels] - 1.0 / classes
+    values, vectors = linalg.eigh(data.train.T.astype(np.float64) @ data.train)
+    projected = vectors.T @ (data.train.T @ targets)
+    rotated = data.val @ vectors
+    for penalty in RIDGE_PENALTIES:
+        scores = rotated @ (projected / (values + penalty)[:, None])
+        yield {"penalty": penalty}, scores.argmax(1)
+
+
+def logistic(data: ProbeData) -> Iterator[Candidate]:
+    """Multinomial logistic regression by L-BFGS for each strength `C`."""
+    for strength in LOGISTIC_PENALTIES:
+        model = LogisticRegression(C=strength / len(data.train) * 100, max_iter=LOGISTIC_ITERATIONS)
+        with warnings.catch_warnings():
+            # A capped probe is still a lower bound of what the features give.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.fit(data.train, data.train_labels)
+        yield {"C": model.C}, model.predict(data.val)
+
+
+def knn(data: ProbeData) -> Iterator[Candidate]:
+    """Nearest neighbours by cosine similarity, weighted by it."""
+    for count in NEIGHBOURS:
+        model = KNeighborsClassifier(
+            min(count, len(data.train)), metric="cosine", weights="distance"
+        )
+        model.fit(data.train, data.train_labels)
+        yield {"neighbours": count}, model.predict(data.val)
+
+
+PROBES: dict[str, Callable[[ProbeData], Iterator[Candidate]]] = {
+    "probe-ridge": ridge,
+    "probe-logistic": logistic,
+    "probe-knn": knn,
+}
+
+
+def standardised(train: Features, val: Features) -> ProbeData:
+    """Both splits, each feature with the training split's mean 0 and deviation 1."""
+    raw, raw_val = np.asarray(train.x[:, 0], np.float32), np.asarray(val.x[:, 0], np.float32)
+    mean, deviation = raw.mean(0), raw.std(0) + 1e-6
+    return ProbeData(
+        (raw - mean) / deviation, train.labels, (raw_val - mean) / deviation, val.labels
+    )
+
+
+def _measured(
+    name: str, probe: Callable[[ProbeData], Iterator[Candidate]], data: ProbeData
+) -> TrialRecord:
+    begun = time.monotonic()
+    found = [(float((said == data.val_labels).mean()), values) for values, said in probe(data)]
+    score, values = max(found, key=lambda item: item[0])
+    count = len(data.val_labels)
+    interval = wilson(round(score * count), count)
+    return TrialRecord(
+        name,
+        -1,
+        values,
+        None,
+        None,
+        kind="probe",
+        status="completed",
+        score=score,
+        low=interval.low,
+        high=interval.high,
+        seconds=round(time.monotonic() - begun, 3),
+    )
+
+
+def _note(ledger: Ledger, record: TrialRecord) -> None:
+    ledger.append("proposed", record.trial_id, kind="probe", values=record.values)
+    ledger.append(
+        "completed",
+        record.trial_id,
+        kind="probe",
+        score=record.score,
+        low=record.low,
+        high=record.high,
+        seconds=record.seconds,
+    )

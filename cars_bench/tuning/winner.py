@@ -1,0 +1,189 @@
+"""Trained heads on disk: specs, weights and the logits that bear witness.
+
+A search keeps no weights.  A trial is deterministic in its spec and seed, so
+the head of any trial is made again when it is wanted, and checked against the
+score that the ledger holds.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from cars_bench import SCHEMA_VERSION
+from cars_bench.cache.store import FeatureCache, Features
+from cars_bench.errors import CarsBenchError, ModelMissing
+from cars_bench.training.engine import Examples, logits_of
+from cars_bench.training.heads import build_head
+from cars_bench.training.loop import OnEpoch, Position, train
+from cars_bench.training.specs import HeadSpec, TrainingSpec, from_json, to_json
+from cars_bench.tuning.ledger import TrialRecord
+from cars_bench.tuning.study import Study
+from cars_bench.workspace import atomic_file, atomic_path, sha256_file, write_json
+
+SPEC_FILE, WEIGHTS_FILE, WITNESS_FILE = "winner.json", "head.weights.h5", "witness.npz"
+
+
+@dataclass(frozen=True)
+class TrainedHead:
+    """A head with its weights and its witness.
+
+    Attributes:
+        folder: Where it is stored.
+        trial_id: The trial it was.
+        spec: The head.
+        training: How it was trained.
+        class_names: Index is the label.
+        image_ids: Validation images, N.
+        labels: int64 `[N]`.
+        logits: float32 `[N, C]`, what the head says of their cached features.
+        document: `winner.json`.
+    """
+
+    folder: Path
+    trial_id: str
+    spec: HeadSpec
+    training: TrainingSpec
+    class_names: list[str]
+    image_ids: list[str]
+    labels: npt.NDArray[np.int64]
+    logits: npt.NDArray[np.float32]
+    document: dict[str, Any]
+
+    @property
+    def width(self) -> int:
+        """Width of the features it takes."""
+        return int(self.document["width"])
+
+    def model(self) -> keras.Model:
+        """Rebuild the head by code and load its weights.
+
+        Raises:
+            CarsBenchError: The weights file is not the one that was written.
+        """
+        weights = self.folder / WEIGHTS_FILE
+        if sha256_file(weights) != self.document["weights_sha256"]:
+            raise CarsBenchError(
+                f"{weights} is damaged: its digest is not the recorded one.",
+                f"delete {self.folder} and run the command again",
+            )
+        model = build_head(self.spec, self.width, len(self.class_names))
+        model.load_weights(weights)
+        return model
+
+
+def train_head(
+    head: HeadSpec,
+    training: TrainingSpec,
+    classes: int,
+    train_set: Features,
+    val_set: Features | None,
+    seed: int,
+    on_epoch: OnEpoch | None = None,
+) -> tuple[keras.Model, Position]:
+    """Train one head on cached features; the one way in which it is done.
+
+    Returns:
+        The head at its best epoch, and its training.
+
+    Raises:
+        TrialFailed: The loss is not finite.
+    """
+    model = build_head(head, int(train_set.x.shape[-1]), classes, seed)
+    validation = Examples(val_set.x, val_set.labels) if val_set else None
+    examples = Examples(train_set.x, train_set.labels)
+    return model, train(model, training, examples, validation, seed, on_epoch)
+
+
+def head_of_trial(study: Study, record: TrialRecord, cache: FeatureCache) -> TrainedHead:
+    """The trained head of a trial: read if it is there, else trained again and stored."""
+    best = study.folder / "winner"
+    folder = study.folder / "heads" / record.trial_id
+    for place in (best, folder):
+        if (place / SPEC_FILE).is_file() and _spec(place)["trial_id"] == record.trial_id:
+            return read_head(place)
+    return _train_and_store(study, record, cache, folder)
+
+
+def store_winner(study: Study, record: TrialRecord, cache: FeatureCache) -> TrainedHead:
+    """Make `winner/` hold the head of this trial."""
+    folder = study.folder / "winner"
+    if (folder / SPEC_FILE).is_file() and _spec(folder)["trial_id"] == record.trial_id:
+        return read_head(folder)
+    return _train_and_store(study, record, cache, folder)
+
+
+def read_head(folder: Path) -> TrainedHead:
+    """Read a stored head.
+
+    Raises:
+        ModelMissing: There is none.
+    """
+    if not (folder / SPEC_FILE).is_file():
+        raise ModelMissing(f"There is no trained head in {folder}.", "cars-bench tune --trials 100")
+    document = _spec(folder)
+    with np.load(folder / WITNESS_FILE, allow_pickle=False) as witness:
+        ids, labels, logits = (witness[key] for key in ("image_ids", "labels", "logits"))
+    return TrainedHead(
+        folder,
+        document["trial_id"],
+        from_json(HeadSpec, document["head"]),
+        from_json(TrainingSpec, document["training"]),
+        document["class_names"],
+        [str(item) for item in ids],
+        labels,
+        logits,
+        document,
+    )
+
+
+def _spec(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / SPEC_FILE).read_text(encoding="utf-8")))
+
+
+def _train_and_store(
+    study: Study, record: TrialRecord, cache: FeatureCache, folder: Path
+) -> TrainedHead:
+    head = from_json(HeadSpec, record.head or {})
+    training = from_json(TrainingSpec, record.training or {})
+    val_set = cache.load("val")
+    model, position = train_head(
+        head, training, len(study.class_names), cache.load("train"), val_set, trial_seed(study)
+    )
+    logits = logits_of(model, val_set.x)
+    (folder / SPEC_FILE).unlink(missing_ok=True)
+    with atomic_path(folder / WEIGHTS_FILE) as temporary:
+        model.save_weights(temporary)
+    with atomic_file(folder / WITNESS_FILE) as stream:
+        ids = np.array(val_set.image_ids)
+        np.savez(stream, image_ids=ids, labels=val_set.labels, logits=logits)
+    write_json(
+        folder / SPEC_FILE,
+        {
+            "schema_version": SCHEMA_VERSION,
+            "trial_id": record.trial_id,
+            "study": study.name,
+            "head": to_json(head),
+            "training": to_json(training),
+            "score": position.best_top1,
+            "ledger_score": record.score,
+            "best_epoch": position.best_epoch,
+            "width": int(val_set.x.shape[-1]),
+            "class_names": study.class_names,
+            "cache_key": cache.key,
+            "dataset": study.document["dataset"],
+            "weights_sha256": sha256_file(folder / WEIGHTS_FILE),
+        },
+    )
+    return read_head(folder)
+
+
+def trial_seed(study: Study) -> int:
+    """The seed that every trial of a study is trained with."""
+    return int(study.document["seed"] or 0)
