@@ -15,6 +15,10 @@ BOX_TOLERANCE_PIXELS = 2.0
 FOREIGN_BOXES = 0.5
 """Above this share of boxes outside their images, all boxes belong to other images."""
 
+LEFT_OUT_ALL = (
+    "all boxes were left out (the images were cropped before, or the labels are of other images)"
+)
+
 
 @dataclass
 class Problems:
@@ -99,7 +103,7 @@ def check_boxes(
             raise InputError(f"{text}.", _box_fix(crop))
         foreign = outside.mean() > FOREIGN_BOXES
         boxes[outside | foreign] = np.nan
-        taken = "all boxes were left out" if foreign else "those boxes were left out"
+        taken = LEFT_OUT_ALL if foreign else "those boxes were left out"
         problems.warnings.append(f"{text}; {taken}.")
     boxes[:, :2], boxes[:, 2:] = np.floor(boxes[:, :2]), np.ceil(boxes[:, 2:])
     rows[BOX_COLUMNS] = np.clip(boxes, 0, limits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -47,18 +48,30 @@ def is_label_csv(path: Path) -> bool:
 
 def _table(path: Path, rows: int | None = None) -> pd.DataFrame:
     try:
-        table = pd.read_csv(
-            path, dtype=str, keep_default_na=False, encoding="utf-8-sig", nrows=rows,
-            skipinitialspace=True, index_col=False, on_bad_lines="error",
-        )  # fmt: skip
+        table = _strictly_read(path, rows)
     except pd.errors.EmptyDataError as error:
         raise LabelsUnusable(f"{path} is empty.", "give a file with labels") from error
-    except (pd.errors.ParserError, UnicodeDecodeError) as error:
+    except (pd.errors.ParserError, pd.errors.ParserWarning, UnicodeDecodeError) as error:
         raise LabelsUnusable(
             f"{path} is not a readable CSV file: {str(error).strip()}.", "save it as UTF-8 CSV"
         ) from error
     table.columns = pd.Index([str(name).strip().lower() for name in table.columns])
     return table
+
+
+def _strictly_read(path: Path, rows: int | None) -> pd.DataFrame:
+    """Every cell as text; a row longer than the header is an error, not a shift or a loss."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        return pd.read_csv(
+            path,
+            dtype=str,
+            keep_default_na=False,
+            encoding="utf-8-sig",
+            nrows=rows,
+            skipinitialspace=True,
+            index_col=False,
+        )
 
 
 def _plain(path: Path, table: pd.DataFrame) -> Labels:

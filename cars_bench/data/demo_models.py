@@ -91,7 +91,8 @@ VAN = CarModel(
 MODELS = (
     SEDAN,
     replace(SEDAN, name="Alder Meridian Sedan 2012", deck_end=0.12, roof_rear=0.26,
-            head_lamp="slit", tail_lamp="small", pillars=(0.34, 0.47), wheels=(0.17, 0.83), stripe=True),
+            head_lamp="slit", tail_lamp="small", pillars=(0.34, 0.47), wheels=(0.17, 0.83),
+            stripe=True),
     COUPE,
     replace(COUPE, name="Corvo Strada Coupe 2012", spoiler=True, head_lamp="round", spokes=10,
             tail_lamp="small", wheel=0.070),

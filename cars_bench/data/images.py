@@ -85,8 +85,9 @@ def load_image(source: Path | str | bytes, size: int, box: Box | None = None) ->
         ImageUnusable: See `decode_image`.
     """
     image, window = decode_near(source, size, box)
-    resized = image.resize(
-        (size, size), Image.Resampling.BILINEAR, box=window, reducing_gap=REDUCING_GAP
+    part, inner = _cut(image, window)
+    resized = part.resize(
+        (size, size), Image.Resampling.BILINEAR, box=inner, reducing_gap=REDUCING_GAP
     )
     return np.asarray(resized)
 
@@ -119,7 +120,15 @@ def _decode_near(opened: Image.Image, size: int, box: Box | None) -> tuple[Image
         opened.draft("RGB", (down, across) if sideways else (across, down))
     image = _upright_rgb(opened)
     x, y = image.width / width, image.height / height
-    return image, (window[0] * x, window[1] * y, window[2] * x, window[3] * y)
+    x2, y2 = min(window[2] * x, image.width), min(window[3] * y, image.height)
+    return image, (window[0] * x, window[1] * y, x2, y2)
+
+
+def _cut(image: Image.Image, window: Box) -> tuple[Image.Image, Box]:
+    """The pixels around `window`, so that the filter sees nothing beyond, and it in them."""
+    left, top = math.floor(window[0]), math.floor(window[1])
+    part = image.crop((left, top, math.ceil(window[2]), math.ceil(window[3])))
+    return part, (window[0] - left, window[1] - top, window[2] - left, window[3] - top)
 
 
 def _clipped(box: Box, width: int, height: int) -> Box:

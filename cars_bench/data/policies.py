@@ -87,8 +87,7 @@ def _from_yaml(path: Path) -> Policy:
         field, line = str(key_node.value), key_node.start_mark.line + 1
         if field in values:
             raise _refused(path, line, field, "stands there twice")
-        value = yaml.safe_load(yaml.serialize(value_node))
-        values[field] = _checked(path, line, field, value)
+        values[field] = _checked(path, line, field, _value(path, line, field, value_node))
     return Policy(**({"name": path.stem} | values))
 
 
@@ -106,6 +105,13 @@ def _mapping(path: Path) -> list[tuple[yaml.Node, yaml.Node]]:
         )
     pairs: list[tuple[yaml.Node, yaml.Node]] = node.value
     return pairs
+
+
+def _value(path: Path, line: int, field: str, node: yaml.Node) -> Any:
+    try:
+        return yaml.safe_load(yaml.serialize(node))
+    except yaml.YAMLError as error:
+        raise _refused(path, line, field, "has a value of an unknown kind") from error
 
 
 def _checked(path: Path, line: int, field: str, value: Any) -> Any:

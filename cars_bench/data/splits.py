@@ -24,12 +24,16 @@ def parse_split(text: str) -> dict[str, float]:
         parts = [float(part) for part in text.split("/")]
     except ValueError:
         parts = []
-    if len(parts) != len(SPLITS) or min(parts) <= 0 or abs(sum(parts) - 100) > ROUNDING:
+    if len(parts) != len(SPLITS) or not _shares_of_hundred(parts):
         raise UsageError(
             f"--split {text} is not train/val/test in positive percentages that make 100.",
             "--split 65/20/15, or --split column for the split in the label file",
         )
     return {name: part / 100 for name, part in zip(SPLITS, parts, strict=True)}
+
+
+def _shares_of_hundred(parts: list[float]) -> bool:
+    return all(part > 0 for part in parts) and abs(sum(parts) - 100) <= ROUNDING
 
 
 def stratified(

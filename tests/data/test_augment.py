@@ -1,0 +1,95 @@
+"""Views: each is a function of (seed, image_id, view) alone."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from cars_bench.data.augment import augmented_image, policy
+from cars_bench.data.images import load_image
+from cars_bench.data.policies import Policy
+
+
+@pytest.fixture
+def photo(tmp_path):
+    from PIL import Image
+
+    rng = np.random.default_rng(3)
+    coarse = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8))
+    path = tmp_path / "photo.png"
+    coarse.resize((160, 120), Image.Resampling.BICUBIC).save(path)
+    return path
+
+
+BOX = (10.0, 20.0, 150.0, 110.0)
+
+
+@pytest.mark.parametrize("box", [None, BOX])
+def test_view_zero_is_the_plain_image(photo, box):
+    plain = augmented_image(photo, 32, box, policy("default"), 0, "a", 0)
+    assert np.array_equal(plain, load_image(photo, 32, box))
+
+
+@pytest.mark.parametrize("box", [None, BOX])
+def test_a_policy_of_nothing_gives_the_plain_image(photo, box):
+    view = augmented_image(photo, 32, box, policy("none"), 0, "a", 1)
+    difference = np.abs(view.astype(int) - load_image(photo, 32, box))
+    assert difference.max() <= 1
+
+
+def test_a_view_is_reproducible_and_each_part_of_its_name_matters(photo):
+    def view(seed, image_id, number):
+        return augmented_image(photo, 32, None, policy("default"), seed, image_id, number)
+
+    same = view(0, "a", 1)
+    assert (same.shape, same.dtype) == ((32, 32, 3), np.uint8)
+    assert np.array_equal(same, view(0, "a", 1))
+    for other in (view(1, "a", 1), view(0, "b", 1), view(0, "a", 2)):
+        assert not np.array_equal(same, other)
+
+
+def test_a_flip_mirrors_half_of_the_views(photo):
+    flip = Policy("flip", flip=True)
+    plain = load_image(photo, 32).astype(int)
+    mirrored = 0
+    for view in range(1, 41):
+        pixels = augmented_image(photo, 32, None, flip, 0, "a", view).astype(int)
+        straight, turned = np.abs(pixels - plain).max(), np.abs(pixels - plain[:, ::-1]).max()
+        assert min(straight, turned) <= 1
+        mirrored += turned < straight
+    assert 10 <= mirrored <= 30
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"scale_min": 0.5},
+        {"rotation_degrees": 30.0},
+        {"translation": 0.3},
+        {"brightness": 0.5},
+        {"contrast": 0.5},
+    ],
+)
+def test_each_part_changes_pixels_and_leaves_no_black_border(photo, part):
+    strong = dataclasses.replace(policy("none"), **part)
+    plain = load_image(photo, 32)
+    for view in range(1, 6):
+        pixels = augmented_image(photo, 32, None, strong, 0, "a", view)
+        assert np.abs(pixels.astype(int) - plain).mean() > 0.5
+        if "brightness" not in part and "contrast" not in part:
+            assert pixels.max(axis=2).min() > 0
+
+
+def test_rotation_keeps_a_disc_in_the_middle(tmp_path):
+    from PIL import Image, ImageDraw
+
+    image = Image.new("RGB", (200, 100), "white")
+    ImageDraw.Draw(image).ellipse((90, 40, 110, 60), fill="black")
+    image.save(tmp_path / "disc.png")
+    turned = Policy("turned", rotation_degrees=40.0)
+    for view in range(1, 5):
+        pixels = augmented_image(tmp_path / "disc.png", 50, None, turned, 0, "a", view)
+        dark = np.argwhere(pixels[..., 0] < 128)
+        assert np.abs(dark.mean(axis=0) - 24.5).max() < 1
