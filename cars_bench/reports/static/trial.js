@@ -1,0 +1,65 @@
+// One trial, opened from the table: its learning curve and its spec.
+import { element, percentText, place } from "./core.js";
+
+const WIDTH = 560;
+const HEIGHT = 200;
+const LEFT = 44;
+const BOTTOM = 24;
+
+/** The path of a curve of (epoch, share) points inside the box, as SVG path data. */
+export function curvePath(points, width, height, top) {
+  const last = Math.max(...points.map(([epoch]) => epoch), 2);
+  return points
+    .map(([epoch, value], index) => {
+      const x = place(epoch, 1, last) * width;
+      const y = height - place(value, 0, top) * height;
+      return `${index ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`;
+    })
+    .join("");
+}
+
+function curveFigure(trial) {
+  const top = Math.min(1, Math.max(...trial.curve.map(([, value]) => value)) * 1.15 || 1);
+  const [width, height] = [WIDTH - LEFT - 10, HEIGHT - BOTTOM - 10];
+  const svg = element("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", class: "trial-curve" });
+  svg.setAttribute("aria-label", `Validation top-1 of ${trial.trial_id} by epoch`);
+  const group = element("g", { transform: `translate(${LEFT},10)` });
+  for (const share of [0, 0.5, 1]) {
+    const y = height * (1 - share);
+    group.append(element("line", { x1: 0, x2: width, y1: y, y2: y, stroke: "var(--rule)" }));
+    const label = element("text", { x: -8, y: y + 4, "text-anchor": "end", fill: "var(--muted)", "font-size": 11 });
+    label.textContent = percentText(top * share, 0);
+    group.append(label);
+  }
+  const path = curvePath(trial.curve, width, height, top);
+  group.append(element("path", { d: path, fill: "none", stroke: "var(--blue)", "stroke-width": 2 }));
+  const axis = element("text", { x: width, y: height + 18, "text-anchor": "end", fill: "var(--muted)", "font-size": 11 });
+  axis.textContent = `epoch ${trial.curve.at(-1)[0]}`;
+  group.append(axis);
+  svg.append(group);
+  return svg;
+}
+
+/** A dialog that shows trials; one for the page. */
+export function trialDialog() {
+  const title = element("h3", { id: "trial-title" });
+  const close = element("button", { type: "button" }, "Close");
+  const body = element("div");
+  const dialog = element("dialog", { "aria-labelledby": "trial-title" });
+  dialog.append(element("header", {}, title, close), body);
+  close.addEventListener("click", () => dialog.close());
+  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+  return {
+    dialog,
+    show(trial) {
+      const score = trial.score === null ? "" : `, ${percentText(trial.score, 2)} on validation`;
+      title.textContent = trial.trial_id + score;
+      const spec = { values: trial.values, head: trial.head_spec, training: trial.training_spec };
+      body.replaceChildren(
+        ...(trial.curve.length ? [curveFigure(trial)] : []),
+        element("pre", { tabindex: 0 }, JSON.stringify(spec, null, 2)),
+      );
+      dialog.showModal();
+    },
+  };
+}

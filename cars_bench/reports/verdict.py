@@ -1,0 +1,236 @@
+"""The top of the report as plain numbers: who won, by how much, at what cost, what to doubt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from cars_bench.reports.sources import Json, Run, Sources
+from cars_bench.tuning.ledger import TrialRecord
+
+PROBE_NAMES = {"ridge": "ridge", "logistic": "logistic regression", "knn": "nearest neighbours"}
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One measured accuracy on the ladder from chance to the finished model.
+
+    Attributes:
+        kind: `chance`, `probe`, `frozen` or `finetuned`.
+        value: Top-1 in [0, 1]; `low`..`high` is its 95% interval.
+        top5: Top-5 in [0, 1] with its interval, where it was measured.
+        n: Images it was measured on; 0 where that is not recorded.
+    """
+
+    label: str
+    kind: str
+    split: str
+    value: float
+    low: float
+    high: float
+    top5: tuple[float, float, float] | None = None
+    n: int = 0
+
+
+@dataclass(frozen=True)
+class Caution:
+    """One thing a reader should know before trusting a number, and what to do about it."""
+
+    text: str
+    fix: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer in one sentence, the ladder behind it, the cost and the doubts.
+
+    Attributes:
+        stage: `prepared`, `extracted`, `tuned` or `finetuned`: the last stage that left a result.
+        cost_seconds: Wall time by stage, for the stages that recorded it.
+        next_command: What makes the next missing part; empty when nothing is missing.
+    """
+
+    stage: str
+    headline: str
+    rungs: tuple[Rung, ...]
+    cost_seconds: dict[str, float]
+    warnings: tuple[Caution, ...]
+    next_command: str
+
+    def rung(self, kind: str, split: str) -> Rung | None:
+        """The best rung of a kind on a split."""
+        found = [rung for rung in self.rungs if rung.kind == kind and rung.split == split]
+        return max(found, key=lambda rung: rung.value, default=None)
+
+
+def verdict(sources: Sources) -> Verdict:
+    """Sum up a study, however far it has come."""
+    rungs = tuple(_rungs(sources))
+    stage = _stage(sources)
+    return Verdict(
+        stage=stage,
+        headline=_headline(sources, stage, rungs),
+        rungs=rungs,
+        cost_seconds=_costs(sources),
+        warnings=tuple(_warnings(sources)),
+        next_command=_next(sources, stage),
+    )
+
+
+def _stage(sources: Sources) -> str:
+    if any(run.accuracy("finetuned", "test") for run in sources.runs):
+        return "finetuned"
+    if sources.winner is not None:
+        return "tuned"
+    return "extracted" if sources.manifest else "prepared"
+
+
+def _rungs(sources: Sources) -> list[Rung]:
+    rungs = []
+    if sources.class_names:
+        chance = 1 / len(sources.class_names)
+        rungs.append(Rung("Chance", "chance", "val", chance, chance, chance))
+    rungs += [_trial_rung(probe_name(item), "probe", item) for item in reversed(sources.probes)]
+    run, winner = sources.run, sources.winner
+    if winner and not (run and run.accuracy("frozen", "val")):
+        rungs.append(_trial_rung("Frozen, best head", "frozen", winner))
+    return rungs + (_run_rungs(run) if run else [])
+
+
+def _run_rungs(run: Run) -> list[Rung]:
+    names = {"frozen": "Frozen, best head", "finetuned": "Fine-tuned"}
+    rungs = []
+    for stage, name in names.items():
+        for split in ("val", "test"):
+            score = run.accuracy(stage, split)
+            if score:
+                rungs.append(score_rung(name, stage, split, score))
+    return rungs
+
+
+def score_rung(label: str, kind: str, split: str, score: Json) -> Rung:
+    """A rung from a score document (`top1`, `top5`, `n`)."""
+    top5 = score.get("top5")
+    return Rung(
+        label, kind, split, *_triple(score["top1"]), _triple(top5) if top5 else None,
+        int(score.get("n", 0)),
+    )  # fmt: skip
+
+
+def _trial_rung(label: str, kind: str, trial: TrialRecord) -> Rung:
+    value = trial.score or 0.0
+    low = value if trial.low is None else trial.low
+    return Rung(label, kind, "val", value, low, value if trial.high is None else trial.high)
+
+
+def _triple(estimate: Any) -> tuple[float, float, float]:
+    return float(estimate["value"]), float(estimate["low"]), float(estimate["high"])
+
+
+def probe_name(trial: TrialRecord) -> str:
+    """What a probe is called in words, such as `Probe: ridge`."""
+    short = trial.trial_id.removeprefix("probe-")
+    return f"Probe: {PROBE_NAMES.get(short, short)}"
+
+
+def _headline(sources: Sources, stage: str, rungs: tuple[Rung, ...]) -> str:
+    by_place = {(rung.kind, rung.split): rung for rung in rungs}
+    if stage == "finetuned":
+        best = by_place["finetuned", "test"]
+        return (
+            f"The fine-tuned model names {percent(best.value)} of {best.n:,} unseen test images "
+            f"right at the first guess."
+        )
+    if stage == "tuned" and sources.winner:
+        trials = sum(t.kind == "trial" and t.status == "completed" for t in sources.trials)
+        return (
+            f"The best of {trials:,} heads on frozen features reaches "
+            f"{percent(sources.winner.score or 0.0)} on the validation images."
+        )
+    if stage == "extracted" and sources.manifest:
+        return f"{sources.manifest.records:,} features are cached and no head has been tried yet."
+    images = len(sources.dataset.table) if sources.dataset else 0
+    return f"{images:,} images are prepared and no features have been extracted yet."
+
+
+def percent(value: float, digits: int = 1) -> str:
+    """A share in [0, 1] as a percentage."""
+    return f"{100 * value:.{digits}f}%"
+
+
+def plural(number: int, noun: str) -> str:
+    """A number and its noun: `1 trial`, `2 trials`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _costs(sources: Sources) -> dict[str, float]:
+    costs = {}
+    extraction = (sources.manifest.extraction if sources.manifest else {}).get("seconds")
+    if extraction:
+        costs["extract"] = float(extraction)
+    searched = sum(trial.seconds or 0.0 for trial in sources.trials)
+    if searched:
+        costs["search"] = searched
+    finished = sum(float(run.record.get("seconds") or 0.0) for run in sources.runs)
+    if finished:
+        costs["finetune"] = finished
+    return costs
+
+
+def _next(sources: Sources, stage: str) -> str:
+    command = {
+        "prepared": "cars-bench extract",
+        "extracted": "cars-bench tune --trials 100",
+        "tuned": "cars-bench finetune --best",
+    }.get(stage, "")
+    named = stage == "tuned" and sources.study_name
+    return f"{command} --study {sources.study_name}" if named else command
+
+
+def _warnings(sources: Sources) -> list[Caution]:
+    return _data_warnings(sources) + _search_warnings(sources) + _run_warnings(sources)
+
+
+def _data_warnings(sources: Sources) -> list[Caution]:
+    if sources.dataset is None:
+        return [Caution("The dataset is gone from cache/, so pictures and counts are missing.",
+                         "cars-bench prepare SOURCE")]  # fmt: skip
+    card = sources.dataset.card
+    found = [Caution(str(text)) for text in card.get("warnings", [])]
+    count = len(card.get("quarantined", []))
+    if count:
+        found.append(
+            Caution(f"{plural(count, 'unusable image')} set aside; the list stands under Data.")
+        )
+    recorded = (sources.study or {}).get("dataset", {}).get("digest")
+    if recorded and recorded != sources.dataset.digest:
+        found.append(Caution("The dataset has changed since this study was made.",
+                              "cars-bench extract, then tune again"))  # fmt: skip
+    return found
+
+
+def _search_warnings(sources: Sources) -> list[Caution]:
+    found = []
+    failed = sum(trial.status == "failed" for trial in sources.trials)
+    if failed:
+        found.append(Caution(f"{plural(failed, 'trial')} failed; the table says why."))
+    probes, winner = sources.probes, sources.winner
+    if winner and probes and (probes[0].score or 0) >= (winner.score or 0):
+        found.append(Caution(
+            f"No trained head beats {probe_name(probes[0]).removeprefix('Probe: ')}, "
+            "which takes seconds.", "prefer the probe, or search a wider space"
+        ))  # fmt: skip
+    if winner and not probes:
+        found.append(Caution("No probe stands beside the winner.", "cars-bench probe"))
+    return found
+
+
+def _run_warnings(sources: Sources) -> list[Caution]:
+    run = sources.run
+    if run is None:
+        return []
+    before, after = run.accuracy("frozen", "test"), run.accuracy("finetuned", "test")
+    if before and after and after["top1"]["value"] <= before["top1"]["value"]:
+        return [Caution("Fine-tuning did not improve the test accuracy.",
+                         "try a lower rate: cars-bench finetune --best --lr 1e-5")]  # fmt: skip
+    return []

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from cars_bench.cli import report as _registered  # noqa: F401
+from cars_bench.cli.app import app
+from tests.reports.workspaces import make_workspace
+
+
+def _run(*arguments: str) -> tuple[int, dict]:
+    result = CliRunner().invoke(app, ["report", *arguments, "--json"])
+    return result.exit_code, json.loads(result.stdout)
+
+
+@pytest.mark.parametrize("stage", ["prepared", "finetuned"])
+def test_report_writes_a_page_at_any_stage(tmp_path, stage):
+    make_workspace(tmp_path, stage, trials=3)
+    code, document = _run("--workspace", str(tmp_path))
+    assert code == 0
+    assert document["path"].endswith("report.html")
+    assert document["bytes"] < 3_000_000
+
+
+def test_an_empty_workspace_is_exit_3_with_the_first_command(tmp_path):
+    code, document = _run("--workspace", str(tmp_path))
+    assert code == 3
+    assert "prepare" in document["error"]["fix"]
+
+
+def test_an_unknown_study_is_exit_3(tmp_path):
+    make_workspace(tmp_path, "tuned", trials=2)
+    code, document = _run("--workspace", str(tmp_path), "--study", "nowhere")
+    assert code == 3
+    assert "nowhere" in document["error"]["message"]

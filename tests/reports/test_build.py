@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+from cars_bench.errors import CarsBenchError
+from cars_bench.reports.build import LIMIT_BYTES, build_report, check_size
+from tests.reports.workspaces import CLASSES, EVIL, STAGES, make_workspace
+
+
+class _Page(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.ids: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        self.tags.append((tag, found))
+        if "id" in found:
+            self.ids.append(found["id"])
+
+
+@pytest.fixture(scope="module")
+def pages(drawn):
+    return {stage: build_report(drawn(stage)).read_text("utf-8") for stage in STAGES}
+
+
+def test_the_same_study_gives_the_same_bytes(drawn, pages):
+    assert build_report(drawn("finetuned")).read_text("utf-8") == pages["finetuned"]
+
+
+def test_the_place_of_the_workspace_does_not_show(tmp_path, pages):
+    again = build_report(make_workspace(tmp_path / "elsewhere"))
+    assert again.read_text("utf-8") == pages["finetuned"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_nothing_is_loaded_from_outside(pages, stage):
+    for tag, attributes in _Page(pages[stage]).tags:
+        for name in ("src", "srcset", "poster", "data", "action", "xlink:href"):
+            assert (attributes.get(name) or "data:").startswith(("data:", "#")), (tag, attributes)
+        assert tag not in ("link", "iframe", "object", "embed", "base")
+    assert not re.search(r"url\((?!#|data:)|@import|\bfetch\(|XMLHttpRequest", pages[stage])
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_ids_are_unique(pages, stage):
+    ids = _Page(pages[stage]).ids
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize(
+    ("stage", "commands"),
+    [
+        ("prepared", ["cars-bench extract", "cars-bench tune", "cars-bench finetune"]),
+        ("extracted", ["cars-bench tune", "cars-bench finetune"]),
+        ("tuned", ["cars-bench finetune"]),
+    ],
+)
+def test_what_is_missing_names_the_command_that_makes_it(pages, stage, commands):
+    absent = re.findall(r'class="absent">.*?<code>(.*?)</code>', pages[stage], re.DOTALL)
+    assert all(any(text.startswith(command) for text in absent) for command in commands)
+
+
+def test_every_figure_has_a_title_and_a_description(pages):
+    figures = re.findall(r'<svg class="figure".*?</svg>', pages["finetuned"], re.DOTALL)
+    assert len(figures) >= 6
+    assert all("<title" in figure and "<desc" in figure for figure in figures)
+
+
+def test_hostile_names_stay_text(tmp_path):
+    workspace = make_workspace(tmp_path, classes=(EVIL, "=cmd()", *CLASSES[:4]), trials=3)
+    page = build_report(workspace).read_text("utf-8")
+    assert "<img src=x" not in page
+    parsed = _Page(page)
+    assert not any("onerror" in attributes for _, attributes in parsed.tags)
+    assert sum(tag == "script" for tag, _ in parsed.tags) == 2
+
+
+def test_report_json_holds_the_numbers_of_the_page(drawn, pages):
+    folder = drawn("finetuned").reports / "drawn-tiny"
+    document = json.loads((folder / "report.json").read_text("utf-8"))
+    assert document["verdict"]["headline"] in pages["finetuned"]
+    assert len(document["search"]["rows"]) == 34
+    assert len(pd.read_csv(folder / "trials.csv")) == 34
+    assert pd.read_csv(folder / "classes.csv")["test"].sum() == 30
+
+
+def test_a_page_too_large_to_send_is_refused():
+    with pytest.raises(CarsBenchError, match="limit of 5 MB"):
+        check_size("x" * (LIMIT_BYTES + 1))

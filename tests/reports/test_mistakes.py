@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cars_bench.reports.mistakes import (
+    confident_errors,
+    confused,
+    confusion_cells,
+    mistake_facts,
+    reliability,
+)
+
+
+def _table(*rows: tuple[str, str, float]) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=["true", "pred1", "prob1"])
+    table["image_id"] = [f"{n}.png" for n in range(len(table))]
+    return table.assign(right=table["true"] == table["pred1"], p=table["prob1"])
+
+
+TABLE = _table(
+    *[("a", "b", 0.6), ("a", "b", 0.9), ("b", "a", 0.8)],
+    *[("b", "b", 0.9), ("c", "a", 0.4), ("a", "a", 1.0)],
+)
+
+
+def test_both_directions_of_a_pair_count_together():
+    first, second = confused(TABLE, 5)
+    assert (first.true, first.predicted, first.count, first.back, first.of) == ("a", "b", 2, 1, 3)
+    assert (second.true, second.count, second.back) == ("c", 1, 0)
+
+
+def test_a_pairs_pictures_begin_with_the_most_confident_error():
+    assert confused(TABLE, 1)[0].images == ("1.png", "0.png")
+
+
+def test_two_classes_equally_confused_make_one_pair():
+    table = _table(("a", "b", 0.5), ("b", "a", 0.5))
+    assert len(confused(table, 5)) == 1
+
+
+def test_the_worst_errors_are_the_confident_ones():
+    assert [item.probability for item in confident_errors(TABLE, 2)] == [0.9, 0.8]
+
+
+def test_reliability_counts_every_image_once_and_leaves_out_empty_bins():
+    bins = reliability(np.array([0.0, 0.05, 0.95, 1.0]), np.array([True, False, True, True]))
+    assert [(item.low, item.count, item.accuracy) for item in bins] == [
+        (0.0, 2, 0.5),
+        (0.9, 2, 1.0),
+    ]
+
+
+def test_confusion_cells_use_the_labels_and_skip_unknown_classes():
+    assert confusion_cells(TABLE, ["a", "b"]) == [(0, 0, 1), (0, 1, 2), (1, 0, 1), (1, 1, 1)]
+
+
+def test_facts_of_a_finished_study_agree_with_its_record(finished):
+    facts = mistake_facts(finished)
+    assert facts is not None
+    recorded = finished.run.accuracy("finetuned", "test")["top1"]["value"]
+    assert 1 - facts.wrong / facts.images == pytest.approx(recorded)
+    assert sum(count for *_, count in facts.matrix) == facts.images
+    assert all(a.change >= b.change for a, b in zip(facts.gains, facts.gains[1:], strict=False))
