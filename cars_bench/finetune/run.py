@@ -88,7 +88,7 @@ def finetune(workspace: Workspace, options: FinetuneOptions, progress: Progress)
         whole = job.assembled.whole()
         logits[FINETUNED] = {split: logits_of(whole, job.images(split)) for split in SPLITS}
         seconds = time.monotonic() - begun
-        document = _document(job, options, handoff, position, logits, seconds)
+        document = _document(folder.name, job, options, handoff, position, logits, seconds)
         _write(folder, job, position, logits, document)
     workspace.remember("model", study=job.study.name, run=folder.name)
     return FinetuneResult(folder, document)
@@ -180,6 +180,7 @@ def _frozen_test(job: Job) -> Logits:
 
 
 def _document(
+    run: str,
     job: Job,
     options: FinetuneOptions,
     handoff: Handoff,
@@ -194,6 +195,7 @@ def _document(
     }
     return {
         "schema_version": SCHEMA_VERSION,
+        "run": run,
         "study": job.study.name,
         "trial_id": job.head.trial_id,
         "created": now(),
@@ -250,7 +252,7 @@ def _write(
             rows = predictions(ids, values, job.head.class_names, job.labels(split))
             write_predictions(folder / f"predictions-{split}{suffix}.csv", rows)
     digests = {name: sha256_file(folder / name) for name in (MODEL_FILE, WEIGHTS_FILE)}
-    write_json(folder / RUN_FILE, {"run": folder.name} | document | {"sha256": digests})
+    write_json(folder / RUN_FILE, document | {"sha256": digests})
 
 
 def _write_history(path: Path, history: list[Epoch]) -> None:
