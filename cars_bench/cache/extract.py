@@ -19,6 +19,7 @@ from cars_bench.cache.plan import PlannedShard
 from cars_bench.cache.precision import OutOfRange, stored
 from cars_bench.cache.setup import RANGE_FILE, Setup, prepare_setup
 from cars_bench.cache.shards import Batch, ShardDamaged, ShardEntry, write_shard
+from cars_bench.cache.store import lock_path
 from cars_bench.errors import CacheCorrupt, CacheMissing, CarsBenchError, InputError
 from cars_bench.progress import Progress, Task
 from cars_bench.workspace import Workspace, locked, write_json
@@ -44,14 +45,24 @@ def extract(workspace: Workspace, options: ExtractOptions, progress: Progress) -
     setup = prepare_setup(workspace, options, progress)
     if options.dry_run:
         return _forecast(workspace, setup)
-    try:
-        result = _locked_pass(workspace, setup, progress)
-    except _TooNarrow as problem:
-        progress.log(f"Warning: starting again in float32, because {problem}.")
-        result = _locked_pass(workspace, setup.in_float32(), progress)
+    result = run_pass(workspace, setup, progress)
     if options.boundary is None:
         workspace.remember("cache", key=result.key, **options.to_settings())
     return result
+
+
+def run_pass(workspace: Workspace, setup: Setup, progress: Progress) -> ExtractResult:
+    """Write what is missing or damaged of the setup's cache.
+
+    Raises:
+        LockHeld: Another process is extracting the same cache.
+        InputError: An image changed since it was prepared, or the disk is too small.
+    """
+    try:
+        return _locked_pass(workspace, setup, progress)
+    except _TooNarrow as problem:
+        progress.log(f"Warning: starting again in float32, because {problem}.")
+        return _locked_pass(workspace, setup.in_float32(), progress)
 
 
 class _TooNarrow(Exception):
@@ -187,11 +198,6 @@ def _locked_pass(workspace: Workspace, setup: Setup, progress: Progress) -> Extr
     with locked(lock_path(workspace, key), f"The extraction of cache {key}"):
         folder.mkdir(parents=True, exist_ok=True)
         return _Pass(setup, folder, _previous(folder, progress), progress).run()
-
-
-def lock_path(workspace: Workspace, key: str) -> Path:
-    """The lock of one cache; outside its folder, so that the folder holds only what is cached."""
-    return workspace.features / ".locks" / key
 
 
 def _previous(folder: Path, progress: Progress) -> Manifest | None:

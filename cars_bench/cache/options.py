@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from cars_bench.data.policies import Policy, policy
 from cars_bench.errors import UsageError
 from cars_bench.workspace import Workspace
 
@@ -24,7 +25,7 @@ class ExtractOptions:
         image_size: Side of the network's input in pixels.
         pooling: `avg`, `max` or `avgmax`; without meaning for a boundary.
         views: Views of each training image, 1..100; view 0 is the plain image.
-        augment: Policy of the views above 0: a name or a YAML file.
+        augment: Policy of the views above 0: a name, a YAML file, or itself.
         seed: Seed of those views.
         dtype: `float16` or `float32`, as stored.
         runtime: `auto`, `tensorflow` or `openvino`.
@@ -39,7 +40,7 @@ class ExtractOptions:
     image_size: int = 224
     pooling: str = "avg"
     views: int = 1
-    augment: str = "default"
+    augment: str | Policy = "default"
     seed: int = 0
     dtype: str = "float16"
     runtime: str = "auto"
@@ -77,6 +78,16 @@ class ExtractOptions:
         if merged.get("boundary") == NO_BOUNDARY:
             del merged["boundary"]
         return cls(**merged)
+
+    @property
+    def policy(self) -> Policy:
+        """How views above 0 differ from the plain image.
+
+        Raises:
+            UsageError: `augment` is neither a known name nor a file.
+            InputError: The file is bad.
+        """
+        return self.augment if isinstance(self.augment, Policy) else policy(self.augment)
 
     def to_settings(self) -> dict[str, Any]:
         """What later runs of `extract` take over."""

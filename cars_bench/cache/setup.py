@@ -21,7 +21,6 @@ from cars_bench.cache.runtimes import load_backbone, network_of
 from cars_bench.cache.shards import ShardEntry
 from cars_bench.data.dataset import Dataset, ImageRecord
 from cars_bench.data.images import RESIZE_METHOD
-from cars_bench.data.policies import policy
 from cars_bench.errors import DatasetMissing
 from cars_bench.progress import Progress
 from cars_bench.workspace import Workspace
@@ -101,7 +100,7 @@ def prepare_setup(workspace: Workspace, options: ExtractOptions, progress: Progr
     """
     check_pooling(options.pooling)
     dataset = Dataset.load(workspace, options.dataset)
-    source = ImageSource(dataset, options.image_size, policy(options.augment), options.seed)
+    source = ImageSource(dataset, options.image_size, options.policy, options.seed)
     started = time.perf_counter()
     records, pixels = _probe(source)
     decode_seconds = (time.perf_counter() - started) / len(records)

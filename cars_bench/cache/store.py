@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from cars_bench.cache.checks import checked_shard
-from cars_bench.cache.manifest import REPAIR, Manifest, read_manifest
+from cars_bench.cache.manifest import MANIFEST_FILE, REPAIR, Manifest, read_manifest
 from cars_bench.cache.recipe import KEY_DIGITS, FeatureRecipe, titles
 from cars_bench.cache.records import Records
 from cars_bench.cache.shards import (
@@ -23,7 +24,7 @@ from cars_bench.cache.shards import (
 )
 from cars_bench.data.dataset import CARD_FILE, Dataset
 from cars_bench.errors import CacheCorrupt, CacheMissing, CacheStale, UsageError
-from cars_bench.workspace import Workspace
+from cars_bench.workspace import Workspace, locked
 
 _KEY = re.compile(rf"[0-9a-f]{{{KEY_DIGITS}}}")
 
@@ -198,6 +199,28 @@ def cache_keys(workspace: Workspace) -> list[str]:
     if not workspace.features.is_dir():
         return []
     return sorted(path.name for path in workspace.features.iterdir() if _KEY.fullmatch(path.name))
+
+
+def lock_path(workspace: Workspace, key: str) -> Path:
+    """The lock of one cache; outside its folder, so that the folder holds only what is cached."""
+    return workspace.features / ".locks" / key
+
+
+def remove(workspace: Workspace, key: str) -> int:
+    """Delete a cache, finished or not; the manifest first, so that no part looks whole.
+
+    Returns:
+        Bytes freed.
+
+    Raises:
+        LockHeld: It is being extracted.
+    """
+    folder = workspace.features / key
+    with locked(lock_path(workspace, key), f"The extraction of cache {key}"):
+        freed = sum(path.stat().st_size for path in folder.iterdir())
+        (folder / MANIFEST_FILE).unlink(missing_ok=True)
+        shutil.rmtree(folder)
+    return freed
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,86 @@
+"""A cache as one file for other programs: NumPy's npz or HDF5.
+
+Each split that has images gives three arrays: `SPLIT/image_ids` [N],
+`SPLIT/labels` int64 [N] and `SPLIT/features` [N, V, *shape]; `class_names` and
+the manifest (JSON text) stand beside them.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from cars_bench.cache.store import FeatureCache
+from cars_bench.data.dataset import SPLITS
+from cars_bench.errors import UsageError
+from cars_bench.workspace import atomic_path
+
+FORMATS = ("npz", "h5")
+
+
+def export(cache: FeatureCache, path: Path, kind: str) -> Path:
+    """Write a verified copy of the whole cache into one file.
+
+    Args:
+        cache: What to export.
+        path: The file to write; replaced as a whole.
+        kind: `npz` (made in memory) or `h5` (shard by shard, for any size).
+
+    Raises:
+        UsageError: Unknown format.
+        CacheCorrupt: A shard is damaged.
+    """
+    if kind not in FORMATS:
+        raise UsageError(f"There is no export format {kind!r}.", f"--format {'|'.join(FORMATS)}")
+    with atomic_path(path) as temporary:
+        if kind == "npz":
+            _write_npz(cache, temporary)
+        else:
+            _write_h5(cache, temporary)
+    return path
+
+
+def _write_npz(cache: FeatureCache, path: Path) -> None:
+    arrays: dict[str, np.ndarray] = {
+        "class_names": np.array(cache.manifest.class_names),
+        "manifest": np.array(json.dumps(cache.manifest.to_json())),
+    }
+    for split in _splits(cache):
+        features = cache.load(split)
+        x = features.x if isinstance(features.x, np.ndarray) else features.x.array()
+        arrays[f"{split}/image_ids"] = np.array(features.image_ids)
+        arrays[f"{split}/labels"] = features.labels
+        arrays[f"{split}/features"] = x
+    with path.open("wb") as stream:
+        np.savez(stream, allow_pickle=False, **arrays)
+
+
+def _write_h5(cache: FeatureCache, path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file.create_dataset("class_names", data=list(cache.manifest.class_names))
+        file.attrs["manifest"] = json.dumps(cache.manifest.to_json())
+        for split in _splits(cache):
+            _write_split(cache, split, file.create_group(split))
+
+
+def _write_split(cache: FeatureCache, split: str, group: h5py.Group) -> None:
+    manifest = cache.manifest
+    count, views = manifest.images(split), manifest.views(split)
+    ids = group.create_dataset("image_ids", (count,), h5py.string_dtype())
+    labels = group.create_dataset("labels", (count,), np.int64)
+    x = group.create_dataset("features", (count, views, *manifest.shape), manifest.dtype)
+    for view in range(views):
+        start = 0
+        for batch in cache.stream(split, view):
+            rows = slice(start, start + len(batch.image_ids))
+            x[rows, view] = batch.features
+            if view == 0:
+                ids[rows], labels[rows] = batch.image_ids, batch.labels
+            start = rows.stop
+
+
+def _splits(cache: FeatureCache) -> list[str]:
+    return [split for split in SPLITS if cache.manifest.images(split)]

@@ -1,0 +1,88 @@
+"""Features of any record again, by the extraction's own runtime and precision."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+
+from cars_bench.cache.images import ImageSource, decoder, jobs_of
+from cars_bench.cache.manifest import Manifest
+from cars_bench.cache.precision import stored
+from cars_bench.cache.recipe import FeatureRecipe
+from cars_bench.cache.runtimes import Runner, load_backbone, make_runner, network_of
+from cars_bench.cache.store import FeatureCache
+from cars_bench.data.dataset import Dataset
+from cars_bench.data.images import RESIZE_METHOD
+from cars_bench.data.policies import Policy
+from cars_bench.errors import CacheStale, InputError
+
+
+def recompute(
+    cache: FeatureCache, dataset: Dataset, image_ids: Sequence[str], view: int = 0
+) -> np.ndarray:
+    """Compute features of some images again from their files, in any order.
+
+    Args:
+        cache: Says how: backbone, weights, runtime, precision, policy, dtype.
+        dataset: Has the images.
+        image_ids: Which images, of any split.
+        view: Which view; 0 is the plain image.
+
+    Returns:
+        [n, *shape] of the cache's dtype.
+
+    Raises:
+        CacheStale: The weights or the resize method are no longer the ones of the recipe.
+        InputError: An image is unknown, gone or changed.
+    """
+    source = source_of(cache.recipe, dataset)
+    runner = runner_of(cache.manifest)
+    known = {item.image_id: item for items in source.records.values() for item in items}
+    missing = [name for name in image_ids if name not in known]
+    if missing:
+        raise InputError(
+            f"{missing[0]} is not in the dataset {dataset.name!r}.", "cars-bench prepare"
+        )
+    work = jobs_of([known[name] for name in image_ids], view, runner.batch_size)
+    out = np.empty((len(image_ids), *cache.manifest.shape), cache.manifest.dtype)
+    start = 0
+    with decoder(source) as threads:
+        for job, pixels in threads.batches(work):
+            names = [record.image_id for record in job.records]
+            out[start : start + len(names)] = stored(runner(pixels), cache.recipe.dtype, names)
+            start += len(names)
+    return out
+
+
+def source_of(recipe: FeatureRecipe, dataset: Dataset) -> ImageSource:
+    """The pixels a recipe was extracted from.
+
+    Raises:
+        CacheStale: This version of cars-bench resizes in another way.
+    """
+    if recipe.resize != RESIZE_METHOD:
+        raise CacheStale(
+            f"The cache was made with another resize ({recipe.resize}).", "extract again"
+        )
+    policy = Policy("recorded", **json.loads(recipe.augment))
+    return ImageSource(dataset, recipe.image_size, policy, recipe.augment_seed)
+
+
+def runner_of(manifest: Manifest) -> Runner:
+    """The network of a cache, compiled as it was for the extraction.
+
+    Raises:
+        CacheStale: The weights are other ones now.
+    """
+    recipe, extraction = manifest.recipe, manifest.extraction
+    backbone = load_backbone(recipe.backbone, extraction["weights"], recipe.image_size)
+    if backbone.weights_digest != recipe.weights_digest:
+        raise CacheStale(
+            f"The weights {extraction['weights']!r} of {recipe.backbone} are not the ones "
+            "that the cache was made with.",
+            "cars-bench extract",
+        )
+    network = network_of(backbone, recipe.pooling, recipe.boundary)
+    return make_runner(recipe.runtime, network, extraction["batch_size"], recipe.precision)
