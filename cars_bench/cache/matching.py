@@ -7,7 +7,7 @@ from typing import Any
 
 from cars_bench.cache.manifest import Manifest, read_manifest
 from cars_bench.cache.recipe import FeatureRecipe, canonical, titles
-from cars_bench.cache.store import FeatureCache, cache_keys
+from cars_bench.cache.store import cache_keys
 from cars_bench.data.dataset import Dataset
 from cars_bench.data.images import RESIZE_METHOD
 from cars_bench.data.policies import policy
@@ -85,21 +85,6 @@ def present_recipe(workspace: Workspace) -> FeatureRecipe | None:
     if "augment" in settings:
         changed |= _policy_now(settings["augment"])
     return replace(recipe, **changed, resize=RESIZE_METHOD, **_dataset_now(workspace))
-
-
-def boundary_recipe(recipe: FeatureRecipe, block: str) -> FeatureRecipe:
-    """The recipe of the boundary cache that goes with a pooled cache."""
-    return replace(recipe, boundary=block, pooling="none")
-
-
-def all_caches(workspace: Workspace) -> list[FeatureCache]:
-    """Every finished cache with a sound manifest."""
-    found = []
-    for key in cache_keys(workspace):
-        manifest = _manifest(workspace, key)
-        if isinstance(manifest, Manifest):
-            found.append(FeatureCache(workspace.features / key, manifest))
-    return found
 
 
 def _policy_now(name: str) -> dict[str, Any]:

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cars_bench.cache.precision import OutOfRange, stored
+from cars_bench.errors import CarsBenchError
+
+NAMES = ["a.jpg", "b.jpg"]
+
+
+def features(value: float) -> np.ndarray:
+    x = np.ones((2, 3), np.float32)
+    x[1] = value
+    return x
+
+
+@pytest.mark.parametrize("value", [70000.0, -70000.0, 1e-8])
+def test_what_float16_loses_is_noticed(value):
+    with pytest.raises(OutOfRange) as caught:
+        stored(features(value), "float16", NAMES)
+    assert caught.value.number == 1
+
+
+@pytest.mark.parametrize("value", [0.0, 65504.0, 1e-3, -3.5])
+def test_what_float16_keeps_is_stored(value):
+    got = stored(features(value), "float16", NAMES)
+    assert got.dtype == np.float16
+    np.testing.assert_allclose(got, features(value), rtol=1e-3)
+
+
+def test_float32_takes_it_all():
+    np.testing.assert_array_equal(stored(features(70000), "float32", NAMES), features(70000))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_network_that_gives_no_numbers_is_an_error_that_names_the_image(value, dtype):
+    with pytest.raises(CarsBenchError, match=r"b\.jpg"):
+        stored(features(value), dtype, NAMES)
