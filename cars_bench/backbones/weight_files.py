@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from cars_bench.backbones.imagenet import lite0_layers, torch_tensors
-from cars_bench.backbones.weights import LayerWeights
+from cars_bench.backbones.layer_weights import LayerWeights
 from cars_bench.errors import WeightsUnavailable
 
 _FIX = "give a .weights.h5 or .h5 file of the network without its classifier"
@@ -28,10 +28,8 @@ def read_weights(path: Path, model: keras.Model) -> list[LayerWeights]:
             their kind and position only, so it is needed to read one.
 
     Raises:
-        WeightsUnavailable: The file is missing or is not a weights file.
+        WeightsUnavailable: The file is not a weights file.
     """
-    if not path.is_file():
-        raise WeightsUnavailable(f"There is no weights file {path}.", _FIX)
     if path.suffix in (".pth", ".pt"):
         return lite0_layers(torch_tensors(path))
     try:

