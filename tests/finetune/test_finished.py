@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import pytest
+
+from cars_bench.errors import CarsBenchError, ModelMissing
+from cars_bench.finetune.finished import FinishedModel
+from cars_bench.workspace import Workspace
+from tests.finetune.test_handoff import flip_bit
+
+
+def test_a_flipped_bit_in_the_weights_is_refused(finished: Workspace) -> None:
+    model = FinishedModel.open(finished)
+    flip_bit(model.folder / "model.weights.h5")
+    with pytest.raises(CarsBenchError, match="digest"):
+        model.load()
+
+
+def test_no_model_yet(tuned: Workspace) -> None:
+    with pytest.raises(ModelMissing, match="fine-tuned"):
+        FinishedModel.open(tuned)
+
+
+def test_an_unknown_name(finished: Workspace) -> None:
+    with pytest.raises(ModelMissing, match="nothing-here"):
+        FinishedModel.open(finished, "nothing-here/at-all")
+
+
+def test_a_model_is_found_by_name_and_by_folder(finished: Workspace) -> None:
+    model = FinishedModel.open(finished)
+    name = f"{model.document['study']}/{model.folder.name}"
+    assert FinishedModel.open(finished, name) == model
+    assert FinishedModel.open(finished, str(model.folder)) == model

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cars_bench.cache import recompute as recomputing
+from cars_bench.cache.store import FeatureCache
+from cars_bench.errors import CacheStale, CarsBenchError, HandoffFailed, InputError
+from cars_bench.finetune import job as jobs
+from cars_bench.finetune.handoff import measure_handoff, require_handoff
+from cars_bench.finetune.job import FinetuneOptions, prepare_job, prove
+from cars_bench.tuning.study import Study
+from cars_bench.tuning.winner import read_head
+from cars_bench.workspace import Workspace, sha256_file
+
+
+def test_an_honest_study_passes(tuned: Workspace) -> None:
+    measured = prove(prepare_job(tuned, FinetuneOptions()))
+    assert measured.max_abs_diff < 1e-4
+    assert measured.top1_agreement == measured.assembled_agreement == 1.0
+    assert measured.witness_top1 == measured.assembled_top1
+
+
+def test_other_pixels_stop_it_and_say_by_how_much(
+    tuned: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = recomputing.ImageSource.pixels
+    monkeypatch.setattr(
+        recomputing.ImageSource, "pixels", lambda *args: 255 - honest(*args), raising=True
+    )
+    with pytest.raises(HandoffFailed, match=r"differ by up to \d") as caught:
+        prove(prepare_job(tuned, FinetuneOptions()))
+    assert caught.value.code == 1
+    assert "preprocessing" in caught.value.message + caught.value.fix
+
+
+def test_another_image_file_stops_it(tuned: Workspace) -> None:
+    image = next(iter(prepare_job(tuned, FinetuneOptions()).dataset.records("val"))).path
+    image.write_bytes(next(image.parent.glob("00*.png")).read_bytes() + b"more")
+    with pytest.raises(InputError, match=image.name):
+        prove(prepare_job(tuned, FinetuneOptions()))
+
+
+def test_another_preprocessing_of_the_assembled_model_stops_it(
+    tuned: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = prepare_job(tuned, FinetuneOptions())
+    layer = job.assembled.backbone.model.get_layer("preprocess_scale")
+    layer.scale, layer.offset = 1.0, 0.0
+    monkeypatch.setattr(jobs, "recompute", lambda cache, *_: cache.load("val").x[:, 0])
+    with pytest.raises(HandoffFailed, match="less accurate"):
+        prove(job)
+
+
+def test_a_wrong_head_stops_it(tuned: Workspace) -> None:
+    head = read_head(Study.open(tuned).folder / "winner")
+    wrong = head.logits + np.float32(0.02)
+    with pytest.raises(HandoffFailed, match=r"differ by up to 0\.02"):
+        require_handoff(measure_handoff(head, wrong, head.logits), "a test")
+
+
+def test_a_fall_of_more_than_one_point_stops_it(tuned: Workspace) -> None:
+    head = read_head(Study.open(tuned).folder / "winner")
+    worst = -head.logits
+    with pytest.raises(HandoffFailed, match="less accurate"):
+        require_handoff(measure_handoff(head, head.logits, worst), "a test")
+
+
+def test_other_weights_of_the_backbone_are_refused(tuned: Workspace, tmp_path: Path) -> None:
+    cache = FeatureCache.open(tuned)
+    network = prepare_job(tuned, FinetuneOptions()).assembled.backbone.model
+    kernel = network.get_layer("block1_conv").kernel
+    kernel.assign(kernel + 0.01)
+    network.save_weights(tmp_path / "other.weights.h5")
+    extraction = cache.manifest.extraction | {"weights": str(tmp_path / "other.weights.h5")}
+    replace(cache.manifest, extraction=extraction).write(cache.folder)
+    with pytest.raises(CacheStale, match="weights"):
+        prepare_job(tuned, FinetuneOptions())
+
+
+def test_a_flipped_bit_in_the_head_is_refused(tuned: Workspace) -> None:
+    path = Study.open(tuned).folder / "winner" / "head.weights.h5"
+    flip_bit(path)
+    with pytest.raises(CarsBenchError, match="digest"):
+        prepare_job(tuned, FinetuneOptions())
+
+
+def test_changed_classes_are_refused_by_name(tuned: Workspace) -> None:
+    study = Study.open(tuned).folder / "study.json"
+    study.write_text(study.read_text().replace('"cross"', '"plus"'))
+    with pytest.raises(CacheStale, match=r"cross.*plus") as caught:
+        prepare_job(tuned, FinetuneOptions())
+    assert caught.value.code == 4
+
+
+def flip_bit(path: Path) -> None:
+    before = sha256_file(path)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+    assert sha256_file(path) != before

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cars_bench.cache.extract import extract
+from cars_bench.cache.options import ExtractOptions
+from cars_bench.data.dataset import Dataset
+from cars_bench.evaluation.predictions import read_predictions
+from cars_bench.finetune.finished import FinishedModel
+from cars_bench.finetune.job import FinetuneOptions
+from cars_bench.finetune.run import FinetuneResult, finetune
+from cars_bench.progress import Progress
+from cars_bench.training.engine import logits_of
+from cars_bench.tuning.search import TuneOptions, tune
+from cars_bench.workspace import Workspace
+
+Finished = tuple[Path, FinetuneResult]
+
+PLAIN_KERAS = """
+import csv, json, sys
+import keras, numpy as np
+from PIL import Image
+folder, table = sys.argv[1:]
+paths = {row["image_id"]: row["path"] for row in csv.DictReader(open(table))}
+model = keras.models.load_model(folder + "/model.keras")
+names = json.load(open(folder + "/run.json"))["class_names"]
+worst = 0.0
+for row in csv.DictReader(open(folder + "/predictions-val.csv")):
+    pixels = np.asarray(Image.open(paths[row["image_id"]]).convert("RGB"), np.float32)
+    said = model.predict_on_batch(pixels[None])[0]
+    assert names[int(said.argmax())] == row["pred1"], row
+    worst = max(worst, abs(float(said.max()) - float(row["prob1"])))
+assert "cars_bench" not in sys.modules and "cars-bench" not in sys.modules
+print(worst)
+"""
+
+
+def test_the_record_says_what_was_done(finished_once: Finished) -> None:
+    document = finished_once[1].document
+    assert document["unfreeze"]["layers"] == ["block3_conv"]
+    assert document["unfreeze"]["boundary"] == "block2"
+    assert document["handoff"]["top1_agreement"] == 1.0
+    assert document["epochs"] == 3
+    assert document["recipe"]["views"] == 2
+    assert document["frozen"]["val"]["n"] == document["finetuned"]["test"]["n"] == 12
+
+
+def test_every_file_is_there_and_nothing_half_written(finished_once: Finished) -> None:
+    folder = finished_once[1].folder
+    assert {path.name for path in folder.iterdir()} >= {
+        "run.json",
+        "model.keras",
+        "model.weights.h5",
+        "history.csv",
+        "predictions-val.csv",
+        "predictions-val-frozen.csv",
+        "predictions-test.csv",
+        "predictions-test-frozen.csv",
+    }
+    assert not list(folder.glob(".*tmp*"))
+    assert len((folder / "history.csv").read_text().splitlines()) == 4
+
+
+def test_the_whole_model_says_what_the_trained_top_said(finished_once: Finished) -> None:
+    folder, document = finished_once[1].folder, finished_once[1].document
+    best = document["best_epoch"]
+    row = (folder / "history.csv").read_text().splitlines()[best].split(",")
+    assert float(row[3]) == pytest.approx(document["finetuned"]["val"]["top1"]["value"])
+
+
+def test_the_model_loads_in_plain_keras_and_predicts_the_same(
+    finished_once: Finished, tmp_path: Path
+) -> None:
+    root, result = finished_once
+    script = tmp_path / "plain.py"
+    script.write_text(PLAIN_KERAS)
+    table = root / "cache" / "datasets" / "tiny" / "dataset.csv"
+    command = [sys.executable, "-P", str(script), str(result.folder), str(table)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout.splitlines()[-1]) < 1e-4
+
+
+def test_the_weights_file_gives_the_saved_predictions(finished_once: Finished) -> None:
+    root, result = finished_once
+    model = FinishedModel.open(Workspace(root))
+    records = Dataset.load(Workspace(root)).records("test")
+    from cars_bench.finetune.live import LiveImages
+
+    logits = logits_of(model.load(), LiveImages(records, model.image_size))
+    saved = read_predictions(result.folder / "predictions-test.csv")
+    said = [model.class_names[label] for label in logits.argmax(1)]
+    assert [row.answers[0] for row in saved] == said
+
+
+def test_nothing_is_trained_with_none(tuned: Workspace, recipe: Path) -> None:
+    result = finetune(tuned, FinetuneOptions(recipe=str(recipe), unfreeze="none"), Progress())
+    document = result.document
+    assert document["epochs"] == 0
+    assert document["finetuned"] == document["frozen"]
+
+
+@pytest.mark.parametrize("unfreeze", ["last:2", "all"])
+def test_live_and_cached_runs_end_with_a_model(
+    tuned: Workspace, recipe: Path, unfreeze: str
+) -> None:
+    options = FinetuneOptions(recipe=str(recipe), unfreeze=unfreeze, epochs=1, live=True)
+    document = finetune(tuned, options, Progress()).document
+    assert document["recipe"]["live"] is True
+    assert np.isfinite(document["finetuned"]["val"]["top1"]["value"])
+
+
+def test_a_random_head_starts_without_the_trained_one(tuned: Workspace, recipe: Path) -> None:
+    options = FinetuneOptions(recipe=str(recipe), epochs=1, warm_up=False)
+    document = finetune(tuned, options, Progress()).document
+    assert document["warm_up"] is False
+
+
+def test_a_second_run_does_not_overwrite_the_first(finished: Workspace, recipe: Path) -> None:
+    first = FinishedModel.open(finished).folder.name
+    second = finetune(finished, FinetuneOptions(recipe=str(recipe), epochs=1), Progress())
+    assert second.folder.name == f"{first}-2"
+
+
+@pytest.mark.slow
+def test_resnet50_all_the_way(workspace: Workspace, tiny_dataset: Dataset, recipe: Path) -> None:
+    options = ExtractOptions(
+        backbone="resnet50", weights="none", image_size=64, runtime="tensorflow"
+    )
+    extract(workspace, options, Progress())
+    tune(workspace, TuneOptions(trials=2, space="quick", epochs=2), Progress())
+    chosen = replace(FinetuneOptions(), recipe=str(recipe), unfreeze="last:5", epochs=1)
+    result = finetune(workspace, chosen, Progress())
+    document = json.loads((result.folder / "run.json").read_text())
+    assert document["unfreeze"]["boundary"] == "conv5_block1"
+    assert len(document["unfreeze"]["layers"]) == 5

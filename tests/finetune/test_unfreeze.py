@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from cars_bench.backbones.build import Backbone, build_backbone
+from cars_bench.errors import UsageError
+from cars_bench.finetune.assemble import Assembled
+from cars_bench.finetune.handoff import check_frozen, frozen_values
+from cars_bench.finetune.unfreeze import apply_unfreeze, parse_unfreeze
+from cars_bench.training.engine import Examples
+from cars_bench.training.heads import build_head
+from cars_bench.training.loop import train
+from cars_bench.training.specs import HeadSpec, TrainingSpec
+
+ONE_STEP = TrainingSpec(learning_rate=0.01, batch_size=8, epochs=1)
+
+
+@pytest.fixture(scope="module")
+def resnet50() -> Backbone:
+    return build_backbone("resnet50", "none", 32)
+
+
+@pytest.fixture
+def tiny() -> Backbone:
+    return build_backbone("tiny", "none", 48)
+
+
+@pytest.mark.parametrize(
+    ("text", "boundary", "first"),
+    [
+        ("conv5", "conv4", "conv5_block1_1_conv"),
+        ("conv5_block2", "conv5_block1", "conv5_block2_1_conv"),
+        ("last:1", "conv5_block2", "conv5_block3_3_conv"),
+        ("last:4", "conv5_block1", "conv5_block2_3_conv"),
+        ("last:5", "conv5_block1", "conv5_block2_2_conv"),
+        ("from:conv2_block2_1_conv", "conv2_block1", "conv2_block2_1_conv"),
+        ("from:conv5_block3_2_conv", "conv5_block2", "conv5_block3_2_conv"),
+        ("all", None, "conv1_conv"),
+        (None, "conv4", "conv5_block1_1_conv"),
+    ],
+)
+def test_where_training_begins_in_resnet50(
+    resnet50: Backbone, text: str | None, boundary: str | None, first: str
+) -> None:
+    # Keras lists the projection of a block's shortcut beside its first convolutions.
+    found = parse_unfreeze(text, resnet50)
+    assert found.boundary == boundary
+    assert first in found.layers
+    assert not any(name.endswith("_bn") for name in found.layers)
+
+
+@pytest.mark.parametrize("count", [1, 3, 5])
+def test_last_counts_convolutions(resnet50: Backbone, count: int) -> None:
+    assert len(parse_unfreeze(f"last:{count}", resnet50).layers) == count
+
+
+@pytest.mark.parametrize(
+    ("text", "boundary", "layers"),
+    [
+        ("block3", "block2", ("block3_conv",)),
+        ("block2", "block1", ("block2_conv", "block3_conv")),
+        ("last:2", "block1", ("block2_conv", "block3_conv")),
+        ("from:block2_bn", "block1", ("block3_conv",)),
+        ("all", None, ("block1_conv", "block2_conv", "block3_conv")),
+        ("none", "block3", ()),
+    ],
+)
+def test_where_training_begins_in_tiny(
+    tiny: Backbone, text: str, boundary: str | None, layers: tuple[str, ...]
+) -> None:
+    found = parse_unfreeze(text, tiny)
+    assert (found.boundary, found.layers) == (boundary, layers)
+
+
+@pytest.mark.parametrize("text", ["conv9", "last:0", "last:4", "last:x", "from:nowhere", "block"])
+def test_what_names_nothing_is_refused(tiny: Backbone, text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_unfreeze(text, tiny)
+
+
+@pytest.mark.parametrize(("text", "below"), [("block2", "block1"), ("last:1", None), ("all", None)])
+def test_one_step_on_shifted_data_moves_only_what_is_unfrozen(
+    tiny: Backbone, text: str, below: str | None
+) -> None:
+    assembled = Assembled(tiny, "avg", build_head(HeadSpec(), 16, 3))
+    output = assembled.head.get_layer("logits")
+    output.kernel.assign(np.random.default_rng(1).normal(size=(16, 3)))
+    unfreeze = parse_unfreeze(text, tiny)
+    apply_unfreeze(tiny, unfreeze)
+    before = {item.path: np.array(item) for item in tiny.model.variables}
+    frozen = frozen_values(tiny.model)
+    labels = np.arange(8) % 3
+    if below:
+        model = assembled.above(below)
+        shape = tiny.boundary_shape(below)
+    else:
+        model, shape = assembled.whole(), (48, 48, 3)
+    x = np.random.default_rng(0).normal(500, 90, (8, 1, *shape)).astype(np.float32)
+    train(model, ONE_STEP, Examples(x, labels), None, seed=0)
+
+    changed = {item.path for item in tiny.model.variables if not _same(before[item.path], item)}
+    assert changed == {f"{name}/kernel" for name in unfreeze.layers}
+    assert check_frozen(frozen, tiny.model) == []
+    # The trap that this avoids: moving averages do move once their layer is trainable.
+    norms = [
+        item for item in tiny.model.layers if isinstance(item, keras.layers.BatchNormalization)
+    ]
+    assert all(not norm.trainable for norm in norms)
+
+
+def test_a_frozen_variable_that_moved_is_named(tiny: Backbone) -> None:
+    apply_unfreeze(tiny, parse_unfreeze("block3", tiny))
+    frozen = frozen_values(tiny.model)
+    kernel = tiny.model.get_layer("block1_conv").kernel
+    kernel.assign(kernel + 1)
+    assert check_frozen(frozen, tiny.model) == ["block1_conv/kernel"]
+
+
+def _same(before: np.ndarray, variable: keras.Variable) -> bool:
+    return before.tobytes() == np.array(variable).tobytes()
