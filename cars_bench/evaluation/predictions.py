@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,12 +78,15 @@ def predictions(
     ]
 
 
-def write_predictions(path: Path, rows: Sequence[Prediction]) -> None:
+def write_predictions(path: Path, rows: Iterable[Prediction]) -> None:
     """Write `rows` as CSV, atomically; fewer than five classes leave columns empty."""
     with atomic_file(path, "w") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(_cells(row) for row in rows)
+        plain = csv.writer(stream, lineterminator="\n")
+        quoted = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        plain.writerow(COLUMNS)
+        for cells in map(_cells, rows):
+            # left to itself the writer does not quote a lone carriage return
+            (quoted if "\r" in "".join(cells) else plain).writerow(cells)
 
 
 def read_predictions(path: Path) -> list[Prediction]:

@@ -10,7 +10,7 @@ from collections import OrderedDict
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -87,6 +87,7 @@ def read(tmp_path):
     return reader
 
 
+@settings(deadline=None)  # it waits for the disk
 @given(
     array=hnp.arrays(
         np.float32, hnp.array_shapes(max_dims=4, max_side=4), elements=st.floats(width=32)

@@ -1,0 +1,75 @@
+"""Make, body and year from class names; accuracy by group."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cars_bench.evaluation.groups import UNKNOWN, CarName, accuracy_by, parse_name
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "body", "year"),
+    [
+        ("Audi TTS Coupe 2012", "Audi", "Coupe", "2012"),
+        ("AM General Hummer SUV 2000", "AM General", "SUV", "2000"),
+        ("Aston Martin V8 Vantage Convertible 2012", "Aston Martin", "Convertible", "2012"),
+        ("Land Rover LR2 SUV 2012", "Land Rover", "SUV", "2012"),
+        ("Rolls-Royce Phantom Drophead Coupe Convertible 2012", "Rolls-Royce", "Convertible",
+         "2012"),
+        ("Mercedes-Benz 300-Class Convertible 1993", "Mercedes-Benz", "Convertible", "1993"),
+        ("Ram C/V Cargo Van Minivan 2012", "Ram", "Minivan", "2012"),
+        ("Ford E-Series Wagon Van 2012", "Ford", "Van", "2012"),
+        ("Dodge Dakota Club Cab 2007", "Dodge", "Extended Cab", "2007"),
+        ("Ford Ranger SuperCab 2011", "Ford", "Extended Cab", "2011"),
+        ("Ford F-450 Super Duty Crew Cab 2012", "Ford", "Crew Cab", "2012"),
+        ("Audi 100 Sedan 1994", "Audi", "Sedan", "1994"),
+        ("BMW 2002 Coupe 1972", "BMW", "Coupe", "1972"),
+        ("Acura TL Type-S 2008", "Acura", UNKNOWN, "2008"),
+        ("AM_General_Hummer_SUV_2000", "AM General", "SUV", "2000"),
+        ("cat", "cat", UNKNOWN, UNKNOWN),
+        ("1", UNKNOWN, UNKNOWN, UNKNOWN),
+        ("", UNKNOWN, UNKNOWN, UNKNOWN),
+    ],
+)  # fmt: skip
+def test_names_are_parsed(name, make, body, year):
+    assert parse_name(name) == CarName(make, body, year)
+
+
+@given(st.text())
+def test_any_name_is_accepted(name):
+    parsed = parse_name(name)
+    assert parsed.make
+    assert parsed.body
+
+
+@pytest.mark.realdata
+def test_all_real_names_have_a_make_and_a_year(real_cars):
+    with (real_cars / "car_dataset_labels.csv").open(encoding="utf-8") as stream:
+        names = sorted({row["class"] for row in csv.DictReader(stream)})
+    parsed = [parse_name(name) for name in names]
+    assert len(names) == 196
+    assert len({car.make for car in parsed}) == 49
+    assert all(car.year.isdigit() and 1990 < int(car.year) < 2013 for car in parsed)
+    bodies = Counter(car.body for car in parsed)
+    assert bodies[UNKNOWN] == 14  # names that say no body, such as Acura TL Type-S 2008
+    assert bodies["Sedan"] > bodies["Coupe"] > bodies["Wagon"] > 0
+
+
+def test_accuracy_by_make_lists_the_worst_first():
+    names = ["Audi A Coupe 2012", "Audi B Sedan 2012", "BMW C Sedan 2010", "BMW C Sedan 2010"]
+    scores = accuracy_by(lambda name: parse_name(name).make, names, np.array([1, 1, 0, 1], bool))
+    assert [(row.group, row.accuracy.value, row.n) for row in scores] == [
+        ("BMW", 0.5, 2),
+        ("Audi", 1.0, 2),
+    ]
+
+
+def test_accuracy_by_refuses_different_lengths():
+    with pytest.raises(ValueError, match="shorter"):
+        accuracy_by(str, ["a", "b"], np.array([True]))
