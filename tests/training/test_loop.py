@@ -1,0 +1,57 @@
+"""The training loop: when it stops, what it keeps, how it fails."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cars_bench.errors import TrialFailed
+from cars_bench.training.heads import build_head
+from cars_bench.training.loop import cross_entropy, train
+from cars_bench.training.specs import HeadSpec, TrainingSpec
+from tests.training.trainings import CLASSES, WIDTH, train_set, trained, val_set
+
+QUICK = TrainingSpec(batch_size=32, epochs=5, learning_rate=0.01)
+
+
+def test_it_stops_after_the_patience_without_a_better_score():
+    still = replace(QUICK, learning_rate=1e-12, epochs=50, patience_epochs=2)
+    position, _ = trained(HeadSpec(), still)
+    assert len(position.history) - position.best_epoch == 2
+
+
+def test_no_patience_runs_every_epoch():
+    position, _ = trained(HeadSpec(), replace(QUICK, learning_rate=1e-12, patience_epochs=0))
+    assert len(position.history) == 5
+
+
+def test_it_ends_with_the_weights_of_its_best_epoch():
+    wild = replace(QUICK, optimizer="sgd", learning_rate=30.0, epochs=8, patience_epochs=0)
+    position, logits = trained(HeadSpec(), wild)
+    best = position.history[position.best_epoch - 1]
+    assert best.val_top1 == max(row.val_top1 for row in position.history)
+    assert cross_entropy(logits, val_set().labels) == pytest.approx(best.val_loss, rel=1e-4)
+
+
+def test_a_loss_that_is_not_finite_fails_the_trial():
+    with pytest.raises(TrialFailed, match="epoch"):
+        trained(HeadSpec(), replace(QUICK, optimizer="sgd", learning_rate=1e38))
+
+
+def test_it_learns():
+    position, _ = trained(HeadSpec(), replace(QUICK, epochs=15, learning_rate=0.05))
+    assert position.best_top1 > 0.7
+
+
+def test_without_validation_images_all_epochs_are_run_and_the_last_is_kept():
+    model = build_head(HeadSpec(), WIDTH, CLASSES)
+    position = train(model, QUICK, train_set(), None, seed=0)
+    assert (len(position.history), position.best_epoch) == (5, 5)
+    assert {row.val_top1 for row in position.history} == {None}
+
+
+def test_the_same_seed_trains_the_same_head():
+    first, again = (trained(HeadSpec(dropout=0.3), QUICK)[1] for _ in range(2))
+    np.testing.assert_allclose(first, again, atol=1e-6)

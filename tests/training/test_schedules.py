@@ -1,0 +1,70 @@
+"""Every schedule against its published formula."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from cars_bench.training.schedules import rates
+from cars_bench.training.specs import Schedule, TrainingSpec
+
+STEPS = 5
+
+
+def spec(peak: float = 0.01, epochs: int = 40, **schedule) -> TrainingSpec:
+    return TrainingSpec(learning_rate=peak, epochs=epochs, schedule=Schedule(**schedule))
+
+
+def whole(training: TrainingSpec) -> np.ndarray:
+    return np.concatenate([rates(training, epoch, STEPS) for epoch in range(training.epochs)])
+
+
+def test_constant_stays_at_its_peak():
+    assert whole(spec()) == pytest.approx(0.01)
+
+
+def test_step_divides_by_1_3_every_ten_epochs():
+    training = spec(kind="step", factor=1.3, every_epochs=10)
+    for epoch in range(40):
+        assert rates(training, epoch, STEPS) == pytest.approx(0.01 / 1.3 ** (epoch // 10))
+
+
+def test_step_never_falls_below_its_floor():
+    training = spec(1e-5, 400, kind="step", factor=1.3, every_epochs=10, floor=1e-6)
+    assert rates(training, 399, STEPS) == pytest.approx(1e-6)
+
+
+@pytest.mark.parametrize(("stuck", "times"), [(0, 1), (9, 1), (10, 3), (11, 1), (20, 3)])
+def test_step_rises_for_one_epoch_once_a_plateau_is_reached(stuck, times):
+    training = spec(kind="step", every_epochs=10, rise=3.0)
+    assert rates(training, 5, STEPS, stuck) == pytest.approx(0.01 * times)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "rate"),
+    [(1, 1e-3), (6, 1e-3), (7, 5e-4), (8, 5e-5), (15, 5e-5), (16, 1e-5), (40, 1e-5)],
+)
+def test_piecewise_changes_at_epochs_7_8_and_16_counted_from_one(epoch, rate):
+    assert rates(spec(kind="piecewise"), epoch - 1, STEPS) == pytest.approx(rate)
+
+
+def test_cosine_warms_up_then_falls_to_its_floor():
+    training = spec(kind="cosine", warmup_epochs=4.0, floor=1e-4)
+    for index, rate in enumerate(whole(training)):
+        at = index / STEPS
+        half = 0.5 * (1 + math.cos(math.pi * (at - 4) / 36))
+        expected = 0.01 * at / 4 if at < 4 else 1e-4 + (0.01 - 1e-4) * half
+        assert rate == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(("kind", "gamma"), [("triangular", 1.0), ("exp_range", 0.99)])
+def test_cyclic_rates_follow_smith_2015(kind, gamma):
+    training = spec(kind=kind, minimum=1e-3, cycle_epochs=4.0, gamma=gamma)
+    step_size = 4 * STEPS
+    for iteration, rate in enumerate(whole(training)):
+        cycle = math.floor(1 + iteration / (2 * step_size))
+        x = abs(iteration / step_size - 2 * cycle + 1)
+        expected = 1e-3 + (0.01 - 1e-3) * max(0, 1 - x) * gamma**iteration
+        assert rate == pytest.approx(expected, rel=1e-4, abs=1e-8)
