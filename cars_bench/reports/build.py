@@ -12,11 +12,16 @@ from markupsafe import Markup
 
 from cars_bench import SCHEMA_VERSION, __version__
 from cars_bench.errors import CarsBenchError
+from cars_bench.evaluation.groups import parse_name
 from cars_bench.progress import Progress
 from cars_bench.reports import figures
+from cars_bench.reports.atlas import COLUMNS, TILE_HEIGHT, TILE_WIDTH, Atlas, make_atlas
+from cars_bench.reports.features import FeatureFacts, Point, feature_facts
 from cars_bench.reports.finish import RunFacts, run_facts
+from cars_bench.reports.importance import ImportanceFacts, importance_facts
 from cars_bench.reports.island import island
 from cars_bench.reports.mistakes import MistakeFacts, mistake_facts
+from cars_bench.reports.optimism import Optimism, optimism
 from cars_bench.reports.render import Missing, render
 from cars_bench.reports.search import SearchFacts, search_facts
 from cars_bench.reports.sources import Json, Sources, read_sources
@@ -34,7 +39,7 @@ from cars_bench.workspace import Workspace, write_json, write_text
 
 WARN_BYTES, LIMIT_BYTES = 3_000_000, 5_000_000
 THUMBNAIL_BYTES = 1_400_000
-MODULES = ("core", "table", "filter", "trial", "main")
+MODULES = ("core", "table", "filter", "trial", "parallel", "map", "confusion", "gallery", "main")
 ICONS = {"chance": "·", "probe": "◇", "frozen": "○", "finetuned": "■"}
 
 
@@ -47,7 +52,10 @@ class Report:
     reproduce: Reproduce
     data: DataFacts | None
     cache: CacheFacts | None
+    features: FeatureFacts | None
     search: SearchFacts | None
+    importance: ImportanceFacts | None
+    optimism: Optimism | None
     runs: tuple[RunFacts, ...]
     mistakes: MistakeFacts | None
 
@@ -91,13 +99,17 @@ def build_report(
 def gather(sources: Sources) -> Report:
     """Compute every fact of the report, without drawing anything."""
     name = sources.dataset.name if sources.dataset else "workspace"
+    search = search_facts(sources)
     return Report(
         title=sources.study_name or name,
         verdict=verdict(sources),
         reproduce=reproduce(sources),
         data=data_facts(sources),
         cache=cache_facts(sources),
-        search=search_facts(sources),
+        features=feature_facts(sources),
+        search=search,
+        importance=importance_facts(search),
+        optimism=optimism(sources),
         runs=run_facts(sources),
         mistakes=mistake_facts(sources),
     )
@@ -150,7 +162,10 @@ def _write_csv(path: Path, rows: list[Json]) -> None:
 
 def _context(report: Report, sources: Sources) -> dict[str, Any]:
     thumbnails = Thumbnails(sources.dataset, THUMBNAIL_BYTES)
+    atlas = make_atlas(thumbnails, _atlas_images(report, sources))
     return {
+        "atlas": atlas,
+        "names": sources.class_names,
         "report": report,
         "icons": ICONS,
         "version": __version__,
@@ -158,7 +173,7 @@ def _context(report: Report, sources: Sources) -> dict[str, Any]:
         "drawings": drawings(report),
         "examples": class_examples(report, sources),
         "thumbnails": thumbnails,
-        "island": island(island_document(report)),
+        "island": island(island_document(report, sources, atlas)),
     }
 
 
@@ -188,6 +203,8 @@ def drawings(report: Report) -> dict[str, Markup]:
         drawn["history"] = figures.history(search)
         if any(row.curve for row in search.rows):
             drawn["curves"] = figures.learning_curves(search)
+        if report.importance and report.importance.overall:
+            drawn["importance"] = figures.importances(report.importance)
         if search.hyperparameters:
             drawn["slices"] = figures.slices(search)
     for number, run in enumerate(report.runs):
@@ -212,15 +229,45 @@ def class_examples(report: Report, sources: Sources, each: int = 3) -> dict[str,
     }
 
 
-def island_document(report: Report) -> Json:
-    """What the interactive parts read."""
+def _atlas_images(report: Report, sources: Sources) -> list[str]:
+    """One test image of every class for the confusion canvas, then the points of the map."""
+    if sources.dataset is None:
+        return []
+    firsts = sources.dataset.split("train").drop_duplicates("label").sort_values("label")
+    points = report.features.points if report.features else ()
+    return [str(name) for name in firsts["image_id"]] + [point.image_id for point in points]
+
+
+def island_document(report: Report, sources: Sources, atlas: Atlas) -> Json:
+    """What the interactive parts read; the same numbers as the page's tables and figures."""
     rows = report.search.rows if report.search else ()
     kept = ("trial_id", "score", "values", "head_spec", "training_spec", "curve", "best_epoch")
+    varied = report.search.hyperparameters if report.search else ()
     return {
         "title": report.title,
+        "classes": [[name, parse_name(name).make] for name in sources.class_names],
         "trials": [{name: asdict(row)[name] for name in kept} for row in rows],
         "hyperparameters": [
-            {k: v for k, v in asdict(item).items() if k != "values"}
-            for item in (report.search.hyperparameters if report.search else ())
+            {k: v for k, v in asdict(item).items() if k != "values"} for item in varied
         ],
+        "tile": [TILE_WIDTH, TILE_HEIGHT, COLUMNS],
+        "points": [
+            _point(point, atlas) for point in (report.features.points if report.features else ())
+        ],
+        "matrix": report.mistakes.matrix if report.mistakes else [],
+        "class_tiles": _class_tiles(sources, atlas),
     }
+
+
+def _point(point: Point, atlas: Atlas) -> list[Any]:
+    predicted = -1 if point.predicted is None else point.predicted
+    return [point.x, point.y, point.label, predicted, atlas.tiles.get(point.image_id, -1)]
+
+
+def _class_tiles(sources: Sources, atlas: Atlas) -> list[int]:
+    """The tile of a training image of each class, by label; -1 where there is none."""
+    if sources.dataset is None:
+        return []
+    firsts = sources.dataset.split("train").drop_duplicates("label").set_index("label")["image_id"]
+    labels = range(len(sources.class_names))
+    return [atlas.tiles.get(str(firsts.get(label, "")), -1) for label in labels]

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cars_bench.reports.finish import RunFacts
+from cars_bench.reports.importance import Importance, ImportanceFacts
 from cars_bench.reports.mistakes import MistakeFacts
 from cars_bench.reports.search import Row, SearchFacts
 from cars_bench.reports.svg import (
@@ -206,6 +207,8 @@ def slices(search: SearchFacts) -> Markup:
                       alpha=0.6)  # fmt: skip
             if item.log:
                 axes.set_xscale("log")
+            elif all(isinstance(place, int) for place in places):
+                axes.xaxis.get_major_locator().set_params(integer=True)
             if item.options:
                 names = [option[:12] for option in item.options]
                 axes.set_xticks(range(len(names)), names, fontsize=8, parse_math=False)
@@ -221,3 +224,34 @@ def slices(search: SearchFacts) -> Markup:
     return draw(
         "slices", "Slices by hyperparameter", said, paint, width=8.6, height=0.4 + 1.9 * rows
     )
+
+
+def importances(facts: ImportanceFacts) -> Markup:
+    """Bars with bootstrap intervals: over all trials, and over the better half if large enough."""
+    panels = [("over all trials", facts.overall)]
+    if facts.top_half:
+        panels.append(("over the better half", facts.top_half))
+
+    def paint(figure: Figure) -> None:
+        for axes, (title, items) in zip(
+            figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
+        ):
+            _bars(axes, title, items[::-1])
+
+    first = facts.overall[0]
+    said = f"{first.name} explains most: {percent(first.value, 0)} over all trials."
+    height = 0.9 + 0.26 * len(facts.overall)
+    return draw("importance", "Importance of hyperparameters", said, paint, 8.6, height)
+
+
+def _bars(axes: Axes, title: str, items: tuple[Importance, ...]) -> None:
+    places = range(len(items))
+    axes.barh(places, [item.value for item in items], color=BLUE, alpha=0.35, height=0.6)
+    for place, item in enumerate(items):
+        axes.plot([item.low, item.high], [place, place], color=BLUE, linewidth=1.6)
+    axes.set_yticks(places, [item.name for item in items], parse_math=False)
+    axes.tick_params(axis="y", labelcolor=INK)
+    axes.grid(axis="y", visible=False)
+    axes.set_title(title)
+    axes.set_xlim(0, 1)
+    percent_axis(axes, "x")

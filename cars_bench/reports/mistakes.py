@@ -7,9 +7,15 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from cars_bench.evaluation.calibration import (
+    ReliabilityBin,
+    expected_calibration_error,
+    reliability,
+)
+from cars_bench.evaluation.groups import GroupScore, accuracy_by, parse_name
+from cars_bench.evaluation.metrics import McNemar, mcnemar
 from cars_bench.reports.sources import Run, Sources
 
 RELIABILITY_BINS = 10
@@ -39,17 +45,6 @@ class Mistake:
 
 
 @dataclass(frozen=True)
-class Bin:
-    """One bar of the reliability diagram: images whose first answer had such a probability."""
-
-    low: float
-    high: float
-    count: int
-    confidence: float
-    accuracy: float
-
-
-@dataclass(frozen=True)
 class Gain:
     """Test recall of one class before and after fine-tuning; `n` is its test images."""
 
@@ -72,6 +67,8 @@ class MistakeFacts:
         stage: `finetuned`, or `frozen` where only that was predicted.
         matrix: (true label, predicted label, count) of every pair that occurred.
         calibration_error: Expected calibration error in [0, 1] (Naeini et al. 2015).
+        groups: Accuracy by make, body type and year, where class names tell at least two.
+        changed: Frozen against fine-tuned, image by image, where both predicted.
     """
 
     run: str
@@ -80,10 +77,12 @@ class MistakeFacts:
     wrong: int
     pairs: tuple[Pair, ...]
     worst: tuple[Mistake, ...]
-    bins: tuple[Bin, ...]
+    bins: tuple[ReliabilityBin, ...]
     calibration_error: float
     gains: tuple[Gain, ...]
     matrix: tuple[tuple[int, int, int], ...]
+    groups: dict[str, tuple[GroupScore, ...]]
+    changed: McNemar | None
 
 
 def mistake_facts(sources: Sources, pairs: int = 12, worst: int = 48) -> MistakeFacts | None:
@@ -102,7 +101,7 @@ def mistake_facts(sources: Sources, pairs: int = 12, worst: int = 48) -> Mistake
     if table is None or table.empty:
         return None
     table = table.assign(right=table["pred1"] == table["true"], p=table["prob1"].astype(float))
-    bins = reliability(table["p"].to_numpy(), table["right"].to_numpy())
+    bins = reliability(table["p"].to_numpy(), table["right"].to_numpy(), RELIABILITY_BINS)
     return MistakeFacts(
         run=run.name,
         stage=stage,
@@ -110,10 +109,12 @@ def mistake_facts(sources: Sources, pairs: int = 12, worst: int = 48) -> Mistake
         wrong=int((~table["right"]).sum()),
         pairs=tuple(confused(table, pairs)),
         worst=tuple(confident_errors(table, worst)),
-        bins=tuple(bins),
-        calibration_error=sum(b.count * abs(b.accuracy - b.confidence) for b in bins) / len(table),
+        bins=tuple(item for item in bins if item.n),
+        calibration_error=expected_calibration_error(bins),
         gains=tuple(class_gains(run)),
         matrix=tuple(confusion_cells(table, sources.class_names)),
+        groups=group_scores(table),
+        changed=answers_changed(run),
     )
 
 
@@ -152,28 +153,6 @@ def _given(row: dict[Hashable, Any]) -> float | None:
     return None
 
 
-def reliability(
-    probability: np.ndarray, right: np.ndarray, bins: int = RELIABILITY_BINS
-) -> list[Bin]:
-    """Confidence against accuracy in equal-width bins; empty bins are left out.
-
-    Args:
-        probability: Of the first answer, float [N] in [0, 1].
-        right: Whether it was right, bool [N].
-        bins: How many bins.
-    """
-    edges = np.linspace(0.0, 1.0, bins + 1)
-    places = np.clip(np.digitize(probability, edges[1:-1], right=True), 0, bins - 1)
-    found = []
-    for place in range(bins):
-        here = places == place
-        if here.any():
-            mean, share = float(probability[here].mean()), float(right[here].mean())
-            low, high = float(edges[place]), float(edges[place + 1])
-            found.append(Bin(low, high, int(here.sum()), mean, share))
-    return found
-
-
 def class_gains(run: Run) -> list[Gain]:
     """Recall by class before and after fine-tuning, biggest gain first; empty unless both exist."""
     if not {"test", "test-frozen"} <= set(run.predictions):
@@ -195,3 +174,26 @@ def confusion_cells(table: pd.DataFrame, class_names: list[str]) -> list[tuple[i
     known = table[table["true"].isin(labels) & table["pred1"].isin(labels)]
     counts = Counter(zip(known["true"].map(labels), known["pred1"].map(labels), strict=True))
     return sorted((int(t), int(p), count) for (t, p), count in counts.items())
+
+
+def group_scores(table: pd.DataFrame) -> dict[str, tuple[GroupScore, ...]]:
+    """Accuracy by what class names tell; worst first; a property with one group is left out."""
+    names, right = list(table["true"]), table["right"].to_numpy(bool)
+    found = {
+        "make": accuracy_by(lambda name: parse_name(name).make, names, right),
+        "body": accuracy_by(lambda name: parse_name(name).body, names, right),
+        "year": accuracy_by(lambda name: parse_name(name).year, names, right),
+    }
+    return {name: tuple(rows) for name, rows in found.items() if len(rows) > 1}
+
+
+def answers_changed(run: Run) -> McNemar | None:
+    """McNemar's test of frozen against fine-tuned on the test images both predicted."""
+    if not {"test", "test-frozen"} <= set(run.predictions):
+        return None
+    right = {
+        name: (table["pred1"] == table["true"]).set_axis(table["image_id"])
+        for name, table in run.predictions.items()
+    }
+    before, after = right["test-frozen"].align(right["test"], join="inner")
+    return mcnemar(before.to_numpy(bool), after.to_numpy(bool))

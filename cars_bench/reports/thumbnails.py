@@ -11,7 +11,7 @@ import pandas as pd
 from PIL import Image
 
 from cars_bench.data.dataset import BOX_COLUMNS, Dataset
-from cars_bench.data.images import Box, ImageUnusable, decode_image
+from cars_bench.data.images import Box, ImageUnusable, decode_near
 
 SIDE_PIXELS = 112
 QUALITY = 62
@@ -50,12 +50,11 @@ class Thumbnails:
         if row is None:
             return None
         try:
-            image = decode_image(Path(row["path"]))
+            image, window = decode_near(Path(row["path"]), side, _box(row) if self._crop else None)
         except (ImageUnusable, OSError):
             return None
-        box = _box(row)
-        if self._crop and box is not None:
-            image = image.crop(box)
+        left, top, right, bottom = (round(edge) for edge in window)
+        image = image.crop((left, top, right, bottom))
         image.thumbnail((side, side), Image.Resampling.LANCZOS)
         return image
 

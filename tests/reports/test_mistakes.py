@@ -1,15 +1,15 @@
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from cars_bench.reports.mistakes import (
+    answers_changed,
     confident_errors,
     confused,
     confusion_cells,
+    group_scores,
     mistake_facts,
-    reliability,
 )
 
 
@@ -44,12 +44,20 @@ def test_the_worst_errors_are_the_confident_ones():
     assert [item.probability for item in confident_errors(TABLE, 2)] == [0.9, 0.8]
 
 
-def test_reliability_counts_every_image_once_and_leaves_out_empty_bins():
-    bins = reliability(np.array([0.0, 0.05, 0.95, 1.0]), np.array([True, False, True, True]))
-    assert [(item.low, item.count, item.accuracy) for item in bins] == [
-        (0.0, 2, 0.5),
-        (0.9, 2, 1.0),
-    ]
+def test_groups_that_class_names_tell_apart_are_scored():
+    table = _table(("Audi S4 Sedan 2012", "x", 0.5), ("BMW X5 SUV 2012", "BMW X5 SUV 2012", 0.9))
+    groups = group_scores(table)
+    assert [(row.group, row.accuracy.value) for row in groups["make"]] == [("Audi", 0), ("BMW", 1)]
+    assert "year" not in groups
+
+
+def test_answers_mended_and_broken_are_counted_image_by_image(finished):
+    changed = answers_changed(finished.run)
+    facts = mistake_facts(finished)
+    before = 1 - finished.run.accuracy("frozen", "test")["top1"]["value"]
+    assert changed is not None
+    wrong_before = facts.wrong + changed.only_second - changed.only_first
+    assert wrong_before == round(before * facts.images)
 
 
 def test_confusion_cells_use_the_labels_and_skip_unknown_classes():

@@ -1,6 +1,10 @@
 // Wakes the interactive parts.  Without it the page reads in full.
 import { readIsland, startCopy, startTheme } from "./core.js";
 import { RowFilter, startSearch } from "./filter.js";
+import { startConfusion } from "./confusion.js";
+import { startGallery } from "./gallery.js";
+import { startMap } from "./map.js";
+import { startParallel } from "./parallel.js";
 import { startCsv, startSorting } from "./table.js";
 import { trialDialog } from "./trial.js";
 
@@ -54,7 +58,21 @@ startTheme(document.getElementById("theme"), document.documentElement, systemDar
 for (const button of document.querySelectorAll("[data-copy]")) {
   startCopy(button, document.getElementById(button.dataset.copy));
 }
-startTables(islandData);
+const tableFilters = startTables(islandData);
+const wake = (id, start) => {
+  const holder = document.getElementById(id);
+  if (holder) start(holder);
+};
+const atlasPicture = document.getElementById("atlas");
+const start = async () => {
+  await atlasPicture?.decode();
+  wake("map", (holder) => startMap(holder, islandData, atlasPicture));
+  wake("confusion", (holder) => startConfusion(holder, islandData, atlasPicture));
+};
+start();
+wake("parallel", (holder) => startParallel(holder, islandData, tableFilters.get("trials")));
+wake("gallery", startGallery);
+wake("twins", startGallery);
 startTrials(islandData);
 startContents();
 addEventListener("beforeprint", () => {

@@ -1,0 +1,176 @@
+"""The cached features as plain numbers: a map of the test images, and twins across the split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.manifold import TSNE
+from threadpoolctl import threadpool_limits
+
+from cars_bench.cache.store import FeatureCache, Features
+from cars_bench.errors import CacheUnusable
+from cars_bench.reports.sources import Sources
+
+MOST_POINTS = 900
+FEWEST_FOR_TSNE = 60
+CHUNK = 512
+TWINS = 24
+
+
+@dataclass(frozen=True)
+class Point:
+    """One test image on the map; `x` and `y` in [0, 1]; `right` where it was predicted."""
+
+    image_id: str
+    label: int
+    x: float
+    y: float
+    predicted: int | None
+
+
+@dataclass(frozen=True)
+class Twin:
+    """A test image and its nearest training image by cosine of their features."""
+
+    test_id: str
+    train_id: str
+    test_label: int
+    train_label: int
+    cosine: float
+
+
+@dataclass(frozen=True)
+class FeatureFacts:
+    """The map and the twins.
+
+    Attributes:
+        method: How the map was made, in words.
+        twins: Closest pairs across train and test, closest first.
+        median_cosine: Of all test images to their nearest training image.
+    """
+
+    method: str
+    points: tuple[Point, ...]
+    twins: tuple[Twin, ...]
+    median_cosine: float
+
+
+def feature_facts(sources: Sources) -> FeatureFacts | None:
+    """Read train (view 0) and test features; `None` where there are none, or only boundary ones.
+
+    Raises:
+        CacheCorrupt: A shard's bytes are not the promised ones.
+    """
+    manifest = sources.manifest
+    if manifest is None or manifest.recipe.boundary or not manifest.images("test"):
+        return None
+    try:
+        cache = FeatureCache.open(sources.workspace, manifest.recipe.key)
+    except CacheUnusable:
+        return None
+    train, test = cache.load("train", 1), cache.load("test", 1)
+    method, places = project(_flat(test))
+    best, cosine = nearest(_flat(test), _flat(train))
+    return FeatureFacts(
+        method=method,
+        points=tuple(_points(sources, test, places)),
+        twins=tuple(_twins(test, train, best, cosine)),
+        median_cosine=float(np.median(cosine)),
+    )
+
+
+def _flat(features: Features) -> np.ndarray:
+    return np.asarray(features.x[:, 0], np.float32).reshape(len(features.labels), -1)
+
+
+def nearest(queries: np.ndarray, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The nearest key of each query by cosine, in bounded memory.
+
+    Args:
+        queries: float [Q, D].
+        keys: float [K, D], K at least 1.
+
+    Returns:
+        Row of the nearest key, int [Q]; its cosine, float [Q].
+    """
+    one, other = _unit(queries), _unit(keys)
+    rows, values = [], []
+    for start in range(0, len(one), CHUNK):
+        cosine = one[start : start + CHUNK] @ other.T
+        rows.append(cosine.argmax(axis=1))
+        values.append(cosine.max(axis=1))
+    return np.concatenate(rows), np.concatenate(values)
+
+
+def _unit(x: np.ndarray) -> np.ndarray:
+    centred = x.astype(np.float32)
+    length = np.linalg.norm(centred, axis=1, keepdims=True)
+    unit: np.ndarray = centred / np.maximum(length, 1e-12)
+    return unit
+
+
+def project(x: np.ndarray, seed: int = 0) -> tuple[str, np.ndarray]:
+    """Lay features out flat: principal components, then t-SNE (van der Maaten & Hinton 2008).
+
+    One thread, so that the same features give the same map.
+
+    Args:
+        x: float [N, D].
+        seed: Of the layout.
+
+    Returns:
+        What was done, and places in [0, 1], float [rows, 2], of the rows that `sampled` names.
+    """
+    x = x[sampled(len(x))]
+    with threadpool_limits(1):
+        centred = x - x.mean(axis=0)
+        _, _, axes = np.linalg.svd(centred, full_matrices=False)
+        axes = axes[:30] * np.sign(axes[:30, np.abs(axes[:30]).argmax(axis=1)].diagonal())[:, None]
+        flat = centred @ axes.T
+        if len(x) < FEWEST_FOR_TSNE:
+            return "the first two principal components", _square(flat[:, :2])
+        layout = TSNE(perplexity=min(30, len(x) // 4), init="pca", random_state=seed)
+        return "t-SNE of the first 30 principal components", _square(layout.fit_transform(flat))
+
+
+def sampled(count: int) -> np.ndarray:
+    """Rows that are shown: all, or `MOST_POINTS` spread evenly."""
+    return np.unique(np.linspace(0, count - 1, min(count, MOST_POINTS)).astype(int))
+
+
+def _square(places: np.ndarray) -> np.ndarray:
+    low, high = places.min(axis=0), places.max(axis=0)
+    scaled: np.ndarray = (places - low) / np.maximum(high - low, 1e-12)
+    return scaled
+
+
+def _points(sources: Sources, test: Features, places: np.ndarray) -> list[Point]:
+    run = sources.run
+    table = run.predictions.get("test") if run else None
+    named = {} if table is None else dict(zip(table["image_id"], table["pred1"], strict=True))
+    labels = {name: label for label, name in enumerate(sources.class_names)}
+    return [
+        Point(
+            test.image_ids[row],
+            int(test.labels[row]),
+            round(float(x), 4),
+            round(float(y), 4),
+            labels.get(named.get(test.image_ids[row], "")),
+        )
+        for row, (x, y) in zip(sampled(len(test.labels)), places, strict=True)
+    ]
+
+
+def _twins(test: Features, train: Features, best: np.ndarray, cosine: np.ndarray) -> list[Twin]:
+    order = np.argsort(-cosine, kind="stable")[:TWINS]
+    return [
+        Twin(
+            test.image_ids[row],
+            train.image_ids[best[row]],
+            int(test.labels[row]),
+            int(train.labels[best[row]]),
+            round(float(cosine[row]), 5),
+        )
+        for row in order
+    ]

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from cars_bench.reports import bundle
+from cars_bench.reports.build import MODULES
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_bundle_has_no_import_or_export_left():
+    code = bundle.script(MODULES)
+    assert not any(line.startswith(("import ", "export ")) for line in code.splitlines())
+
+
+def test_every_module_stands_after_those_it_imports():
+    static = ROOT / "cars_bench" / "reports" / "static"
+    assert {path.stem for path in static.glob("*.js")} == set(MODULES)
+    for place, name in enumerate(MODULES):
+        lines = (static / f"{name}.js").read_text("utf-8").splitlines()
+        needs = [
+            line.split('"./')[1].split(".js")[0] for line in lines if line.startswith("import")
+        ]
+        assert set(needs) <= set(MODULES[:place])
+
+
+def test_a_name_declared_twice_is_refused(monkeypatch):
+    monkeypatch.setattr(bundle, "_read", lambda name: "const same = 1;\n")
+    with pytest.raises(ValueError, match="same"):
+        bundle.script(("one", "two"))
+
+
+def test_text_that_would_end_the_script_is_refused(monkeypatch):
+    monkeypatch.setattr(bundle, "_read", lambda name: 'const text = "</script>";\n')
+    with pytest.raises(ValueError, match="end the script"):
+        bundle.script(("one",))
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_the_scripts_own_unit_tests_pass():
+    done = subprocess.run(
+        ["node", "--test", "tests/reports/js/"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
