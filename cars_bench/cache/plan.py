@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cars_bench.data.dataset import SPLITS
 
 RECORDS_PER_SHARD = 256
-MOST_SHARDS = 256
+MOST_SHARDS = 1024
 MOST_SHARD_BYTES = 64 * 2**20
 
 

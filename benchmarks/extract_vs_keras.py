@@ -1,0 +1,109 @@
+"""Extraction against `image_dataset_from_directory` + `model.predict` on the same files.
+
+Both sides run the same Keras network with the same weights; ours is the whole
+pass, shards on disk included.  Batch sizes are tuned for both beforehand.
+
+    python benchmarks/extract_vs_keras.py --images photos/ --limit 300
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+from extraction import alternating, close, loose_dataset, parser, pictures
+
+from cars_bench.cache.extract import run_pass
+from cars_bench.cache.options import ExtractOptions
+from cars_bench.cache.runtimes import load_backbone, network_of
+from cars_bench.cache.setup import Setup, prepare_setup
+from cars_bench.progress import Progress
+from cars_bench.workspace import Workspace
+
+BATCH_SIZES = (8, 16, 32, 64)
+
+
+def ours(workspace: Workspace, setup: Setup) -> float:
+    """Images a second of one whole pass."""
+    shutil.rmtree(workspace.features, ignore_errors=True)
+    return run_pass(workspace, setup, Progress()).images_per_second
+
+
+def theirs(folder: Path, network: keras.Model, size: int, batch_size: int, limit: int) -> float:
+    """Images a second of the usual way."""
+    images = keras.utils.image_dataset_from_directory(
+        folder,
+        labels=None,
+        image_size=(size, size),
+        batch_size=batch_size,
+        shuffle=False,
+        verbose=0,
+    ).take(-(-limit // batch_size))
+    started = time.perf_counter()
+    features = network.predict(images, verbose=0)
+    return float(len(features) / (time.perf_counter() - started))
+
+
+def compare(workspace: Workspace, folder: Path, name: str, arguments: Any) -> dict[str, Any]:
+    """Tune both sides, then measure them in alternating rounds."""
+    backbone = load_backbone(name, arguments.weights, arguments.size)
+    network = network_of(backbone, "avg", None)
+    size, few = arguments.size, min(arguments.limit, 64)
+    setups = {
+        batch: prepare_setup(
+            workspace,
+            ExtractOptions(
+                backbone=name, weights=arguments.weights, image_size=size, batch_size=batch
+            ),
+            Progress(),
+        )
+        for batch in BATCH_SIZES
+    }
+    best = min(setups, key=lambda batch: setups[batch].seconds_per_image)
+    for batch in BATCH_SIZES:
+        theirs(folder, network, size, batch, few)  # traces
+    tuned = max(BATCH_SIZES, key=lambda batch: theirs(folder, network, size, batch, few))
+    print(f"{name}: batch {best} ({setups[best].choice.why}) against batch {tuned}", flush=True)
+    rates = alternating(
+        arguments.rounds,
+        {
+            "cars-bench": lambda: ours(workspace, setups[best]),
+            "keras": lambda: theirs(folder, network, size, tuned, arguments.limit),
+        },
+    )
+    runner, cosine = setups[best].choice.runner, setups[best].choice.cosine
+    return rates | {
+        "ratio": round(rates["cars-bench"] / rates["keras"], 2),
+        "runtime": runner.name,
+        "precision": runner.precision,
+        "smallest_cosine": cosine,
+        "batch_sizes": [best, tuned],
+    }
+
+
+def main() -> None:
+    """Measure every backbone asked for."""
+    arguments = parser(__doc__ or "").parse_args()
+    files = pictures(arguments.images, arguments.limit)
+    arguments.limit = len(files)
+    with tempfile.TemporaryDirectory() as scratch:
+        workspace, folder = Workspace(Path(scratch) / "workspace"), Path(scratch) / "images"
+        folder.mkdir()
+        for path in files:
+            (folder / path.name).symlink_to(path.resolve())
+        loose_dataset(workspace, files)
+        found = {name: compare(workspace, folder, name, arguments) for name in arguments.backbones}
+    close({"benchmark": "extract_vs_keras", "images": len(files), "backbones": found})
+
+
+if __name__ == "__main__":
+    main()
