@@ -16,12 +16,16 @@ from cars_bench.errors import Interrupted, UsageError
 COMMANDS = (
     "prepare",
     "extract",
+    "cache",
+    "cache",
+    "check",
     "probe",
     "tune",
     "trials",
     "finetune",
     "evaluate",
     "predict",
+    "report",
     "demo",
     "status",
 )
@@ -72,7 +76,9 @@ def main() -> None:
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         program = context.command_path if context else "cars-bench"
-        usage = UsageError(error.format_message(), f"see {program} --help")
+        said = error.format_message()
+        sentence = said if said.endswith((".", "?", ")")) else f"{said}."
+        usage = UsageError(sentence, f"see {program} --help")
         report_error(usage, "--json" in sys.argv)
         code = usage.code
     sys.exit(code)

@@ -20,7 +20,6 @@ _NAMED_FINDINGS = 5
 group = typer.Typer(
     name="cache",
     help="Look after feature caches: ls, verify, export, rm.",
-    no_args_is_help=True,
     rich_markup_mode=None,
 )
 app.add_typer(group)

@@ -17,14 +17,15 @@ import typer
 from cars_bench.cli.app import app
 from cars_bench.cli.session import Document, Session, command
 from cars_bench.errors import CarsBenchError
+from cars_bench.progress import duration
 
 NAME = "demo"
 STAGES: dict[str, tuple[str, ...]] = {
     "prepare": ("--demo", "--name", NAME),
     "extract": ("--dataset", NAME, "--backbone", "efficientnet-lite0"),
-    "tune": ("--study", NAME, "--trials", "{trials}"),
-    "finetune": ("--study", NAME, "--best"),
-    "evaluate": ("--study", NAME),
+    "tune": ("--study", NAME, "--space", "quick", "--trials", "{trials}"),
+    "finetune": ("--study", NAME, "--best", "--recipe", "demo"),
+    "evaluate": ("--model", NAME + "/{run}"),
     "report": ("--study", NAME),
 }
 
@@ -66,12 +67,13 @@ def demo(
 ) -> Document:
     """Run every stage on drawn images, offline; again, it goes on."""
     finished: list[Finished] = []
+    known: dict[str, Any] = {"trials": trials}
     for name, template in STAGES.items():
-        arguments = [name, *(word.format(trials=trials) for word in template)]
+        arguments = [name, *(word.format(**known) for word in template)]
         session.say(f"[{len(finished) + 1}/{len(STAGES)}] cars-bench {' '.join(arguments)}")
-        sys.stdout.flush()
         finished.append(run_stage(session, arguments))
-        session.say(f"      done in {finished[-1].seconds:.0f} s\n")
+        known |= finished[-1].result
+        session.say(f"      done in {duration(finished[-1].seconds)}")
     return _conclusion(session, finished)
 
 

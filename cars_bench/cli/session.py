@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import importlib
 import importlib.util
 import inspect
 import json
 import os
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -77,7 +79,7 @@ class Session:
     def say(self, text: str = "") -> None:
         """Print a result for a person; silent under `--json`."""
         if not self.json_output:
-            print(text)
+            print(text, flush=True)
 
     def choose_backend(self, *preferred: str) -> str:
         """Set KERAS_BACKEND, before keras is imported, to the user's choice or the first installed.
@@ -88,7 +90,7 @@ class Session:
         Raises:
             UsageError: KERAS_BACKEND names one that is not there.
         """
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         installed = [name for name in BACKENDS if importlib.util.find_spec(name)]
         chosen = os.environ.get("KERAS_BACKEND") or next(
             (name for name in preferred if name in installed), "tensorflow"
@@ -99,6 +101,8 @@ class Session:
                 f"KERAS_BACKEND={' or '.join(installed)}, or unset it",
             )
         os.environ["KERAS_BACKEND"] = chosen
+        if chosen == "tensorflow":
+            import_without_chatter("tensorflow")
         return chosen
 
     def run(self, body: Callable[[], Document]) -> int:
@@ -147,6 +151,23 @@ def report_error(error: CarsBenchError, json_output: bool) -> None:
     print(f"error: {error.message}", file=sys.stderr)
     if error.fix:
         print(f"  fix: {error.fix}", file=sys.stderr)
+
+
+def import_without_chatter(module: str) -> None:
+    """Import a library that logs to stderr from C++ while it loads; kept quiet unless it fails."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        try:
+            os.dup2(said.fileno(), 2)
+            importlib.import_module(module)
+        except BaseException:
+            said.seek(0)
+            os.write(kept, said.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def print_json(document: Document) -> None:

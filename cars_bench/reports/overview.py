@@ -6,6 +6,7 @@ that it answers in well under a second.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +20,14 @@ from cars_bench.workspace import Workspace
 
 Json = dict[str, Any]
 ALMOST = 2  # fields: a cache that differs in more is simply another one
+# Settings that `extract` takes over when it is called again -> the recipe field they decide.
+SETTINGS = {
+    "backbone": "backbone",
+    "image_size": "image_size",
+    "pooling": "pooling",
+    "dtype": "dtype",
+    "seed": "augment_seed",
+}
 
 
 @dataclass(frozen=True)
@@ -158,12 +167,11 @@ def _caches(
 
 
 def _configuration(workspace: Workspace, chosen: Json, datasets: tuple[DatasetState, ...]) -> Json:
-    """Recipe fields that the next `extract` would have, as far as files tell."""
+    """Recipe fields that the next `extract` would have, as far as cards and settings tell."""
     wanted: Json = {}
-    try:
+    with contextlib.suppress(CarsBenchError):
         wanted |= read_manifest(workspace.features / str(chosen.get("key"))).recipe.to_json()
-    except (CarsBenchError, OSError):
-        wanted |= {name: chosen[name] for name in ("backbone", "image_size") if name in chosen}
+    wanted |= {field: chosen[name] for name, field in SETTINGS.items() if name in chosen}
     for dataset in datasets:
         if dataset.current:
             wanted |= {"dataset_digest": dataset.digest, "crop": dataset.crop}

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 
 import pytest
 import typer
@@ -13,10 +12,15 @@ from cars_bench.cli import app as module
 from cars_bench.cli.session import Session, command
 from cars_bench.errors import CacheStale, NoTrialCompleted, UsageError
 from cars_bench.workspace import Workspace
+from tests.cli.timing import processor_seconds
 
 HEAVY = ("tensorflow", "keras", "jax", "pandas", "numpy", "sklearn", "matplotlib", "openvino")
-NAMES = [str(item.name) for item in module.app.registered_commands]
-GROUPS = [str(item.name) for item in module.app.registered_groups]
+PROGRAM = typer.main.get_command(module.app).commands
+NAMES = [
+    [name, *inner]
+    for name, item in PROGRAM.items()
+    for inner in ([[leaf] for leaf in item.commands] if hasattr(item, "commands") else [[]])
+]
 
 
 def run(
@@ -36,14 +40,7 @@ def program(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 
 def test_help_answers_in_under_half_a_second() -> None:
-    seconds = []
-    for _ in range(3):
-        started = time.perf_counter()
-        subprocess.run(
-            [sys.executable, "-m", "cars_bench", "--help"], check=True, capture_output=True
-        )
-        seconds.append(time.perf_counter() - started)
-    assert min(seconds) < 0.5
+    assert min(processor_seconds("--help") for _ in range(3)) < 0.5
 
 
 def test_the_program_starts_without_anything_heavy() -> None:
@@ -59,23 +56,23 @@ def test_version(program) -> None:
 def test_no_command_at_all_shows_the_help(program) -> None:
     code, out, _ = program()
     assert code == 0
-    assert all(name in out for name in NAMES + GROUPS)
+    assert all(f"\n  {name} " in out for name in PROGRAM)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_command_has_a_summary_and_examples_of_itself(program, name: str) -> None:
-    code, out, _ = program(name, "--help")
+@pytest.mark.parametrize("names", NAMES, ids=" ".join)
+def test_every_command_has_a_summary_and_examples_of_itself(program, names: list[str]) -> None:
+    code, out, _ = program(*names, "--help")
     summary, _, examples = out.partition("Examples:\n")
     assert code == 0
     assert summary.split("\n\n")[1].strip()
-    assert f"cars-bench {name}" in examples
+    assert f"cars-bench {' '.join(names)}" in examples
     assert "--workspace" in summary
     assert "--json" in summary
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_help_shows_defaults_that_stand_in_brackets(program, name: str) -> None:
-    _, out, _ = program(name, "--help")
+@pytest.mark.parametrize("names", NAMES, ids=" ".join)
+def test_help_shows_defaults_that_stand_in_brackets(program, names: list[str]) -> None:
+    _, out, _ = program(*names, "--help")
     assert "[default: $CARS_BENCH_WORKSPACE or .]" in " ".join(out.split())
 
 
@@ -83,6 +80,7 @@ def test_help_shows_defaults_that_stand_in_brackets(program, name: str) -> None:
     ("arguments", "said"),
     [
         (["no-such-command"], "no-such-command"),
+        (["cache", "no-such-command"], "no-such-command"),
         (["status", "--no-such-option"], "--no-such-option"),
         (["demo", "--trials", "many"], "--trials"),
         (["demo", "--trials", "0"], "--trials"),

@@ -14,7 +14,7 @@ from cars_bench.workspace import Workspace
 
 TOP1 = {"value": 0.75, "low": 0.65, "high": 0.83}
 SCORES = {"test": {"top1": TOP1, "top5": TOP1, "n": 90}}
-RESULT = {"frozen": SCORES, "finetuned": SCORES, "handoff": {"max_abs_diff": 0.001}}
+RESULT = {"run": "r1", "frozen": SCORES, "finetuned": SCORES, "handoff": {"max_abs_diff": 0.001}}
 
 
 class Stages:
@@ -43,7 +43,8 @@ def test_stages_run_in_order_on_the_users_workspace(
     assert run_with(stages, Session(Workspace(tmp_path)), monkeypatch) == 0
     names = [command[0] for command in stages.asked]
     assert names == ["prepare", "extract", "tune", "finetune", "evaluate", "report"]
-    assert stages.asked[2][:5] == ["tune", "--study", "demo", "--trials", "12"]
+    assert stages.asked[4][:3] == ["evaluate", "--model", "demo/r1"]
+    assert stages.asked[2][:5] == ["tune", "--study", "demo", "--space", "quick"]
     assert all(str(tmp_path) in command and "--json" in command for command in stages.asked)
     last = capsys.readouterr().out.splitlines()[-3:]
     assert last[0] == (
