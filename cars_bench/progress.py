@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import sys
+import threading
 import time
-from collections.abc import Iterator
-from typing import TextIO
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from rich import progress as bars
 
 MINUTE, HOUR = 60, 3600  # seconds
 
@@ -111,17 +117,19 @@ class TerminalProgress(Progress):
 
 
 class _BarTask(Task):
-    def __init__(self, total: int | None, bar: object, identity: object, unit: str) -> None:
+    def __init__(
+        self, total: int | None, bar: bars.Progress, identity: bars.TaskID, unit: str
+    ) -> None:
         super().__init__(total)
         self._bar, self._identity, self._unit = bar, identity, unit
 
     def advance(self, count: int = 1, note: str = "") -> None:
         super().advance(count)
         rate = f"{self.done / max(self.seconds, 1e-9):.1f} {self._unit}/s"
-        self._bar.update(self._identity, completed=self.done, rate=rate, note=note)  # type: ignore[attr-defined]
+        self._bar.update(self._identity, completed=self.done, rate=rate, note=note)
 
     def line(self, text: str) -> None:
-        self._bar.console.print(f"  {text}", markup=False)  # type: ignore[attr-defined]
+        self._bar.console.print(f"  {text}", markup=False)
 
 
 def for_stream(quiet: bool) -> Progress:
@@ -129,6 +137,36 @@ def for_stream(quiet: bool) -> Progress:
     if quiet:
         return Progress()
     return TerminalProgress() if sys.stderr.isatty() else PlainProgress()
+
+
+@contextlib.contextmanager
+def stop_when_asked(progress: Progress, message: str) -> Iterator[Callable[[], bool]]:
+    """Let the piece of work that is running end after the first Ctrl-C; a second one stops now.
+
+    Outside the main thread, where signals cannot be caught, nothing changes.
+
+    Args:
+        progress: Is told `message` at the first Ctrl-C.
+        message: What will happen, as a sentence.
+
+    Yields:
+        A function that says whether Ctrl-C was pressed.
+    """
+    asked: list[int] = []
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        progress.log(message)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield lambda: bool(asked)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def duration(seconds: float) -> str:
