@@ -49,7 +49,9 @@ def ladder(verdict: Verdict) -> Markup:
 
     said = "; ".join(f"{_label(r)} {percent(r.value)}" for r in rungs)
     height = 0.75 + 0.33 * len(rungs)
-    return draw("ladder", "From chance to the finished model", said + ".", paint, height=height)
+    return draw(
+        "ladder", "From chance to the finished model", said + ".", paint, width=5.7, height=height
+    )
 
 
 def _rung(axes: Axes, place: int, rung: Rung) -> None:
@@ -179,7 +181,7 @@ def gains(mistakes: MistakeFacts, count: int = 10) -> Markup:
             axes.plot(gain.before, place, "o", color=colour, markerfacecolor=PAPER)
             axes.plot(gain.after, place, "o" if gain.change > 0 else "v", color=colour)
         axes.set_yticks(
-            range(len(shown)), [f"{g.name}  ({g.n})"[:46] for g in shown], parse_math=False
+            range(len(shown)), [f"{g.name[:40]} ({g.n})" for g in shown], parse_math=False
         )
         axes.tick_params(axis="y", labelcolor=INK)
         axes.set_xlim(-0.03, 1.03)

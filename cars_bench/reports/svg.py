@@ -117,7 +117,7 @@ def _inline(svg: str, name: str, title: str, description: str) -> str:
     head = (
         f'<svg class="figure" xmlns="http://www.w3.org/2000/svg" '
         f'xmlns:xlink="http://www.w3.org/1999/xlink" {box.group()} role="img" '
-        f'style="max-width:{shown_pixels}px;min-width:{round(0.68 * shown_pixels)}px" '
+        f'style="max-width:{shown_pixels}px;min-width:{round(0.62 * shown_pixels)}px" '
         f'aria-labelledby="{name}-title {name}-desc">'
         f'<title id="{name}-title">{html.escape(title)}</title>'
         f'<desc id="{name}-desc">{html.escape(description)}</desc>'

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from cars_bench.data.dataset import SPLITS
@@ -146,18 +148,30 @@ def _options(**values: Any) -> list[str]:
 
 
 def _prepare(sources: Sources) -> list[str]:
-    if sources.dataset is None:
+    dataset = sources.dataset
+    if dataset is None:
         return []
-    card = sources.dataset.card
-    source, split = card.get("source", {}), card.get("split", {})
-    if source.get("kind") == "demo" or source.get("demo"):
-        words: list[str] = ["--demo"]
+    source, split = dataset.card.get("source", {}), dataset.card.get("split", {})
+    labels = source.get("labels")
+    if labels and Path(labels).is_relative_to(dataset.folder):
+        words = ["--demo"]
+    elif source.get("layout") == "folder":
+        words = _options(images=source.get("images"))
     else:
-        words = _options(labels=source.get("labels"), images=source.get("images")) or ["SOURCE"]
-    how = split.get("asked") or split.get("split")
-    crop = card.get("crop")
-    words += _options(split=how, seed=split.get("seed"), crop=crop if crop != "none" else None)
-    return [_line("prepare", *words, "--name", sources.dataset.name)]
+        words = _options(labels=labels, images=source.get("images"))
+    crop = dataset.crop if dataset.crop != "none" else None
+    words += _options(
+        split=_split_option(str(split.get("how", ""))), seed=split.get("seed"), crop=crop
+    )
+    return [_line("prepare", *words, "--name", dataset.name)]
+
+
+def _split_option(how: str) -> str | None:
+    """The `--split` that a card's words come from: percentages, `column`, or nothing."""
+    shares = re.match(r"\d+/\d+/\d+", how)
+    if shares:
+        return shares.group()
+    return "column" if how.startswith("the source's own") else None
 
 
 def _extract(sources: Sources) -> list[str]:
@@ -211,7 +225,9 @@ def _finetune(run: Run | None) -> list[str]:
         lr=training.get("learning_rate"),
         seed=record.get("seed"),
     )
-    return [_line("finetune", *words)]
+    live = record.get("recipe", {}).get("live")
+    flags = ["--live"] * bool(live) + ["--no-warm-up"] * (record.get("warm_up") is False)
+    return [_line("finetune", *words, *flags)]
 
 
 def _facts(sources: Sources) -> list[tuple[str, str]]:

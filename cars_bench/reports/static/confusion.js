@@ -49,7 +49,7 @@ export function startConfusion(holder, data, atlas) {
       pen.fillStyle = viridis(0.25 + (0.75 * count) / most);
       pen.fillRect((key % size) * cell, Math.floor(key / size) * cell, Math.max(cell, 1.5), Math.max(cell, 1.5));
     }
-    pen.strokeStyle = "rgb(255 255 255 / 0.22)";
+    pen.strokeStyle = "rgb(255 255 255 / 0.14)";
     for (const at of boundaries(data.classes, order)) {
       pen.strokeRect(at * cell, 0, 0, width);
       pen.strokeRect(0, at * cell, width, 0);
