@@ -7,12 +7,13 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from rich import progress as bars
+    from rich.live import Live
 
 MINUTE, HOUR = 60, 3600  # seconds
 
@@ -43,6 +44,9 @@ class Task:
 
     def line(self, text: str) -> None:
         """Say one finished item (a shard, a trial, an epoch) on a line of its own."""
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Show the best so far above a bar; nothing where there is no bar."""
 
 
 class Progress:
@@ -102,6 +106,7 @@ class TerminalProgress(Progress):
     def stage(self, title: str, total: int | None, unit: str = "items") -> Iterator[Task]:
         """Show a bar while the body runs."""
         from rich import progress as bars
+        from rich.live import Live
 
         columns = (
             bars.TextColumn("{task.description}"),
@@ -111,22 +116,32 @@ class TerminalProgress(Progress):
             bars.TimeRemainingColumn(),
             bars.TextColumn("{task.fields[note]}", markup=False),
         )
-        with bars.Progress(*columns, console=self.console) as bar:
-            identity = bar.add_task(title, total=total, rate="", note="")
-            yield _BarTask(total, bar, identity, unit)
+        bar = bars.Progress(*columns, console=self.console)
+        identity = bar.add_task(title, total=total, rate="", note="")
+        with Live(bar, console=self.console, refresh_per_second=10) as live:
+            yield _BarTask(total, bar, identity, unit, live)
 
 
 class _BarTask(Task):
     def __init__(
-        self, total: int | None, bar: bars.Progress, identity: bars.TaskID, unit: str
+        self, total: int | None, bar: bars.Progress, identity: bars.TaskID, unit: str, live: Live
     ) -> None:
         super().__init__(total)
-        self._bar, self._identity, self._unit = bar, identity, unit
+        self._bar, self._identity, self._unit, self._live = bar, identity, unit, live
 
     def advance(self, count: int = 1, note: str = "") -> None:
         super().advance(count)
         rate = f"{self.done / max(self.seconds, 1e-9):.1f} {self._unit}/s"
         self._bar.update(self._identity, completed=self.done, rate=rate, note=note)
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        from rich.console import Group
+        from rich.table import Table
+
+        table = Table(*columns, box=None)
+        for row in rows:
+            table.add_row(*row)
+        self._live.update(Group(table, self._bar))
 
     def line(self, text: str) -> None:
         self._bar.console.print(f"  {text}", markup=False)

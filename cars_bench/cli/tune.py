@@ -28,6 +28,19 @@ def tune(
         typer.Option(min=1, help="Upper bound a trial [default: the space's].", show_default=False),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the oracle and the trials.")] = 0,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Processes that train [default: one a core, up to 4].", show_default=False
+        ),
+    ] = None,
+    repeats: Annotated[
+        int, typer.Option(min=0, help="New seeds that the best five are trained again with.")
+    ] = 3,
+    refit: Annotated[
+        str,
+        typer.Option(help="train+val: train the winner on both, for its chosen epochs."),
+    ] = "",
     study: Annotated[
         str | None,
         typer.Option(help="Name [default: one for the cache].", show_default=False),
@@ -39,23 +52,41 @@ def tune(
 ) -> Document:
     """Search dense heads on the cached features; the same command again goes on."""
     session.choose_backend("jax", "tensorflow")
-    from cars_bench.tuning.leaderboard import leaderboard
+    from dataclasses import asdict
+
+    from cars_bench.tuning.leaderboard import leaderboard, winners_curse
     from cars_bench.tuning.search import TuneOptions
     from cars_bench.tuning.search import tune as run
 
-    options = TuneOptions(trials, oracle, space, epochs, seed, study, cache)
+    options = TuneOptions(
+        trials, oracle, space, epochs, seed, study, cache, workers, repeats, refit
+    )
     result = run(session.workspace, options, session.progress)
     rows = leaderboard(result.study)
     winner = next(row for row in rows if row.trial_id == result.winner.trial_id)
+    curse = winners_curse(result.study)
     session.say(
         f"{result.run} of {result.planned} trials; winner {winner.trial_id}: {winner.description}\n"
         f"validation top-1 {winner.score:.4f} "
-        f"(95% interval {winner.low:.4f} to {winner.high:.4f})\n"
-        f"study: {result.study.folder}\nnext: cars-bench finetune --best"
+        f"(95% interval {winner.low:.4f} to {winner.high:.4f}"
+        f"{f', mean of {winner.repeats} new seeds' if winner.repeats else ''})"
     )
+    for item in result.brackets:
+        session.say(f"bracket {item['number']}: {item['run']} of {item['planned']} trials planned")
+    if curse:
+        session.say(
+            f"expected drop of the best of {curse.candidates} on new images: "
+            f"{curse.expected_drop:.4f}"
+        )
+    if winner.beats_probes is False:
+        session.say("no head beats the best probe: cars-bench trials")
+    session.say(f"study: {result.study.folder}\nnext: cars-bench finetune --best")
     return {
         "study": result.study.name,
         "planned": result.planned,
         "run": result.run,
+        "brackets": result.brackets,
         "winner": winner.to_json(),
+        "winners_curse": asdict(curse) if curse else None,
+        "refit": result.head.refit,
     }

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import keras
+import numpy as np
 from keras import layers
 
 from cars_bench.training.specs import HeadSpec
 
 OUTPUT_LAYER = "logits"
+MOST_SEEDS = 64
 
 
 def build_head(spec: HeadSpec, width: int, classes: int, seed: int = 0) -> keras.Model:
@@ -24,7 +26,8 @@ def build_head(spec: HeadSpec, width: int, classes: int, seed: int = 0) -> keras
     Returns:
         A model from features float32 `[B, width]` to logits float32 `[B, classes]`.
     """
-    seeds = iter(range(seed * 1000, (seed + 1) * 1000))
+    drawn = np.random.SeedSequence(seed).generate_state(MOST_SEEDS)
+    seeds = (int(value) >> 1 for value in drawn)
     inputs = keras.Input((width,), name="features")
     x = _normalised(inputs, spec.normalisation)
     if spec.noise:

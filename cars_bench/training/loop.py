@@ -83,6 +83,7 @@ def train(
     seed: int,
     on_epoch: OnEpoch | None = None,
     start: Position | None = None,
+    stop_after: int | None = None,
 ) -> Position:
     """Train `model` in place; it ends with the weights of its best epoch.
 
@@ -99,6 +100,8 @@ def train(
         on_epoch: Called after each epoch with a function that captures the
             position, for checkpoints.
         start: Go on from here.
+        stop_after: End after so many epochs of the `spec.epochs` that the
+            schedule is laid out for.
 
     Raises:
         TrialFailed: The loss is not finite.
@@ -106,7 +109,7 @@ def train(
     compile_model(model, spec)
     engine = build_engine(model, train_set)
     at = _begin(engine, start)
-    while not _finished(spec, at):
+    while not _finished(spec, at, stop_after):
         begun = time.monotonic()
         epoch = len(at.history)
         plan = plan_epoch(spec, train_set.labels, train_set.x.shape[1], seed, epoch)
@@ -130,10 +133,10 @@ def _begin(engine: Engine, start: Position | None) -> Position:
     return Position([*start.history], start.best_epoch, start.best, start.current)
 
 
-def _finished(spec: TrainingSpec, at: Position) -> bool:
+def _finished(spec: TrainingSpec, at: Position, stop_after: int | None) -> bool:
     done = len(at.history)
     waited = spec.patience_epochs and done - at.best_epoch >= spec.patience_epochs
-    return done >= spec.epochs or (done > 0 and bool(waited))
+    return done >= (stop_after or spec.epochs) or (done > 0 and bool(waited))
 
 
 def _validated(engine: Engine, val_set: Examples | None) -> tuple[float | None, float | None]:

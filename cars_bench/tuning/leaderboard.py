@@ -1,14 +1,33 @@
-"""The leaderboard: trials and probes, best validation top-1 first."""
+"""The leaderboard: trials and probes, best validation top-1 first, and who wins.
+
+Heads that were trained again with new seeds are ranked by the mean of those
+trainings, before the others: the score that a head was picked for is the one
+score that cannot be trusted.
+"""
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from typing import Any
+
+import numpy as np
 
 from cars_bench.errors import NoTrialCompleted
 from cars_bench.training.specs import HeadSpec, from_json
 from cars_bench.tuning.ledger import TrialRecord
+from cars_bench.tuning.ranking import (
+    Bools,
+    Floats,
+    expected_drop,
+    interval,
+    resampled_means,
+    told_apart,
+    unpack,
+)
 from cars_bench.tuning.study import Study
+
+CANDIDATES = 5
 
 
 @dataclass(frozen=True)
@@ -19,16 +38,20 @@ class Row:
         trial_id: Unique; probes are `probe-NAME`.
         kind: `trial` or `probe`.
         status: `completed`, `failed` or `running`.
-        score: Validation top-1, `None` unless completed.
-        low: Lower end of its 95% interval (Wilson 1927).
+        score: Validation top-1, `None` unless completed; with repeats their mean.
+        low: Lower end of its 95% interval: Wilson's (1927), with repeats the
+            bootstrap's over validation images and seeds.
         high: Upper end.
-        tied: Its interval contains the best score.
+        tied: Paired bootstrap cannot tell it from the first row.
         seconds: Wall time.
         epochs: Epochs trained.
         parameters: Of the head.
         head: The head's spec.
         training: The training's spec.
         reason: Why it failed.
+        repeats: Trainings with new seeds that `score` is the mean of; 0 is none.
+        single: Score of the trial itself, which it was picked for.
+        beats_probes: Better than every probe; `None` for a probe, or without probes.
     """
 
     trial_id: str
@@ -44,6 +67,9 @@ class Row:
     head: dict[str, Any] | None
     training: dict[str, Any] | None
     reason: str
+    repeats: int = 0
+    single: float | None = None
+    beats_probes: bool | None = None
 
     @property
     def description(self) -> str:
@@ -57,46 +83,162 @@ class Row:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class WinnersCurse:
+    """How far the best of many is expected to fall, and how far it fell.
+
+    Attributes:
+        trial_id: The winner.
+        candidates: Completed trials that it was chosen from.
+        score: Its validation top-1.
+        expected_drop: Of the best score on new images, from the bootstrap.
+        observed_drop: Validation top-1 less test top-1 of the frozen head;
+            `None` until `finetune` has read the test split.
+    """
+
+    trial_id: str
+    candidates: int
+    score: float
+    expected_drop: float
+    observed_drop: float | None
+
+
 def leaderboard(study: Study) -> list[Row]:
-    """All rows: completed ones by score, then running, then failed ones."""
+    """All rows: completed ones by score, repeated ones first, then running, then failed ones."""
     records = sorted(study.trials(), key=_rank)
-    top = records[0].score if records else None
-    return [_row(record, top) for record in records]
+    means = _means(records)
+    best_probe = max(
+        (_shown(item) or 0.0 for item in records if item.kind == "probe"), default=None
+    )
+    first = records[0] if records and records[0].status == "completed" else None
+    return [_row(record, first, means, best_probe) for record in records]
 
 
 def best_trial(study: Study) -> TrialRecord:
-    """The completed trial with the highest validation top-1; the smaller head among equals.
+    """The winner: the smallest head that cannot be told from the best trial.
+
+    Only the best few are compared: those that were repeated, where any were.
 
     Raises:
-        NoTrialCompleted: There is none.
+        NoTrialCompleted: No trial completed.
     """
-    done = [item for item in study.trials() if item.kind == "trial" and item.status == "completed"]
-    if not done:
+    chosen = candidates(study)
+    if not chosen:
         raise NoTrialCompleted(
             f"No trial of study {study.name!r} completed.", "cars-bench trials shows why"
         )
-    return min(done, key=_rank)
+    means = _means(chosen)
+    tied = [item for item in chosen if item is chosen[0] or _tied(item, chosen[0], means)]
+    return min(tied, key=lambda item: (item.parameters or 0, _rank(item)))
 
 
-def _rank(record: TrialRecord) -> tuple[int, float, int, int]:
+def candidates(study: Study, repeated: bool = True) -> list[TrialRecord]:
+    """The few best completed trials, the best first.
+
+    Args:
+        study: The study.
+        repeated: Rank by the repeats where there are any; else by the trials alone.
+    """
+    done = best_first(study)
+    if not repeated:
+        return sorted(done, key=lambda item: (-(item.score or 0.0), item.number))[:CANDIDATES]
+    again = [item for item in done if item.repeats]
+    return (again or done)[:CANDIDATES]
+
+
+def best_first(study: Study) -> list[TrialRecord]:
+    """The completed trials in the leaderboard's order."""
+    done = [item for item in study.trials() if item.kind == "trial" and item.status == "completed"]
+    return sorted(done, key=_rank)
+
+
+def winners_curse(study: Study) -> WinnersCurse | None:
+    """What the winner's score is expected to lose; `None` where the ledger cannot say."""
+    done = [item for item in study.trials() if item.kind == "trial" and item.correct]
+    if not done:
+        return None
+    winner = best_trial(study)
+    drop = expected_drop([unpack(item.correct)[None] for item in done])
+    score = winner.score or 0.0
+    test = _test_top1(study, winner.trial_id)
+    observed = None if test is None else score - test
+    return WinnersCurse(winner.trial_id, len(done), score, drop, observed)
+
+
+def _test_top1(study: Study, trial_id: str) -> float | None:
+    """Frozen test top-1 of a trial's head, from the last run that finished it."""
+    paths = (study.folder / "final").glob("*/run.json")
+    runs = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    tests = [run["frozen"].get("test") for run in runs if run["trial_id"] == trial_id]
+    found = [float(test["top1"]["value"]) for test in tests if test]
+    return found[-1] if found else None
+
+
+def _shown(record: TrialRecord) -> float | None:
+    """The score that a row shows: with repeats their mean, a failed one counted as zero."""
+    if record.status != "completed" or not record.repeats:
+        return record.score
+    return float(np.mean([event.get("score") or 0.0 for event in record.repeats]))
+
+
+def _rank(record: TrialRecord) -> tuple[int, bool, float, int, int]:
     order = {"completed": 0, "running": 1, "failed": 2}[record.status]
-    return order, -(record.score or 0.0), record.parameters or 0, record.number
+    alone = record.kind == "trial" and not record.repeats
+    return order, alone, -(_shown(record) or 0.0), record.parameters or 0, record.number
 
 
-def _row(record: TrialRecord, top: float | None) -> Row:
-    done = record.status == "completed" and top is not None and record.high is not None
+def _means(records: list[TrialRecord]) -> dict[str, Floats]:
+    """Resampled accuracies `[RESAMPLES]` of every record whose answers the ledger holds."""
+    answers = {item.trial_id: _answers(item) for item in records if item.correct}
+    if not answers:
+        return {}
+    means = resampled_means(list(answers.values()))
+    return {trial_id: means[:, column] for column, trial_id in enumerate(answers)}
+
+
+def _answers(record: TrialRecord) -> Bools:
+    """Bool `[S, N]` of the trainings that a row stands on."""
+    own = unpack(record.correct)
+    wrong = np.zeros_like(own)
+    again = [unpack(event["correct"]) if "correct" in event else wrong for event in record.repeats]
+    return np.stack(again or [own])
+
+
+def _tied(record: TrialRecord, first: TrialRecord, means: dict[str, Floats]) -> bool:
+    """Whether a completed row cannot be told from the first one."""
+    if record.trial_id in means and first.trial_id in means:
+        return not told_apart(means[record.trial_id], means[first.trial_id])
+    # Without its answers there are only the intervals to go by.
+    return record.high is not None and record.high >= (_shown(first) or 0.0)
+
+
+def _row(
+    record: TrialRecord,
+    first: TrialRecord | None,
+    means: dict[str, Floats],
+    best_probe: float | None,
+) -> Row:
+    score, low, high = _shown(record), record.low, record.high
+    done = record.status == "completed"
+    if done and record.repeats and record.trial_id in means:
+        estimate = interval(means[record.trial_id], score or 0.0)
+        low, high = estimate.low, estimate.high
+    compared = done and record.kind == "trial" and best_probe is not None
     return Row(
         record.trial_id,
         record.kind,
         record.status,
-        record.score,
-        record.low,
-        record.high,
-        bool(done and (record.high or 0.0) >= (top or 0.0)),
+        score,
+        low,
+        high,
+        bool(done and first is not None and _tied(record, first, means)),
         round(record.seconds, 3),
         len(record.epochs),
         record.parameters,
         record.head,
         record.training,
         record.reason,
+        len(record.repeats),
+        record.score,
+        (score or 0.0) > (best_probe or 0.0) if compared else None,
     )

@@ -18,6 +18,10 @@ from cars_bench.errors import CarsBenchError
 
 Event = dict[str, Any]
 
+OUTCOME = {
+    "score", "low", "high", "best_epoch", "parameters", "seconds", "reason", "correct"
+}  # fmt: skip
+
 
 @dataclass
 class TrialRecord:
@@ -39,6 +43,8 @@ class TrialRecord:
         parameters: Of the head.
         seconds: Wall time of the whole trial.
         reason: Why it failed.
+        correct: Which validation images it gets right, as `ranking.pack` writes it.
+        repeats: One ledger event for each training again with another seed.
     """
 
     trial_id: str
@@ -56,6 +62,8 @@ class TrialRecord:
     parameters: int | None = None
     seconds: float = 0.0
     reason: str = ""
+    correct: str = ""
+    repeats: list[Event] = field(default_factory=list)
 
 
 class Ledger:
@@ -120,7 +128,7 @@ def read_trials(path: Path) -> list[TrialRecord]:
 
 
 def apply_event(trials: dict[str, TrialRecord], event: Event) -> None:
-    """Take one event into account; what a restarted trial did before is forgotten."""
+    """Take one event into account; epochs that a restarted trial runs again are forgotten."""
     name, trial_id = event["event"], event["trial_id"]
     if name == "proposed":
         trials[trial_id] = TrialRecord(
@@ -134,14 +142,15 @@ def apply_event(trials: dict[str, TrialRecord], event: Event) -> None:
         return
     trial = trials[trial_id]
     if name == "started":
-        trial.epochs.clear()
+        trial.epochs = [item for item in trial.epochs if item["epoch"] <= event.get("after", 0)]
     elif name == "epoch":
         trial.epochs.append(event)
+    elif name == "repeat":
+        trial.repeats.append(event)
     elif name in ("completed", "failed"):
         trial.status = name
-        for key in ("score", "low", "high", "best_epoch", "parameters", "seconds", "reason"):
-            if key in event:
-                setattr(trial, key, event[key])
+        for key in OUTCOME & event.keys():
+            setattr(trial, key, event[key])
 
 
 def _whole_lines(data: bytes) -> bytes:

@@ -1,20 +1,21 @@
 """KerasTuner's oracles, fed from the ledger and never from their own files.
 
 KerasTuner's resume overwrites its state in place and can lose or falsify
-trials; here an oracle lives in memory only, and after a restart it is rebuilt
-by telling it again, in order, what the ledger says happened.
+trials; here an oracle lives in memory only, and after a restart `proposals`
+walks it again, in order, through what the ledger says happened.
 """
 
 from __future__ import annotations
 
+import itertools
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import keras_tuner
 from keras_tuner import oracles
 
 from cars_bench.errors import UsageError
-from cars_bench.tuning.ledger import Event
 from cars_bench.tuning.space import Hyperparameter, Space, Values
 
 OBJECTIVE = "val_top1"
@@ -37,6 +38,28 @@ class _InMemory:
         """Write nothing."""
 
 
+class _Waiting(Exception):
+    """A bracket of Hyperband has trials on their way."""
+
+
+class _OneBracket:
+    """Hyperband that ends a bracket before it begins the next, so that brackets can be counted."""
+
+    ongoing_trials: dict[str, str]
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """As Hyperband does, but idle where it would begin another bracket too soon."""
+        try:
+            return dict(super().populate_space(trial_id))  # type: ignore[misc]
+        except _Waiting:
+            return {"status": "IDLE"}
+
+    def _increment_bracket_num(self) -> None:
+        if self.ongoing_trials:
+            raise _Waiting
+        super()._increment_bracket_num()  # type: ignore[misc]
+
+
 class Proposer:
     """Asks an oracle for trials and tells it their results.
 
@@ -46,10 +69,11 @@ class Proposer:
     def __init__(self, space: Space, oracle: str, seed: int, epochs: int) -> None:
         if oracle not in KINDS:
             raise UsageError(f"There is no oracle {oracle!r}.", f"choose one of {', '.join(KINDS)}")
-        options: dict[str, Any] = {"max_epochs": epochs} if oracle == "hyperband" else {}
-        if oracle != "hyperband":
-            options["max_trials"] = NEVER
-        kind = type("Oracle", (_InMemory, KINDS[oracle]), {})
+        halving = oracle == "hyperband"
+        options: dict[str, Any] = {"max_trials": NEVER}
+        if halving:
+            options = {"max_epochs": epochs, "hyperband_iterations": NEVER}
+        kind = type("Oracle", (_InMemory, *[_OneBracket] * halving, KINDS[oracle]), {})
         self._oracle = kind(
             objective=keras_tuner.Objective(OBJECTIVE, "max"),
             hyperparameters=declared(space),
@@ -88,20 +112,41 @@ class Proposer:
             trial.status = "COMPLETED"
         self._oracle.end_trial(trial)
 
-    def replay(self, events: list[Event]) -> None:
-        """Bring the oracle to where the ledger's events left it.
+    def overrule(self, trial_id: str, values: Values) -> None:
+        """Replace a proposal by the one that the ledger holds."""
+        self._trials[trial_id].hyperparameters.values = dict(values)
 
-        A proposal that comes out differently (another version of KerasTuner)
-        is overruled by the recorded one: the ledger is the truth.
-        """
-        for event in events:
-            if event.get("kind") == "probe" or event["trial_id"].startswith("probe-"):
-                continue
-            if event["event"] == "proposed":
-                self.propose(event["trial_id"])
-                self._trials[event["trial_id"]].hyperparameters.values = dict(event["values"])
-            elif event["event"] in ("completed", "failed"):
-                self.tell(event["trial_id"], event.get("score"))
+
+@dataclass(frozen=True)
+class Bracket:
+    """One of Hyperband's brackets (Li et al. 2018).
+
+    Attributes:
+        number: Halvings it goes through; bracket 0 is plain random search.
+        trials: Over all of its rounds.
+    """
+
+    number: int
+    trials: int
+
+
+def hyperband_brackets(epochs: int, trials: int) -> list[Bracket]:
+    """The whole brackets that fit into `trials`, in the order in which they are run.
+
+    Args:
+        epochs: Upper bound on the epochs of a trial.
+        trials: The study's total.
+    """
+    oracle = oracles.HyperbandOracle(max_epochs=epochs)
+    highest = oracle._get_num_brackets() - 1
+    fitting, left = list[Bracket](), trials
+    for number in itertools.cycle(range(highest, -1, -1)):
+        size = sum(oracle._get_size(number, round_) for round_ in range(number + 1))
+        if size > left:
+            return fitting
+        fitting.append(Bracket(number, size))
+        left -= size
+    return fitting
 
 
 def declared(space: Space) -> keras_tuner.HyperParameters:

@@ -24,6 +24,7 @@ from cars_bench.data.dataset import Dataset
 from cars_bench.evaluation.metrics import wilson
 from cars_bench.progress import Progress
 from cars_bench.tuning.ledger import Ledger, TrialRecord
+from cars_bench.tuning.ranking import pack
 from cars_bench.tuning.study import Study
 from cars_bench.workspace import Workspace, locked
 
@@ -128,10 +129,9 @@ def _measured(
     name: str, probe: Callable[[ProbeData], Iterator[Candidate]], data: ProbeData
 ) -> TrialRecord:
     begun = time.monotonic()
-    found = [(float((said == data.val_labels).mean()), values) for values, said in probe(data)]
-    score, values = max(found, key=lambda item: item[0])
-    count = len(data.val_labels)
-    interval = wilson(round(score * count), count)
+    found = [(np.asarray(said == data.val_labels), values) for values, said in probe(data)]
+    correct, values = max(found, key=lambda item: int(item[0].sum()))
+    interval = wilson(int(correct.sum()), len(correct))
     return TrialRecord(
         name,
         -1,
@@ -140,9 +140,10 @@ def _measured(
         None,
         kind="probe",
         status="completed",
-        score=score,
+        score=interval.value,
         low=interval.low,
         high=interval.high,
+        correct=pack(correct),
         seconds=round(time.monotonic() - begun, 3),
     )
 
@@ -157,4 +158,5 @@ def _note(ledger: Ledger, record: TrialRecord) -> None:
         low=record.low,
         high=record.high,
         seconds=record.seconds,
+        correct=record.correct,
     )

@@ -157,10 +157,14 @@ class Study:
                     "repeat the options it was begun with, or start another --study NAME",
                 )
         epochs = wanted.pop("epochs")
-        budget = {"trials": trials, "epochs": epochs}
-        settled_study = Study(self.folder, self.document | wanted | {"budget": budget})
-        settled_study.save()
-        return settled_study
+        added = {"budget": {"trials": trials, "epochs": epochs}}
+        return self.with_entries(**wanted, **added)
+
+    def with_entries(self, **entries: Any) -> Study:
+        """The same study with entries added to `study.json`, written at once."""
+        study = Study(self.folder, self.document | entries)
+        study.save()
+        return study
 
     def trials(self) -> list[TrialRecord]:
         """Trials and probes of the ledger, in order."""

@@ -24,6 +24,7 @@ from cars_bench.training.heads import build_head
 from cars_bench.training.loop import OnEpoch, Position, train
 from cars_bench.training.specs import HeadSpec, TrainingSpec, from_json, to_json
 from cars_bench.tuning.ledger import TrialRecord
+from cars_bench.tuning.seeds import trial_seed
 from cars_bench.tuning.study import Study
 from cars_bench.workspace import atomic_file, atomic_path, sha256_file, write_json
 
@@ -57,6 +58,11 @@ class TrainedHead:
     document: dict[str, Any]
 
     @property
+    def refit(self) -> str:
+        """`train+val` when it was trained on the validation images too, else empty."""
+        return str(self.document.get("refit", ""))
+
+    @property
     def width(self) -> int:
         """Width of the features it takes."""
         return int(self.document["width"])
@@ -86,8 +92,21 @@ def train_head(
     val_set: Features | None,
     seed: int,
     on_epoch: OnEpoch | None = None,
+    start: Position | None = None,
+    stop_after: int | None = None,
 ) -> tuple[keras.Model, Position]:
     """Train one head on cached features; the one way in which it is done.
+
+    Args:
+        head: The head.
+        training: Its training.
+        classes: Number of classes.
+        train_set: Training features.
+        val_set: Validation features; `None` keeps the last epoch.
+        seed: Of kernels, dropout, order and views.
+        on_epoch: As for `train`.
+        start: As for `train`.
+        stop_after: As for `train`.
 
     Returns:
         The head at its best epoch, and its training.
@@ -98,7 +117,8 @@ def train_head(
     model = build_head(head, int(train_set.x.shape[-1]), classes, seed)
     validation = Examples(val_set.x, val_set.labels) if val_set else None
     examples = Examples(train_set.x, train_set.labels)
-    return model, train(model, training, examples, validation, seed, on_epoch)
+    done = train(model, training, examples, validation, seed, on_epoch, start, stop_after)
+    return model, done
 
 
 def head_of_trial(study: Study, record: TrialRecord, cache: FeatureCache) -> TrainedHead:
@@ -111,12 +131,24 @@ def head_of_trial(study: Study, record: TrialRecord, cache: FeatureCache) -> Tra
     return _train_and_store(study, record, cache, folder)
 
 
-def store_winner(study: Study, record: TrialRecord, cache: FeatureCache) -> TrainedHead:
-    """Make `winner/` hold the head of this trial."""
+def store_winner(
+    study: Study, record: TrialRecord, cache: FeatureCache, refit: str = ""
+) -> TrainedHead:
+    """Make `winner/` hold the head of this trial.
+
+    Args:
+        study: The study.
+        record: The trial.
+        cache: The study's cache.
+        refit: Empty, or `train+val`: trained on both for the epochs that were
+            best for the trial, without choosing again.
+    """
     folder = study.folder / "winner"
-    if (folder / SPEC_FILE).is_file() and _spec(folder)["trial_id"] == record.trial_id:
-        return read_head(folder)
-    return _train_and_store(study, record, cache, folder)
+    if (folder / SPEC_FILE).is_file():
+        held = _spec(folder)
+        if (held["trial_id"], held.get("refit", "")) == (record.trial_id, refit):
+            return read_head(folder)
+    return _train_and_store(study, record, cache, folder, refit)
 
 
 def read_head(folder: Path) -> TrainedHead:
@@ -148,14 +180,17 @@ def _spec(folder: Path) -> dict[str, Any]:
 
 
 def _train_and_store(
-    study: Study, record: TrialRecord, cache: FeatureCache, folder: Path
+    study: Study, record: TrialRecord, cache: FeatureCache, folder: Path, refit: str = ""
 ) -> TrainedHead:
     head = from_json(HeadSpec, record.head or {})
     training = from_json(TrainingSpec, record.training or {})
-    val_set = cache.load("val")
-    model, position = train_head(
-        head, training, len(study.class_names), cache.load("train"), val_set, trial_seed(study)
-    )
+    train_set, val_set = cache.load("train"), cache.load("val")
+    data: tuple[Features, Features | None] = (train_set, val_set)
+    epochs = None
+    if refit:
+        data, epochs = (joined(train_set, val_set), None), record.best_epoch
+    classes, seed = len(study.class_names), trial_seed(study)
+    model, position = train_head(head, training, classes, *data, seed, stop_after=epochs)
     logits = logits_of(model, val_set.x)
     (folder / SPEC_FILE).unlink(missing_ok=True)
     with atomic_path(folder / WEIGHTS_FILE) as temporary:
@@ -171,7 +206,8 @@ def _train_and_store(
             "study": study.name,
             "head": to_json(head),
             "training": to_json(training),
-            "score": position.best_top1,
+            "refit": refit,
+            "score": None if refit else position.best_top1,
             "ledger_score": record.score,
             "best_epoch": position.best_epoch,
             "width": int(val_set.x.shape[-1]),
@@ -184,6 +220,12 @@ def _train_and_store(
     return read_head(folder)
 
 
-def trial_seed(study: Study) -> int:
-    """The seed that every trial of a study is trained with."""
-    return int(study.document["seed"] or 0)
+def joined(train_set: Features, val_set: Features) -> Features:
+    """Both splits as one; the validation images, stored once, stand in for all their views."""
+    first, second = np.asarray(train_set.x), np.asarray(val_set.x)
+    repeated = np.broadcast_to(second[:, :1], (len(second), *first.shape[1:]))
+    return Features(
+        [*train_set.image_ids, *val_set.image_ids],
+        np.concatenate([train_set.labels, val_set.labels]),
+        np.concatenate([first, repeated]),
+    )

@@ -1,0 +1,267 @@
+"""The search's side of its workers: start them, hand out jobs, hear what they say."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import cars_bench
+from cars_bench import errors
+from cars_bench.errors import CarsBenchError
+
+GROWTH_BYTES = 400 * 2**20
+ATTEMPTS = 2
+MOST_WORKERS = 4
+CHECKPOINT_AFTER_SECONDS = 60.0
+THREAD_VARIABLES = (
+    "NPROC",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+)
+
+Message = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Where a worker finds its data; plain JSON values.
+
+    Attributes:
+        workspace: Root of the workspace.
+        study: Name of the study.
+        cache_key: Of the features.
+        classes: Number of classes.
+        checkpoint_after_seconds: A training longer than this is written down
+            after every epoch.
+    """
+
+    workspace: str
+    study: str
+    cache_key: str
+    classes: int
+    checkpoint_after_seconds: float = CHECKPOINT_AFTER_SECONDS
+
+
+@dataclass(frozen=True)
+class Job:
+    """One thing for a worker to do; plain JSON values.
+
+    Attributes:
+        kind: `trial`, `repeat` or `store`.
+        trial_id: Whose head it is.
+        head: Spec of the head.
+        training: Spec of its training.
+        seed: Of the training.
+        checkpoint: File for its position.
+        known_epochs: Epochs that the ledger holds of it.
+        repeat: Which repeat it is, from 1; 0 is the trial itself.
+        refit: `store`: `train+val` or empty.
+        attempt: How many workers died of it.
+    """
+
+    kind: str
+    trial_id: str
+    head: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    checkpoint: str = ""
+    known_epochs: int = 0
+    repeat: int = 0
+    refit: str = ""
+    attempt: int = 0
+
+
+class _Member:
+    """One worker process."""
+
+    def __init__(self, setup: Setup, threads: int | None, log: Path) -> None:
+        package = str(Path(cars_bench.__file__).parents[1])
+        path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
+        with log.open("ab") as stderr:
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "cars_bench.tuning.worker"],
+                env=os.environ | {"PYTHONPATH": path} | thread_limits(threads),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+            )
+        self.job: Job | None = None
+        self.first_memory = self.memory = 0
+        self._heard = b""
+        self.write(asdict(setup))
+
+    @property
+    def grown(self) -> bool:
+        """Whether it takes much more memory than after its first job."""
+        return self.memory - self.first_memory > GROWTH_BYTES
+
+    def write(self, document: dict[str, Any]) -> None:
+        """Send one line; a dead worker is noticed when it is heard next."""
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write((json.dumps(document) + "\n").encode())
+            self.process.stdin.flush()
+
+    def messages(self) -> list[Message] | None:
+        """What it said since; `None` when it is dead."""
+        assert self.process.stdout is not None
+        data = os.read(self.process.stdout.fileno(), 2**16)
+        if not data:
+            return None
+        *lines, self._heard = (self._heard + data).split(b"\n")
+        return [json.loads(line) for line in lines]
+
+    def close(self) -> None:
+        """End it; an idle one by ending its input, a busy one at once."""
+        if self.job is not None:
+            self.process.kill()
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
+        self.process.wait()
+
+
+class Crew:
+    """Up to `size` workers; a job whose worker dies is given to another one once.
+
+    Args:
+        size: How many.
+        setup: Where the data is.
+        log: File for what the workers' libraries print.
+        tell: Says that a worker died.
+    """
+
+    def __init__(
+        self, size: int, setup: Setup, log: Path, tell: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self.size, self.setup, self.log, self.tell = size, setup, log, tell
+        self.threads = None if size == 1 else max(1, cores() // size)
+        self._members: list[_Member] = []
+        log.unlink(missing_ok=True)
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for member in self._members:
+            member.close()
+        self._members.clear()
+
+    @property
+    def free(self) -> bool:
+        """Whether another job may be submitted."""
+        return sum(member.job is not None for member in self._members) < self.size
+
+    @property
+    def busy(self) -> bool:
+        """Whether any job is running."""
+        return any(member.job is not None for member in self._members)
+
+    def start(self, count: int) -> None:
+        """Have workers get ready before there is anything to do."""
+        while len(self._members) < min(count, self.size):
+            self._members.append(_Member(self.setup, self.threads, self.log))
+
+    def submit(self, job: Job) -> None:
+        """Give a job to a worker at rest; there must be one (`free`)."""
+        idle = [member for member in self._members if member.job is None]
+        if not idle:
+            self.start(len(self._members) + 1)
+            idle = self._members[-1:]
+        idle[0].job = job
+        idle[0].write(asdict(job))
+
+    def wait(self) -> Iterator[tuple[Job, Message]]:
+        """Wait until a worker says something; with it the job that it speaks of.
+
+        Raises:
+            CarsBenchError: Something that no other worker could mend.
+        """
+        with selectors.DefaultSelector() as selector:
+            for member in self._members:
+                if member.job is not None:
+                    selector.register(member.process.stdout, selectors.EVENT_READ, member)  # type: ignore[arg-type]
+            ready = [key.data for key, _ in selector.select()]
+        for member in ready:
+            yield from self._heard(member)
+
+    def _heard(self, member: _Member) -> Iterator[tuple[Job, Message]]:
+        messages, job = member.messages(), member.job
+        assert job is not None
+        if messages is None:
+            yield from self._lost(member, job)
+            return
+        for message in messages:
+            if message["say"] == "stop":
+                raise _error(message)
+            if message["say"] in ("completed", "failed"):
+                self._rest(member, message)
+            yield job, message
+
+    def _rest(self, member: _Member, message: Message) -> None:
+        """A worker has ended its job; one that has grown too big is replaced."""
+        member.job = None
+        member.memory = int(message.pop("memory_bytes", 0))
+        member.first_memory = member.first_memory or member.memory
+        if member.grown:
+            self._dismiss(member)
+
+    def _lost(self, member: _Member, job: Job) -> Iterator[tuple[Job, Message]]:
+        self._dismiss(member)
+        again = replace(job, attempt=job.attempt + 1)
+        code = member.process.returncode
+        if again.attempt < ATTEMPTS:
+            self.tell(f"The worker of {job.trial_id} died (exit {code}); another one tries again.")
+            self.submit(again)
+            return
+        reason = f"its worker died {ATTEMPTS} times (exit {code}), perhaps for want of memory"
+        yield job, {"say": "failed", "reason": reason, "seconds": 0.0}
+
+    def _dismiss(self, member: _Member) -> None:
+        member.close()
+        self._members.remove(member)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def default_workers() -> int:
+    """One single-threaded worker a core, up to four: small heads gain little from threads."""
+    return min(cores(), MOST_WORKERS)
+
+
+def thread_limits(threads: int | None) -> dict[str, str]:
+    """Environment that holds a worker's libraries to so many threads; `None` leaves them."""
+    if threads is None:
+        return {}
+    limits = dict.fromkeys(THREAD_VARIABLES, str(threads))
+    if threads == 1:
+        flags = os.environ.get("XLA_FLAGS", "")
+        limits["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
+    return limits
+
+
+def _error(message: Message) -> CarsBenchError:
+    """The error that a worker could not go on from, as it was there."""
+    kind: type[CarsBenchError] = getattr(errors, message["kind"], CarsBenchError)
+    return kind(message["message"], message["fix"])

@@ -1,0 +1,169 @@
+"""One worker: a process that trains the heads it is told to and says how it went.
+
+`python -m cars_bench.tuning.worker` reads one JSON object a line on standard
+input (first where the data is, then jobs) and writes one a line on standard
+output.  It never touches the ledger.  When its input ends it stops at once,
+so no worker outlives its search.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any
+
+import keras
+import numpy as np
+
+from cars_bench.cache.store import FeatureCache, Features
+from cars_bench.errors import CarsBenchError, TrialFailed
+from cars_bench.evaluation.metrics import wilson
+from cars_bench.training.engine import logits_of
+from cars_bench.training.heads import parameter_count
+from cars_bench.training.loop import Epoch, Position
+from cars_bench.training.specs import HeadSpec, TrainingSpec, from_json
+from cars_bench.tuning.checkpoint import read_position, write_position
+from cars_bench.tuning.crew import Job, Setup
+from cars_bench.tuning.ranking import pack
+from cars_bench.tuning.study import Study
+from cars_bench.tuning.winner import store_winner, train_head
+from cars_bench.workspace import Workspace
+
+OUT_OF_MEMORY = ("resource_exhausted", "out of memory", "not enough memory", "can't allocate")
+
+Say = Callable[..., None]
+
+
+class Worker:
+    """Holds the data and trains one head after another."""
+
+    def __init__(self, setup: Setup, say: Say) -> None:
+        self.setup, self.say = setup, say
+        self.workspace = Workspace(Path(setup.workspace))
+        self.cache = FeatureCache.open(self.workspace, setup.cache_key)
+        self.data: tuple[Features, Features] | None = None
+
+    def run(self, job: Job) -> None:
+        """Do one job; a failure is the job's own unless nothing can go on."""
+        begun = time.monotonic()
+        try:
+            said = self._store(job) if job.kind == "store" else self._train(job, begun)
+        except CarsBenchError:
+            raise
+        except Exception as failure:
+            seconds = round(time.monotonic() - begun, 3)
+            self.say("failed", reason=reason_of(failure), seconds=seconds, memory_bytes=memory())
+        else:
+            self.say("completed", **said, memory_bytes=memory())
+        finally:
+            forget()
+
+    def _store(self, job: Job) -> dict[str, Any]:
+        study = Study.open(self.workspace, self.setup.study)
+        head = store_winner(study, study.trial(job.trial_id), self.cache, job.refit)
+        return {"score": float((head.logits.argmax(1) == head.labels).mean())}
+
+    def _train(self, job: Job, begun: float) -> dict[str, Any]:
+        head, training = from_json(HeadSpec, job.head), from_json(TrainingSpec, job.training)
+        train_set, val_set = self.data = self.data or self._load()
+        identity = {"head": job.head, "training": job.training, "seed": job.seed}
+        checkpoint = Path(job.checkpoint)
+        start = read_position(checkpoint, identity)
+        earlier = self._resumed(job, start)
+
+        def note(row: Epoch, position: Callable[[], Position]) -> None:
+            self.say("epoch", **asdict(row))
+            if earlier + time.monotonic() - begun > self.setup.checkpoint_after_seconds:
+                write_position(checkpoint, position(), identity)
+
+        classes, width = self.setup.classes, int(train_set.x.shape[-1])
+        model, done = train_head(head, training, classes, train_set, val_set, job.seed, note, start)
+        correct = logits_of(model, val_set.x).argmax(1) == val_set.labels
+        score = wilson(int(correct.sum()), len(correct))
+        return {
+            "score": score.value,
+            "low": score.low,
+            "high": score.high,
+            "best_epoch": done.best_epoch,
+            "parameters": parameter_count(head, width, classes),
+            "seconds": round(earlier + time.monotonic() - begun, 3),
+            "correct": pack(np.asarray(correct, bool)),
+        }
+
+    def _load(self) -> tuple[Features, Features]:
+        return self.cache.load("train"), self.cache.load("val")
+
+    def _resumed(self, job: Job, start: Position | None) -> float:
+        """Say from where the training goes on; returns the seconds it took so far."""
+        history = start.history if start else []
+        self.say("started", after=len(history))
+        for row in history[job.known_epochs :]:
+            self.say("epoch", **asdict(row))
+        return sum(row.seconds for row in history)
+
+
+def reason_of(failure: Exception) -> str:
+    """Why a trial failed, in one line."""
+    text = str(failure).strip()
+    if isinstance(failure, TrialFailed):
+        return text
+    if isinstance(failure, MemoryError) or any(word in text.lower() for word in OUT_OF_MEMORY):
+        return "out of memory"
+    return f"{type(failure).__name__}: {text.splitlines()[0] if text else ''}"
+
+
+def memory() -> int:
+    """Resident memory of this process in bytes; 0 where the system does not say."""
+    status = Path("/proc/self/statm")
+    if not status.is_file():
+        return 0
+    return int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def forget() -> None:
+    """Give back what the last head left behind: graphs and compiled programs."""
+    keras.backend.clear_session(free_memory=False)
+    if keras.backend.backend() == "jax":
+        import jax
+
+        jax.clear_caches()
+    gc.collect()
+
+
+def main() -> None:
+    """Serve jobs until standard input ends."""
+    # Ctrl-C is the parent's to answer.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    voice = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    def say(what: str, **details: Any) -> None:
+        print(json.dumps({"say": what} | details, allow_nan=False), file=voice, flush=True)
+
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(sys.stdin, lines), daemon=True).start()
+    try:
+        worker = Worker(Setup(**json.loads(lines.get())), say)
+        while True:
+            worker.run(Job(**json.loads(lines.get())))
+    except CarsBenchError as error:
+        say("stop", kind=type(error).__name__, message=error.message, fix=error.fix)
+
+
+def _listen(stream: IO[str], lines: queue.SimpleQueue[str]) -> None:
+    for line in stream:
+        lines.put(line)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
