@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from cars_bench.backbones.catalogue import EFFICIENTNET, BackboneSpec
+from cars_bench.backbones.catalogue import BackboneSpec
 from cars_bench.backbones.imagenet import imagenet_file
 from cars_bench.backbones.layer_weights import LayerWeights
 from cars_bench.errors import WeightsUnavailable
@@ -45,8 +45,7 @@ def randomise(model: keras.Model, gain: float, seed: int = SEED) -> None:
 
     Kernels are normal with variance gain / fan-in: 2 keeps the activations of a
     plain network in range (He et al. 2015); 1 suits residual networks whose
-    BatchNorm is at its initial statistics, where every block adds to the sum;
-    4 makes up for squeeze-and-excitation, whose gates begin half closed.
+    BatchNorm is at its initial statistics, where every block adds to the sum.
     Biases and BatchNorm keep their initial values.
     """
     generator = np.random.Generator(np.random.PCG64(seed))
@@ -61,9 +60,7 @@ def randomise(model: keras.Model, gain: float, seed: int = SEED) -> None:
 
 def random_gain(spec: BackboneSpec) -> float:
     """The gain with which `randomise` keeps this network's features in float16's range."""
-    if spec.family == "resnet":
-        return 1.0
-    return 4.0 if spec.preprocessing == EFFICIENTNET else 2.0
+    return 1.0 if spec.family == "resnet" else 2.0
 
 
 def assign(model: keras.Model, entries: Sequence[LayerWeights], source: str) -> None:
