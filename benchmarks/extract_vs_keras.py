@@ -29,7 +29,7 @@ from cars_bench.cache.setup import Setup, prepare_setup
 from cars_bench.progress import Progress
 from cars_bench.workspace import Workspace
 
-BATCH_SIZES = (8, 16, 32, 64)
+BATCH_SIZES = (16, 32, 64)
 
 
 def ours(workspace: Workspace, setup: Setup) -> float:
