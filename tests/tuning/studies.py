@@ -1,0 +1,146 @@
+"""Small studies: a made-up cache of a prepared dataset, ledgers written by hand, a crew of none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from cars_bench.cache.manifest import Manifest
+from cars_bench.cache.plan import plan
+from cars_bench.cache.recipe import FeatureRecipe
+from cars_bench.cache.shards import Batch, write_shard
+from cars_bench.cache.store import FeatureCache
+from cars_bench.data.dataset import Dataset
+from cars_bench.training.specs import DenseLayer, HeadSpec, TrainingSpec, to_json
+from cars_bench.tuning.crew import Job, Message
+from cars_bench.tuning.ledger import Ledger
+from cars_bench.tuning.ranking import pack
+from cars_bench.tuning.study import Study
+from cars_bench.workspace import Workspace
+
+WIDTH, VIEWS = 12, 2
+SPACE = """
+name: small
+fixed: {epochs: 4, batch_size: 16}
+hyperparameters:
+  depth: {type: int, min: 0, max: 1}
+  units_1: {type: int, min: 4, max: 64, log: true, when: {depth: [1]}}
+  features_dropout: {type: float, min: 0.0, max: 0.5, step: 0.1}
+  learning_rate: {type: float, min: 1.0e-3, max: 1.0e-1, log: true}
+"""
+
+
+def make_cache(workspace: Workspace, dataset: Dataset, noise: float = 0.7) -> FeatureCache:
+    """Features that cluster by class, for a prepared dataset."""
+    recipe = FeatureRecipe(
+        dataset_digest=dataset.digest,
+        crop=dataset.crop,
+        backbone="tiny",
+        weights_digest="w" * 64,
+        image_size=48,
+        resize="some-resize",
+        preprocessing="some-preprocessing",
+        pooling="avg",
+        boundary=None,
+        augment="{}",
+        augment_seed=0,
+        dtype="float16",
+        runtime="tensorflow",
+        precision="float32",
+    )
+    folder = workspace.features / recipe.key
+    counts = {split: len(dataset.split(split)) for split in ("train", "val", "test")}
+    entries = []
+    for item in plan(counts, VIEWS, WIDTH * 2):
+        rows = dataset.split(item.split).iloc[item.start : item.stop]
+        x = _features(rows["label"].to_numpy(), [len(item.split), item.view], noise)
+        batch = Batch(list(rows["image_id"]), rows["label"].to_numpy(np.int64), item.view, x)
+        entries.append(write_shard(folder / item.file, item.split, item.view, [batch]))
+    names = tuple(dataset.class_names)
+    manifest = Manifest(recipe, dataset.name, names, (WIDTH,), tuple(entries), {"weights": "none"})
+    manifest.write(folder)
+    workspace.remember("cache", key=recipe.key)
+    return FeatureCache(folder, manifest)
+
+
+def _features(labels: np.ndarray, seed: list[int], noise: float) -> np.ndarray:
+    centres = np.random.default_rng(7).normal(0, 1, (int(labels.max()) + 1, WIDTH))
+    drawn = np.random.default_rng(seed).normal(0, noise, (len(labels), WIDTH))
+    return (centres[labels] + drawn).astype(np.float16)
+
+
+def write_study(folder: Path, **document) -> Study:
+    """A study without a cache."""
+    entries = {"class_names": ["a", "b"], "seed": 0, "cache_key": "k", **document}
+    study = Study(folder, entries)
+    study.save()
+    return study
+
+
+def write_trial(
+    ledger: Ledger,
+    number: int,
+    correct: np.ndarray | None = None,
+    units: int = 8,
+    repeats: tuple[np.ndarray, ...] = (),
+    score: float | None = None,
+) -> str:
+    """A completed trial with these answers."""
+    trial_id = f"t{number:04d}"
+    head = to_json(HeadSpec((DenseLayer(units),)))
+    training = to_json(TrainingSpec())
+    ledger.append(
+        "proposed", trial_id, number=number, values={"depth": 1}, head=head, training=training
+    )
+    details = {"correct": pack(correct)} if correct is not None else {}
+    value = float(correct.mean()) if correct is not None else score
+    ledger.append(
+        "completed", trial_id, score=value, low=value - 0.02, high=value + 0.02,
+        best_epoch=2, parameters=units, seconds=1.0, **details,
+    )  # fmt: skip
+    for place, again in enumerate(repeats, 1):
+        ledger.append(
+            "repeat", trial_id, repeat=place, seed=place, score=float(again.mean()),
+            correct=pack(again), seconds=1.0, best_epoch=1,
+        )  # fmt: skip
+    return trial_id
+
+
+def results(path: Path) -> list[tuple]:
+    """What a ledger says in the end, free of times and of the order in which it was written."""
+    said = {}
+    for line in path.read_text().splitlines():
+        event = json.loads(line)
+        if event["event"] in ("proposed", "completed", "failed", "repeat"):
+            kept = {k: v for k, v in event.items() if k not in ("time", "seconds", "memory_bytes")}
+            said[event["trial_id"], event["event"], event.get("repeat", 0)] = kept
+    return sorted((*key, json.dumps(value, sort_keys=True)) for key, value in said.items())
+
+
+class NoCrew:
+    """Answers every job at once, or late: `delay` jobs are kept back."""
+
+    def __init__(self, answer: Callable[[Job], Message], size: int = 1) -> None:
+        self.answer, self.size = answer, size
+        self.jobs: list[Job] = []
+        self.done: list[Job] = []
+
+    @property
+    def free(self) -> bool:
+        return len(self.jobs) < self.size
+
+    @property
+    def busy(self) -> bool:
+        return bool(self.jobs)
+
+    def submit(self, job: Job) -> None:
+        self.jobs.append(job)
+
+    def wait(self) -> Iterator[tuple[Job, Message]]:
+        job = self.jobs.pop()  # the youngest first: the oldest is slow
+        self.done.append(job)
+        yield job, {"say": "started", "after": 0}
+        yield job, self.answer(job)

@@ -1,0 +1,110 @@
+"""Rows, ties, repeats, and who wins."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from cars_bench.errors import NoTrialCompleted
+from cars_bench.tuning.leaderboard import best_trial, leaderboard, winners_curse
+from cars_bench.tuning.ledger import Ledger
+from cars_bench.tuning.ranking import pack
+from tests.tuning.studies import write_study, write_trial
+
+COUNT = 300
+
+
+def right(share: float) -> np.ndarray:
+    """Answers that differ from others only where they must: the first images are right."""
+    return np.arange(COUNT) < share * COUNT
+
+
+@pytest.fixture
+def study(tmp_path):
+    return write_study(tmp_path / "study")
+
+
+def test_rows_come_best_first_with_failed_and_running_ones_last(study):
+    with Ledger(study.ledger_path) as ledger:
+        write_trial(ledger, 0, right(0.5))
+        ledger.append("proposed", "t0001", number=1, values={})
+        ledger.append("failed", "t0001", reason="out of memory", seconds=1.0)
+        ledger.append("proposed", "t0002", number=2, values={})
+        write_trial(ledger, 3, right(0.7))
+    rows = leaderboard(study)
+    assert [row.trial_id for row in rows] == ["t0003", "t0000", "t0002", "t0001"]
+    assert [row.tied for row in rows] == [True, False, False, False]
+    assert rows[3].reason == "out of memory"
+
+
+def test_the_smallest_head_wins_among_the_tied(study):
+    close = right(0.7)
+    close[-2:] = True
+    with Ledger(study.ledger_path) as ledger:
+        write_trial(ledger, 0, close, units=512)
+        write_trial(ledger, 1, right(0.7), units=16)
+        write_trial(ledger, 2, right(0.4), units=1)
+    assert [row.tied for row in leaderboard(study)] == [True, True, False]
+    assert best_trial(study).trial_id == "t0001"
+
+
+def test_a_repeated_head_is_judged_by_its_repeats_alone(study):
+    with Ledger(study.ledger_path) as ledger:
+        write_trial(ledger, 0, right(0.9), repeats=(right(0.5), right(0.6)))
+        write_trial(ledger, 1, right(0.8), repeats=(right(0.75), right(0.77)))
+        write_trial(ledger, 2, right(0.79))
+    first, second, third = leaderboard(study)
+    assert (first.trial_id, first.repeats, first.single) == ("t0001", 2, pytest.approx(0.8))
+    assert first.score == pytest.approx(0.76, abs=0.005)
+    assert first.low < first.score < first.high
+    assert (second.trial_id, third.trial_id) == ("t0000", "t0002")
+    assert best_trial(study).trial_id == "t0001"
+
+
+def test_a_repeat_that_failed_counts_as_nothing_right(study):
+    with Ledger(study.ledger_path) as ledger:
+        write_trial(ledger, 0, right(0.8), repeats=(right(0.8),))
+        ledger.append("repeat", "t0000", repeat=2, seed=2, reason="the loss became inf")
+    assert leaderboard(study)[0].score == pytest.approx(0.4)
+
+
+def test_a_head_that_does_not_beat_the_probes_says_so(study):
+    with Ledger(study.ledger_path) as ledger:
+        write_trial(ledger, 0, right(0.6))
+        write_trial(ledger, 1, right(0.8))
+        ledger.append("proposed", "probe-ridge", kind="probe", values={})
+        ledger.append(
+            "completed", "probe-ridge", kind="probe", score=0.7, low=0.6, high=0.8,
+            correct=pack(right(0.7)),
+        )  # fmt: skip
+    said = {row.trial_id: row.beats_probes for row in leaderboard(study)}
+    assert said == {"t0001": True, "probe-ridge": None, "t0000": False}
+
+
+def test_ledgers_without_answers_are_compared_by_their_intervals(study):
+    with Ledger(study.ledger_path) as ledger:
+        for number, score in enumerate([0.50, 0.60, 0.585]):
+            write_trial(ledger, number, score=score)
+    assert [(row.trial_id, row.tied) for row in leaderboard(study)] == [
+        ("t0001", True), ("t0002", True), ("t0000", False),
+    ]  # fmt: skip
+    assert winners_curse(study) is None
+
+
+def test_without_a_completed_trial_there_is_no_winner(study):
+    assert leaderboard(study) == []
+    with pytest.raises(NoTrialCompleted):
+        best_trial(study)
+
+
+def test_the_drop_is_compared_with_the_test_result_once_there_is_one(study):
+    with Ledger(study.ledger_path) as ledger:
+        write_trial(ledger, 0, right(0.8))
+    assert winners_curse(study).observed_drop is None
+    run = study.folder / "final" / "run" / "run.json"
+    run.parent.mkdir(parents=True)
+    frozen = {"test": {"top1": {"value": 0.7, "low": 0.6, "high": 0.8}}}
+    run.write_text(json.dumps({"trial_id": "t0000", "frozen": frozen}))
+    assert winners_curse(study).observed_drop == pytest.approx(0.1)

@@ -1,0 +1,164 @@
+"""`tune` with real workers: killed, failing, on a changed cache, without the test split."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cars_bench.errors import UsageError
+from cars_bench.progress import Progress
+from cars_bench.tuning.search import TuneOptions, tune
+from cars_bench.tuning.study import Study
+from tests.tuning.studies import SPACE, make_cache, results
+
+ROOT = Path(__file__).parents[2]
+TRIALS = 4
+
+WILD = """
+fixed: {epochs: 2, batch_size: 16, optimizer: sgd, learning_rate: RATE}
+hyperparameters: {features_dropout: {type: float, min: 0.0, max: 0.5}}
+"""
+
+
+@pytest.fixture
+def cached(workspace, tiny_dataset):
+    """A workspace with a dataset and a cache of it."""
+    make_cache(workspace, tiny_dataset)
+    return workspace
+
+
+def command(workspace, space: Path, *options: str, trials: int = TRIALS) -> subprocess.Popen:
+    environment = os.environ | {"CARS_BENCH_WORKSPACE": str(workspace.root)}
+    words = ["tune", "--json", "--space", str(space), "--trials", str(trials), "--repeats", "1"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "cars_bench", *words, *options],
+        cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def ended(process: subprocess.Popen) -> tuple[int, dict]:
+    printed, _ = process.communicate(timeout=600)
+    return process.returncode, json.loads(printed)
+
+
+@pytest.fixture
+def space(tmp_path) -> Path:
+    path = tmp_path / "space.yaml"
+    path.write_text(SPACE)
+    return path
+
+
+def test_an_unknown_refit_is_refused_before_anything_is_read(workspace):
+    with pytest.raises(UsageError, match="refit"):
+        tune(workspace, TuneOptions(refit="test"), Progress())
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_the_same_command_ends_as_an_uninterrupted_one(
+    cached, space, tmp_path
+):
+    code, said = ended(command(cached, space, "--study", "whole"))
+    assert (code, said["run"]) == (0, TRIALS)
+    rng = random.Random(0)
+    for _ in range(3):
+        process = command(cached, space, "--study", "killed", "--workers", "2")
+        ledger = cached.studies / "killed" / "ledger.jsonl"
+        _wait_for(lambda ledger=ledger: ledger.is_file() and ledger.stat().st_size > 0, process)
+        time.sleep(rng.uniform(0, 3))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    code, again = ended(command(cached, space, "--study", "killed", "--workers", "1"))
+    assert code == 0
+    assert _rounded(cached.studies / "killed") == _rounded(cached.studies / "whole")
+    assert again["winner"]["trial_id"] == said["winner"]["trial_id"]
+
+
+@pytest.mark.slow
+def test_a_killed_worker_costs_nothing_but_time(cached, space):
+    process = command(cached, space, "--workers", "1")
+    worker = _wait_for(lambda: _children(process.pid), process)
+    os.kill(worker[0], signal.SIGKILL)
+    code, said = ended(process)
+    assert (code, said["run"]) == (0, TRIALS)
+
+
+@pytest.mark.slow
+def test_the_second_ctrl_c_is_not_needed_to_stop_in_order(cached, space):
+    process = command(cached, space, trials=200)
+    _wait_for(lambda: "completed" in _ledgers(cached), process)
+    process.send_signal(signal.SIGINT)
+    code, said = ended(process)
+    assert (code, said["error"]["code"]) == (130, 130)
+    assert "--trials 200" in said["error"]["fix"]
+    study = Study.open(cached)
+    assert {item.status for item in study.trials()} == {"completed"}
+
+
+@pytest.mark.slow
+def test_a_rate_that_blows_up_fails_ten_trials_and_stops(cached, space):
+    space.write_text(WILD.replace("RATE", "1.0e+38"))
+    code, said = ended(command(cached, space, trials=30))
+    assert code == 5
+    assert "10 trials in a row failed" in said["error"]["message"]
+
+
+@pytest.mark.slow
+def test_nothing_of_the_test_split_is_opened_and_refit_says_so(cached, space):
+    for path in cached.features.glob("*/test-*.tfrecord"):
+        path.unlink()
+    code, said = ended(command(cached, space, "--refit", "train+val"))
+    assert (code, said["refit"]) == (0, "train+val")
+    winner = json.loads((Study.open(cached).folder / "winner" / "winner.json").read_text())
+    assert (winner["refit"], winner["score"]) == ("train+val", None)
+    witness = np.load(Study.open(cached).folder / "winner" / "witness.npz")
+    assert len(witness["image_ids"]) == 12
+
+
+@pytest.mark.slow
+def test_a_cache_changed_underneath_is_refused_with_four(cached, space):
+    path = next(cached.features.glob("*/train-view00-*.tfrecord"))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    code, said = ended(command(cached, space))
+    assert (code, said["error"]["code"]) == (4, 4)
+    assert path.name in said["error"]["message"]
+
+
+def _rounded(folder: Path) -> list:
+    """Results to two digits: with one thread or two a worker adds in another order."""
+    return [
+        (trial_id, event, repeat) for trial_id, event, repeat, _ in results(folder / "ledger.jsonl")
+    ] + [
+        (row.trial_id, row.values, round(row.score, 2), len(row.epochs))
+        for row in Study(folder, {}).trials()
+    ]
+
+
+def _ledgers(workspace) -> str:
+    return "".join(path.read_text() for path in workspace.studies.glob("*/ledger.jsonl"))
+
+
+def _children(pid: int) -> list[int]:
+    listed = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(pid)], check=False, capture_output=True, text=True
+    )
+    return [int(word) for word in listed.stdout.split()]
+
+
+def _wait_for(condition, process: subprocess.Popen):
+    for _ in range(6000):
+        if found := condition():
+            return found
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    raise AssertionError("waited in vain")

@@ -1,0 +1,93 @@
+"""The ledger that a search writes, with a crew that answers without training."""
+
+from __future__ import annotations
+
+import pytest
+
+from cars_bench.errors import CarsBenchError, NoTrialCompleted
+from cars_bench.progress import Progress
+from cars_bench.tuning.ledger import Ledger, read_trials
+from cars_bench.tuning.oracles import Proposer
+from cars_bench.tuning.proposals import Proposals
+from cars_bench.tuning.space import parse_space, specs_of
+from cars_bench.tuning.trials import FAILURES_IN_A_ROW, Trials
+from tests.tuning.studies import SPACE, NoCrew, results, write_study
+
+
+def completed(job):
+    rate = job.training["learning_rate"]
+    return {"say": "completed", "score": rate, "low": rate, "high": rate, "best_epoch": 1,
+            "parameters": 1, "seconds": 1.0}  # fmt: skip
+
+
+def failed(job):
+    return {"say": "failed", "reason": "the loss became nan in epoch 1", "seconds": 0.1}
+
+
+def run(study, total, answer=completed, size=1, stop=lambda: False, oracle="bayesian"):
+    """Run a study's trials; returns the crew."""
+    space = parse_space(SPACE)
+    known = [item.values for item in study.trials()]
+    with Ledger(study.ledger_path) as ledger:
+        proposals = Proposals(Proposer(space, oracle, 0, 4), 4, total, known)
+        crew = NoCrew(answer, size)
+        trials = Trials(study, ledger, proposals, Progress())
+        trials.run(crew, lambda values: specs_of({**space.fixed, **values}), stop)
+    return crew
+
+
+@pytest.fixture
+def study(tmp_path):
+    return write_study(tmp_path / "study")
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_any_number_of_workers_writes_the_same_results(tmp_path, size):
+    alone, company = (write_study(tmp_path / name) for name in ("alone", "company"))
+    run(alone, 9)
+    run(company, 9, size=size)
+    assert results(company.ledger_path) == results(alone.ledger_path)
+
+
+def test_cut_after_any_line_the_same_call_ends_alike_and_runs_nothing_twice(tmp_path):
+    whole = write_study(tmp_path / "whole")
+    run(whole, 6, size=2)
+    lines = whole.ledger_path.read_bytes().splitlines(keepends=True)
+    for kept in range(0, len(lines), 3):
+        study = write_study(tmp_path / f"cut{kept}")
+        study.ledger_path.write_bytes(b"".join(lines[:kept]))
+        done = {item.trial_id for item in study.trials() if item.status != "running"}
+        crew = run(study, 6, size=2)
+        assert not done & {job.trial_id for job in crew.done}
+        assert results(study.ledger_path) == results(whole.ledger_path)
+
+
+def test_a_failed_trial_is_recorded_and_the_search_goes_on(study):
+    run(study, 5, lambda job: failed(job) if job.trial_id == "t0001" else completed(job))
+    statuses = [item.status for item in read_trials(study.ledger_path)]
+    assert statuses == ["completed", "failed", *["completed"] * 3]
+    assert "nan" in study.trials()[1].reason
+
+
+def test_ten_failures_in_a_row_stop_the_search_with_their_common_cause(study):
+    with pytest.raises(NoTrialCompleted, match="the loss became nan"):
+        run(study, 50, failed)
+    assert len(study.trials()) == FAILURES_IN_A_ROW
+
+
+def test_after_a_completed_trial_ten_failures_are_an_ordinary_failure(study):
+    with pytest.raises(CarsBenchError, match="10 trials") as caught:
+        run(study, 50, lambda job: completed(job) if job.trial_id == "t0000" else failed(job))
+    assert caught.value.code == 1
+
+
+def test_asked_to_stop_it_lets_running_trials_end_and_begins_no_other(study):
+    asked = []
+
+    def answer(job):
+        asked.append(job)
+        return completed(job)
+
+    run(study, 8, answer, size=2, stop=lambda: len(asked) >= 3)
+    assert {item.status for item in study.trials()} == {"completed"}
+    assert len(study.trials()) == 4
