@@ -1,0 +1,123 @@
+"""What the search benchmarks share: made-up features, or a real cache beside a workspace."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cars_bench.cache.manifest import Manifest
+from cars_bench.cache.plan import plan
+from cars_bench.cache.recipe import FeatureRecipe
+from cars_bench.cache.shards import Batch, write_shard
+from cars_bench.cache.store import FeatureCache
+from cars_bench.data.card import make_card
+from cars_bench.data.checks import Problems
+from cars_bench.data.dataset import BOX_COLUMNS, Dataset, write_dataset
+from cars_bench.tuning.ledger import Event, read_events
+from cars_bench.workspace import Workspace
+
+TRAIN, VAL, TEST = 7330, 814, 16
+RANK = 160
+
+
+def parser(purpose: str) -> argparse.ArgumentParser:
+    """The options that every search benchmark has."""
+    options = argparse.ArgumentParser(description=purpose)
+    options.add_argument("--cache", type=Path, help="a workspace whose cache is used instead")
+    options.add_argument("--width", type=int, default=1280, help="of the made-up features")
+    options.add_argument("--classes", type=int, default=196, help="of the made-up features")
+    return options
+
+
+def prepared(root: Path, arguments: argparse.Namespace) -> Workspace:
+    """A workspace to search in: with a link to the given cache, or with made-up features."""
+    workspace = Workspace(root)
+    if arguments.cache is None:
+        make_features(workspace, arguments.width, arguments.classes)
+        return workspace
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "cache").symlink_to((arguments.cache / "cache").resolve())
+    workspace.remember("cache", **Workspace(arguments.cache).settings()["cache"])
+    return workspace
+
+
+def make_features(workspace: Workspace, width: int, classes: int) -> None:
+    """8,144 noisy non-negative features with class centres of low rank, float16."""
+    dataset = _make_dataset(workspace, classes)
+    recipe = FeatureRecipe(
+        dataset_digest=dataset.digest,
+        crop=dataset.crop,
+        backbone="efficientnet-lite0",
+        weights_digest="0" * 64,
+        image_size=224,
+        resize="made up",
+        preprocessing="made up",
+        pooling="avg",
+        boundary=None,
+        augment="{}",
+        augment_seed=0,
+        dtype="float16",
+        runtime="tensorflow",
+        precision="float32",
+    )
+    rng = np.random.default_rng(0)
+    centres = rng.normal(0, 1, (classes, RANK)) @ rng.normal(0, RANK**-0.5, (RANK, width))
+    counts = {"train": TRAIN, "val": VAL, "test": TEST}
+    entries = []
+    for item in plan(counts, 1, 2 * width):
+        rows = dataset.split(item.split).iloc[item.start : item.stop]
+        labels = rows["label"].to_numpy(np.int64)
+        noisy = 0.11 * centres[labels] + rng.normal(0, 1, (len(rows), width)) * 0.6
+        batch = Batch(
+            list(rows["image_id"]), labels, item.view, np.maximum(noisy, 0).astype(np.float16)
+        )
+        file = workspace.features / recipe.key / item.file
+        entries.append(write_shard(file, item.split, item.view, [batch]))
+    manifest = Manifest(
+        recipe, dataset.name, tuple(dataset.class_names), (width,), tuple(entries), {}
+    )
+    manifest.write(workspace.features / recipe.key)
+    workspace.remember("cache", key=recipe.key)
+
+
+def _make_dataset(workspace: Workspace, classes: int) -> Dataset:
+    splits = ["train"] * TRAIN + ["val"] * VAL + ["test"] * TEST
+    count = len(splits)
+    labels = np.arange(count) % classes
+    table = pd.DataFrame(
+        {
+            "image_id": [f"{number:05d}.jpg" for number in range(count)],
+            "path": [f"/nowhere/{number:05d}.jpg" for number in range(count)],
+            "class_name": [f"class {label:03d}" for label in labels],
+            "label": labels,
+            "split": splits,
+            **dict.fromkeys(BOX_COLUMNS, float("nan")),
+            "width": 224,
+            "height": 224,
+            "sha256": "0" * 64,
+        }
+    )
+    how = {"how": "made up", "seed": 0}
+    card = make_card(table, Problems(), {"kind": "folder"}, how, "none")
+    write_dataset(workspace.datasets / "made-up", table, card)
+    workspace.remember("dataset", name="made-up", crop="none")
+    return Dataset.load(workspace)
+
+
+def cache_of(workspace: Workspace) -> FeatureCache:
+    """The cache that is searched on."""
+    return FeatureCache.open(workspace)
+
+
+def ledger_events(workspace: Workspace, study: str) -> list[Event]:
+    """All events of a study so far."""
+    return read_events(workspace.studies / study / "ledger.jsonl")
+
+
+def close(document: dict[str, object]) -> None:
+    """End with one JSON line."""
+    print(json.dumps(document, allow_nan=False))

@@ -1,0 +1,193 @@
+"""`tune` against KerasTuner as its guide writes it, on the same features and the same heads.
+
+The peer reads the same TFRecord shards through tf.data and calls `model.fit`
+in a hypermodel under RandomSearch.  Both propose the same heads from the same
+seed and train each for the same epochs and batches.  The sides run in turn,
+each in a process of its own; a side's time is that of its whole search, our
+workers' start included, the first import of the libraries not.
+
+    python benchmarks/tune_vs_kerastuner.py
+    python benchmarks/tune_vs_kerastuner.py --cache WORKSPACE --trials 12
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from searching import cache_of, close, ledger_events, parser, prepared
+
+from cars_bench.workspace import Workspace
+
+SEED = 0
+SPACE = """
+name: compared
+fixed: {{epochs: {epochs}, patience_epochs: 0, batch_size: {batch}}}
+hyperparameters:
+  depth: {{type: int, min: 0, max: 1}}
+  units_1: {{type: int, min: 128, max: 512, log: true, when: {{depth: [1]}}}}
+  dropout: {{type: float, min: 0.0, max: 0.5, step: 0.1, when: {{depth: [1]}}}}
+  learning_rate: {{type: float, min: 3.0e-4, max: 1.0e-2, log: true}}
+"""
+
+
+def ours(workspace: Workspace, space: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Seconds of one search of ours, and the heads it trained."""
+    from cars_bench.progress import Progress
+    from cars_bench.tuning.search import TuneOptions, tune
+
+    study = f"ours{time.time_ns()}"
+    options = TuneOptions(
+        arguments.trials, "random", str(space), None, SEED, study, repeats=0,
+        workers=arguments.workers,
+    )  # fmt: skip
+    begun = time.time()
+    tune(workspace, options, Progress())
+    events = ledger_events(workspace, study)
+    done = [event for event in events if event["event"] == "completed"]
+    epochs = sum(event["event"] == "epoch" for event in events)
+    heads = [event["values"] for event in events if event["event"] == "proposed"]
+    seconds = max(event["time"] for event in done) - begun
+    best = max(event["score"] for event in done)
+    return {"seconds": seconds, "epochs": epochs, "heads": heads, "best": best}
+
+
+def theirs(workspace: Workspace, space: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Seconds of one search of KerasTuner's, and the heads it trained."""
+    import keras
+    import keras_tuner
+    import tensorflow as tf
+
+    from cars_bench.tuning.oracles import declared
+    from cars_bench.tuning.space import load_space
+
+    cache = cache_of(workspace)
+    width, classes = cache.manifest.shape[-1], len(cache.manifest.class_names)
+    dtype = cache.manifest.dtype
+
+    def parse(record: Any) -> Any:
+        features = {
+            "feature": tf.io.FixedLenFeature([], tf.string),
+            "label": tf.io.FixedLenFeature([], tf.int64),
+        }
+        found = tf.io.parse_single_example(record, features)
+        feature = tf.reshape(tf.io.decode_raw(found["feature"], str(dtype)), [width])
+        return tf.cast(feature, tf.float32), found["label"]
+
+    def data(split: str) -> Any:
+        files = [str(cache.folder / entry.file) for entry in cache.manifest.select(split, 0)]
+        return tf.data.TFRecordDataset(files).map(parse, num_parallel_calls=tf.data.AUTOTUNE)
+
+    train = data("train")
+    if arguments.cached_peer:
+        train = train.cache()
+    train = train.shuffle(10_000, seed=SEED).batch(arguments.batch).prefetch(tf.data.AUTOTUNE)
+    val = data("val").batch(arguments.batch).prefetch(tf.data.AUTOTUNE)
+
+    def build(parameters: keras_tuner.HyperParameters) -> keras.Model:
+        values = parameters.values
+        model = keras.Sequential([keras.Input((width,))])
+        if values["depth"]:
+            model.add(keras.layers.Dense(values["units_1"], activation="relu"))
+            model.add(keras.layers.Dropout(values["dropout"]))
+        model.add(keras.layers.Dense(classes))
+        model.compile(
+            keras.optimizers.Adam(values["learning_rate"]),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=["accuracy"],
+        )
+        return model
+
+    with tempfile.TemporaryDirectory() as folder:
+        tuner = keras_tuner.RandomSearch(
+            build,
+            objective="val_accuracy",
+            max_trials=arguments.trials,
+            seed=SEED + 1,
+            hyperparameters=declared(load_space(str(space))),
+            directory=folder,
+        )
+        begun = time.time()
+        tuner.search(train, validation_data=val, epochs=arguments.epochs, verbose=0)
+        seconds = time.time() - begun
+        order = [tuner.oracle.trials[name] for name in tuner.oracle.start_order]
+    heads = [trial.hyperparameters.values for trial in order]
+    epochs = arguments.epochs * len(order)
+    best = max(trial.score for trial in order)
+    return {"seconds": seconds, "epochs": epochs, "heads": heads, "best": best}
+
+
+def measured(side: str, backend: str, root: Path) -> dict[str, Any]:
+    """Run one side in a process of its own."""
+    words = [sys.executable, __file__, *sys.argv[1:], "--side", side, "--root", str(root)]
+    environment = os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    printed = subprocess.run(
+        words, env=environment, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
+    return dict(json.loads(printed.splitlines()[-1]))
+
+
+def main() -> None:
+    """Measure both sides in turn, or be one of them."""
+    options = parser(__doc__.splitlines()[0])
+    options.add_argument("--trials", type=int, default=8)
+    options.add_argument("--epochs", type=int, default=10)
+    options.add_argument("--batch", type=int, default=32)
+    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--workers", type=int)
+    options.add_argument("--backend", default="jax", help="ours; the peer runs on TensorFlow")
+    options.add_argument("--cached-peer", action="store_true", help="the peer keeps its features")
+    options.add_argument("--side", choices=["ours", "theirs"], help=argparse.SUPPRESS)
+    options.add_argument("--root", type=Path, help=argparse.SUPPRESS)
+    arguments = options.parse_args()
+    if arguments.side:
+        side = ours if arguments.side == "ours" else theirs
+        close(side(Workspace(arguments.root), arguments.root / "space.yaml", arguments))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        prepared(root, arguments)
+        space = SPACE.format(epochs=arguments.epochs, batch=arguments.batch)
+        (root / "space.yaml").write_text(space)
+        rounds = []
+        for number in range(arguments.rounds):
+            one = measured("ours", arguments.backend, root)
+            other = measured("theirs", "tensorflow", root)
+            rounds.append((one, other))
+            print(
+                f"round {number + 1}: ours {one['seconds'] / one['epochs']:.3f} s a trial-epoch, "
+                f"KerasTuner {other['seconds'] / other['epochs']:.3f}",
+                file=sys.stderr,
+            )
+    ours_seconds, their_seconds = (
+        statistics.median(pair[side]["seconds"] / pair[side]["epochs"] for pair in rounds)
+        for side in (0, 1)
+    )
+    first, second = rounds[0]
+    close(
+        {
+            "ratio": round(their_seconds / ours_seconds, 2),
+            "ours_seconds_a_trial_epoch": round(ours_seconds, 4),
+            "kerastuner_seconds_a_trial_epoch": round(their_seconds, 4),
+            "same_heads": first["heads"] == second["heads"],
+            "best_val_top1": {"ours": first["best"], "kerastuner": second["best"]},
+            "trials": arguments.trials,
+            "epochs": arguments.epochs,
+            "batch": arguments.batch,
+            "rounds": arguments.rounds,
+            "backend": arguments.backend,
+            "peer_keeps_features": arguments.cached_peer,
+        }
+    )
+
+
+if __name__ == "__main__":
+    main()
