@@ -51,10 +51,10 @@ $(BIN)/python:
 
 $(VENV)/.demo: $(INPUTS) | $(BIN)/python
 	@echo "Installing cars-bench into $(VENV) (about two minutes the first time)"
-	$(INSTALL) --editable ".[demo]"
+	@$(INSTALL) --editable ".[demo]"
 	@touch $@
 
 $(VENV)/.test: $(INPUTS) | $(BIN)/python
 	@echo "Installing cars-bench and its test tools into $(VENV) (about two minutes the first time)"
-	$(INSTALL) --editable ".[demo,test]"
+	@$(INSTALL) --editable ".[demo,test]"
 	@touch $(VENV)/.demo $@

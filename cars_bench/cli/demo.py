@@ -71,7 +71,8 @@ def demo(
     for name, template in STAGES.items():
         arguments = [name, *(word.format(**known) for word in template)]
         session.say(f"[{len(finished) + 1}/{len(STAGES)}] cars-bench {' '.join(arguments)}")
-        finished.append(run_stage(session, arguments))
+        done = _finished_before(session, known) if name == "finetune" else None
+        finished.append(done or run_stage(session, arguments))
         known |= finished[-1].result
         session.say(f"      done in {duration(finished[-1].seconds)}")
     return _conclusion(session, finished)
@@ -97,6 +98,17 @@ def run_stage(session: Session, arguments: list[str]) -> Finished:
     if process.returncode or not document:
         raise _failure(session, arguments[0], process.returncode, document.get("error", {}))
     return Finished(arguments[0], arguments, time.monotonic() - started, document)
+
+
+def _finished_before(session: Session, known: dict[str, Any]) -> Finished | None:
+    """The winner's fine-tuning if an earlier demo came that far; `finetune` would begin anew."""
+    winner = known.get("winner", {}).get("trial_id")
+    for path in sorted((session.workspace.studies / NAME).glob("final/*/run.json")):
+        record = _document(path.read_text(encoding="utf-8"))
+        if winner is not None and record.get("trial_id") == winner:
+            session.say(f"      {path.parent} is there already")
+            return Finished("finetune", ["finetune", "--study", NAME, "--best"], 0.0, record)
+    return None
 
 
 @contextmanager

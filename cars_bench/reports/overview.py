@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cars_bench.cache.manifest import MANIFEST_FILE, read_manifest
-from cars_bench.cache.recipe import TITLES, FeatureRecipe
+from cars_bench.cache.recipe import KEY_DIGITS, TITLES, FeatureRecipe
 from cars_bench.errors import CarsBenchError
 from cars_bench.tuning.ledger import TrialRecord, read_trials
 from cars_bench.workspace import Workspace
@@ -159,7 +159,7 @@ def _caches(
     workspace: Workspace, settings: Json, datasets: tuple[DatasetState, ...]
 ) -> tuple[CacheState, ...]:
     chosen = settings.get("cache", {})
-    folders = [path for path in sorted(workspace.features.glob("*")) if path.is_dir()]
+    folders = sorted(workspace.features.glob("[0-9a-f]" * KEY_DIGITS))
     wanted = _configuration(workspace, chosen, datasets)
     return tuple(
         _cache(folder, wanted, datasets, folder.name == chosen.get("key")) for folder in folders

@@ -10,7 +10,7 @@ import pytest
 
 from cars_bench.cli import demo as module
 from cars_bench.cli.session import Session
-from cars_bench.workspace import Workspace
+from cars_bench.workspace import Workspace, write_json
 
 TOP1 = {"value": 0.75, "low": 0.65, "high": 0.83}
 SCORES = {"test": {"top1": TOP1, "top5": TOP1, "n": 90}}
@@ -64,6 +64,17 @@ def test_json_lists_the_stages_and_the_numbers(
     assert document["stages"][2]["arguments"][-1] == "3"
     assert document["finetuned"] == SCORES
     assert all("--quiet" in command for command in stages.asked)
+
+
+def test_a_winner_that_was_finished_before_is_not_fine_tuned_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = {"run": "t1-block6", "trial_id": "t1", "handoff": {}}
+    write_json(tmp_path / "tuning" / "demo" / "final" / "t1-block6" / "run.json", record)
+    stages = Stages(tune=(0, {"winner": {"trial_id": "t1"}}))
+    assert run_with(stages, Session(Workspace(tmp_path)), monkeypatch) == 0
+    assert "finetune" not in [command[0] for command in stages.asked]
+    assert stages.asked[3][:3] == ["evaluate", "--model", "demo/t1-block6"]
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,7 @@ def test_a_cache_says_how_it_differs_from_the_present_configuration(
 
 def test_a_cache_without_a_manifest_is_unfinished(place: Workspace) -> None:
     (place.features / RECIPE.key).mkdir(parents=True)
+    (place.features / ".locks").mkdir()
     assert [cache.state for cache in read_overview(place).caches] == ["unfinished"]
 
 

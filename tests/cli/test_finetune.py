@@ -1,0 +1,90 @@
+"""`cars-bench finetune`, `evaluate` and `predict`: what they print and how they fail."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cars_bench.cli.evaluate import evaluate
+from cars_bench.cli.finetune import finetune
+from cars_bench.cli.predict import predict
+from cars_bench.cli.session import Session
+from tests.finetune import conftest as fixtures
+
+finished, finished_once = fixtures.finished, fixtures.finished_once
+tuned, tuned_once = fixtures.tuned, fixtures.tuned_once
+recipe = fixtures.recipe
+
+
+def test_json_is_one_document_with_the_keys_of_the_contract(tuned, recipe, capsys):
+    session = Session(tuned, json_output=True, quiet=True)
+    code = session.run(lambda: finetune(session, best=True, recipe=str(recipe), epochs=1))
+    document = json.loads(capsys.readouterr().out)
+    assert code == 0
+    assert document["handoff"].keys() >= {"max_abs_diff", "top1_agreement"}
+    for stage in ("frozen", "finetuned"):
+        assert document[stage].keys() == {"val", "test"}
+        assert document[stage]["test"]["top1"].keys() == {"value", "low", "high"}
+
+
+def test_a_dry_run_lists_layers_and_writes_nothing(tuned, recipe, capsys):
+    before = set(tuned.root.rglob("*"))
+    session = Session(tuned, quiet=True)
+    options = {"best": True, "recipe": str(recipe), "unfreeze": "last:2", "dry_run": True}
+    assert session.run(lambda: finetune(session, **options)) == 0
+    printed = capsys.readouterr().out
+    assert "block2_conv\nblock3_conv" in printed
+    assert "all below block1 is frozen" in printed
+    assert set(tuned.root.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ({}, 2),
+        ({"best": True, "trial": "t0000"}, 2),
+        ({"top": 2, "resume": True}, 2),
+        ({"resume": True}, 3),
+        ({"trial": "t0099"}, 3),
+        ({"best": True, "recipe": "no-such-recipe"}, 2),
+        ({"best": True, "unfreeze": "conv99"}, 2),
+        ({"best": True, "study": "none-such"}, 3),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_one_sentence(tuned, capsys, options, code):
+    session = Session(tuned, quiet=True)
+    assert session.run(lambda: finetune(session, **options)) == code
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert "Traceback" not in said
+    assert not list(tuned.studies.glob("*/final/*/plan.json"))
+
+
+def test_the_whole_way_for_a_person(finished, tmp_path: Path, capsys):
+    session = Session(finished, quiet=True)
+    assert session.run(lambda: evaluate(session)) == 0
+    printed = capsys.readouterr().out
+    assert "McNemar" in printed
+    assert "calibration error" in printed
+    photos = finished.root / "source" / "images"
+    options = {"folder": photos, "output": tmp_path / "out.csv", "heatmaps": tmp_path / "heat"}
+    assert session.run(lambda: predict(session, **options)) == 0
+    printed = capsys.readouterr().out
+    assert "60 images predicted" in printed
+    assert "60 heatmaps" in printed
+    assert len(list((tmp_path / "heat").glob("*.png"))) == 60
+
+
+def test_evaluate_as_json_is_strict(finished, capsys):
+    session = Session(finished, json_output=True, quiet=True)
+    assert session.run(lambda: evaluate(session, split="val")) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document.keys() >= {"frozen", "finetuned", "handoff", "mcnemar", "measures"}
+
+
+def test_no_model_yet(tuned, capsys):
+    session = Session(tuned, quiet=True)
+    assert session.run(lambda: evaluate(session)) == 3
+    assert "cars-bench finetune --best" in capsys.readouterr().err
