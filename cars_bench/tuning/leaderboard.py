@@ -105,7 +105,12 @@ class WinnersCurse:
 
 def leaderboard(study: Study) -> list[Row]:
     """All rows: completed ones by score, repeated ones first, then running, then failed ones."""
-    records = sorted(study.trials(), key=_rank)
+    everything = study.trials()
+    records = [
+        item
+        for status in ("completed", "running", "failed")
+        for item in _ordered([item for item in everything if item.status == status])
+    ]
     means = _means(records)
     best_probe = max(
         (_shown(item) or 0.0 for item in records if item.kind == "probe"), default=None
@@ -129,7 +134,7 @@ def best_trial(study: Study) -> TrialRecord:
         )
     means = _means(chosen)
     tied = [item for item in chosen if item is chosen[0] or _tied(item, chosen[0], means)]
-    return min(tied, key=lambda item: (item.parameters or 0, _rank(item)))
+    return min(tied, key=lambda item: (item.parameters or 0, *_rank(item)))
 
 
 def candidates(study: Study, repeated: bool = True) -> list[TrialRecord]:
@@ -149,7 +154,7 @@ def candidates(study: Study, repeated: bool = True) -> list[TrialRecord]:
 def best_first(study: Study) -> list[TrialRecord]:
     """The completed trials in the leaderboard's order."""
     done = [item for item in study.trials() if item.kind == "trial" and item.status == "completed"]
-    return sorted(done, key=_rank)
+    return _ordered(done)
 
 
 def winners_curse(study: Study) -> WinnersCurse | None:
@@ -181,10 +186,17 @@ def _shown(record: TrialRecord) -> float | None:
     return float(np.mean([event.get("score") or 0.0 for event in record.repeats]))
 
 
-def _rank(record: TrialRecord) -> tuple[int, bool, float, int, int]:
-    order = {"completed": 0, "running": 1, "failed": 2}[record.status]
-    alone = record.kind == "trial" and not record.repeats
-    return order, alone, -(_shown(record) or 0.0), record.parameters or 0, record.number
+def _ordered(records: list[TrialRecord]) -> list[TrialRecord]:
+    """In the leaderboard's order; once some trials were repeated they come before the others."""
+    repeated = any(item.repeats for item in records)
+    return sorted(
+        records,
+        key=lambda item: (repeated and item.kind == "trial" and not item.repeats, *_rank(item)),
+    )
+
+
+def _rank(record: TrialRecord) -> tuple[float, int, int]:
+    return -(_shown(record) or 0.0), record.parameters or 0, record.number
 
 
 def _means(records: list[TrialRecord]) -> dict[str, Floats]:
