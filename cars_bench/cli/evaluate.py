@@ -29,6 +29,31 @@ def evaluate(
     from cars_bench.finetune.evaluate import evaluate as run
 
     document = run(session.workspace, model, split, session.progress)
-    for line in score_lines(document):
+    for line in (*score_lines(document), *_more(document)):
         session.say(line)
     return document
+
+
+def _more(document: Document) -> list[str]:
+    """What a person wants to know beyond accuracy."""
+    pair, found = document["mcnemar"], document["measures"]["finetuned"]
+    macro, worst = found["macro"], sorted(found["classes"], key=lambda row: row["value"])[:5]
+    error = {
+        stage: document["measures"][stage]["calibration"]["expected_calibration_error"]
+        for stage in ("frozen", "finetuned")
+    }
+    lines = [
+        f"only the fine-tuned right: {pair['only_finetuned_right']}, only the frozen: "
+        f"{pair['only_frozen_right']} (McNemar p {pair['p_value']:.3g})",
+        f"mean over classes {macro['value']:.4f} ({macro['low']:.4f} to {macro['high']:.4f})",
+        f"calibration error {error['finetuned']:.4f} (frozen {error['frozen']:.4f})",
+        "hardest classes: " + ", ".join(f"{row['class']} {row['value']:.2f}" for row in worst),
+    ]
+    lines += [
+        f"taken for another: {row['true']} -> {row['predicted']} ({row['count']})"
+        for row in found["confused"][:5]
+    ]
+    for name, rows in found["groups"].items():
+        shown = ", ".join(f"{row['group']} {row['value']:.2f}" for row in rows[:5])
+        lines.append(f"by {name}, hardest first: {shown}")
+    return lines

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from cars_bench.cli.app import app
 from cars_bench.cli.session import Document, Session, command, score_lines
 from cars_bench.errors import UsageError
+
+if TYPE_CHECKING:
+    from cars_bench.finetune.plan import FinetuneOptions
+    from cars_bench.finetune.run import FinetuneResult
+
+KEYS = ("run", "study", "trial_id", "frozen", "finetuned", "handoff", "epochs", "best_epoch")
 
 
 @command(
@@ -18,6 +24,8 @@ from cars_bench.errors import UsageError
     "cars-bench finetune --trial t0007 --unfreeze last:5 --epochs 20 --lr 1e-4",
     "cars-bench finetune --best --recipe my_recipe.yaml --live",
     "cars-bench finetune --best --dry-run             # what would be trained",
+    "cars-bench finetune --resume --lr 1e-5           # go on, with another rate",
+    "cars-bench finetune --top 5                      # does the cache's ranking hold?",
 )
 def finetune(
     session: Session,
@@ -25,6 +33,16 @@ def finetune(
     trial: Annotated[
         str | None, typer.Option(help="A trial's id instead.", show_default=False)
     ] = None,
+    top: Annotated[
+        int | None,
+        typer.Option(min=1, help="The N best heads and two random ones.", show_default=False),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Go on with the last run; --lr, --schedule and --epochs steer it."
+        ),
+    ] = False,
     unfreeze: Annotated[
         str | None,
         typer.Option(
@@ -52,6 +70,10 @@ def finetune(
     no_warm_up: Annotated[
         bool, typer.Option("--no-warm-up", help="Start from a random head, for comparison.")
     ] = False,
+    refit: Annotated[
+        Literal["train+val"] | None,
+        typer.Option(help="Train on the validation images too, for all epochs."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of order, views and a random head.")] = 0,
     study: Annotated[
         str | None, typer.Option(help="Name [default: the last one].", show_default=False)
@@ -61,28 +83,87 @@ def finetune(
     ] = False,
 ) -> Document:
     """Reattach the head, prove the hand-off, unfreeze the top block and train end to end."""
-    if best == (trial is not None):
-        raise UsageError("Say which head to finish.", "add either --best or --trial ID")
-    session.choose_backend("tensorflow")
-    from cars_bench.finetune.job import FinetuneOptions, describe_job, prepare_job
-    from cars_bench.finetune.run import finetune as run
+    heads = sum((best, trial is not None, top is not None))
+    if heads > 1 or (heads == 0 and not resume):
+        raise UsageError("Say which head to finish.", "add one of --best, --trial ID, --top N")
+    if top is not None and (resume or dry_run or refit):
+        raise UsageError(
+            "--top goes with neither --resume, --dry-run nor --refit.",
+            "the same --top command again goes on where it stopped",
+        )
+    from cars_bench.finetune.plan import FinetuneOptions
 
     options = FinetuneOptions(
-        trial, unfreeze, epochs, lr, schedule, recipe, live, not no_warm_up, seed, study
+        trial,
+        unfreeze,
+        epochs,
+        lr,
+        schedule,
+        recipe,
+        live,
+        not no_warm_up,
+        refit is not None,
+        seed,
+        study,
     )
     if dry_run:
-        plan = describe_job(prepare_job(session.workspace, options))
-        session.say("\n".join(plan["layers"]))
-        session.say(
-            f"{plan['trainable_parameters']:,} trainable parameters in {len(plan['layers'])} "
-            f"backbone layers and the head; all below {plan['boundary'] or 'the pixels'} is frozen"
-        )
-        return plan
-    result = run(session.workspace, options, session.progress)
+        return _dry_run(session, options)
+    if top is not None:
+        return _top(session, options, top)
+    return _one(session, options, resume, begin=heads > 0)
+
+
+def _one(session: Session, options: FinetuneOptions, resume: bool, begin: bool) -> Document:
+    from cars_bench.finetune.plan import last_plan, new_plan
+
+    plan = None
+    if not resume or (begin and last_plan(session.workspace) is None):
+        plan = new_plan(session.workspace, options)
+        # Stored before Keras is even imported, so that a run killed from here on can be resumed.
+        plan.write(session.workspace)
+    session.choose_backend("tensorflow")
+    from cars_bench.finetune import run
+
+    if plan is None:
+        return _said(session, run.resume(session.workspace, options, session.progress))
+    return _said(session, run.perform(session.workspace, plan, session.progress))
+
+
+def _top(session: Session, options: FinetuneOptions, count: int) -> Document:
+    session.choose_backend("tensorflow")
+    from cars_bench.finetune.top import finetune_top
+
+    found = finetune_top(session.workspace, options, count, session.progress)
+    session.say("trial            cache   fine-tuned   (validation top-1)")
+    for item in found.finishers:
+        drawn = "  random" if item.drawn else ""
+        session.say(f"{item.trial_id:15}  {item.frozen:.4f}  {item.finetuned:.4f}{drawn}")
+    tau = found.tau
+    session.say(
+        f"Kendall's tau {tau.value:.2f} (95% interval {tau.low:.2f} to {tau.high:.2f}); "
+        f"the best on validation:"
+    )
+    return found.to_json() | _said(session, found.best)
+
+
+def _dry_run(session: Session, options: FinetuneOptions) -> Document:
+    session.choose_backend("tensorflow")
+    from cars_bench.finetune.job import describe_job, prepare_job
+    from cars_bench.finetune.plan import new_plan
+
+    found = describe_job(prepare_job(session.workspace, new_plan(session.workspace, options)))
+    session.say("\n".join(found["layers"]))
+    session.say(
+        f"{found['trainable_parameters']:,} trainable parameters in {len(found['layers'])} "
+        f"backbone layers and the head; all below {found['boundary'] or 'the pixels'} is frozen"
+    )
+    return found
+
+
+def _said(session: Session, result: FinetuneResult) -> Document:
     for line in score_lines(result.document):
         session.say(line)
     session.say(f"written: {result.folder}\nnext: cars-bench report")
-    keys = ("run", "study", "trial_id", "frozen", "finetuned", "handoff", "epochs", "best_epoch")
     return {"folder": str(result.folder), "seconds": result.document["seconds"]} | {
-        key: result.document[key] for key in keys
+        key: result.document[key] for key in KEYS
     }

@@ -16,6 +16,7 @@ from cars_bench.cli.session import Document, Session, command
     "predict",
     "cars-bench predict photos/",
     "cars-bench predict photos/ --output answers.csv --model my-study/t0007-conv5",
+    "cars-bench predict photos/ --heatmaps looked-at/",
 )
 def predict(
     session: Session,
@@ -24,17 +25,26 @@ def predict(
     model: Annotated[
         str | None, typer.Option(help="STUDY/RUN [default: the last one].", show_default=False)
     ] = None,
+    heatmaps: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for Grad-CAM pictures of where the model looked.", show_default=False
+        ),
+    ] = None,
 ) -> Document:
     """Write the five likeliest classes of every image in a folder as a CSV."""
     session.choose_backend("tensorflow")
     from cars_bench.finetune.predict import predict as run
 
-    result = run(session.workspace, folder, model, output, session.progress)
+    result = run(session.workspace, folder, model, output, session.progress, heatmaps)
     session.say(f"{result.images:,} images predicted: {result.path}")
+    if heatmaps is not None:
+        session.say(f"{result.heatmaps:,} heatmaps: {heatmaps}")
     for name, reason in result.unreadable.items():
         session.say(f"unreadable: {name}: {reason}")
     return {
         "output": str(result.path),
         "images": result.images,
         "unreadable": result.unreadable,
+        "heatmaps": result.heatmaps,
     }

@@ -12,6 +12,7 @@ from cars_bench.errors import CacheStale
 from cars_bench.evaluation.metrics import score
 from cars_bench.finetune.finished import FinishedModel
 from cars_bench.finetune.live import LiveImages
+from cars_bench.finetune.measures import compared, measures
 from cars_bench.progress import Progress
 from cars_bench.training.engine import logits_of
 from cars_bench.tuning.study import Study
@@ -31,19 +32,16 @@ def evaluate(
         progress: Told what goes on.
 
     Returns:
-        The document that scripts read: `frozen`, `finetuned`, `handoff`.
+        The document that scripts read: `frozen`, `finetuned`, `handoff`, with
+        `mcnemar` (image by image) and `measures` (per class, calibration, ...).
 
     Raises:
-        CacheStale: The dataset is not the one that the model was trained on.
+        CacheStale: The classes are not the ones that the model was trained on.
     """
     finished = FinishedModel.open(workspace, model)
     document = finished.document
     dataset = Dataset.load(workspace, document["dataset"]["name"])
-    if dataset.class_names != finished.class_names:
-        raise CacheStale(
-            f"The classes of {dataset.name!r} are not those of the model.",
-            "evaluate on the dataset it was trained on, or finetune again",
-        )
+    _require_classes(dataset, finished)
     records = dataset.records(split)
     labels = np.array([record.label for record in records], np.int64)
     progress.log(f"Evaluating {finished.folder.name} on {len(records):,} {split} images")
@@ -57,4 +55,20 @@ def evaluate(
         "frozen": {split: score(frozen, labels).to_json()},
         "finetuned": {split: score(finetuned, labels).to_json()},
         "handoff": document["handoff"],
+        "mcnemar": compared(frozen, finetuned, labels),
+        "measures": {
+            "frozen": measures(frozen, labels, finished.class_names),
+            "finetuned": measures(finetuned, labels, finished.class_names),
+        },
     }
+
+
+def _require_classes(dataset: Dataset, finished: FinishedModel) -> None:
+    if dataset.class_names == finished.class_names:
+        return
+    changed = sorted(set(dataset.class_names) ^ set(finished.class_names))
+    raise CacheStale(
+        f"The classes of {dataset.name!r} are not those of the model: "
+        f"{', '.join(changed[:3]) or 'their order changed'}{' and more' if changed[3:] else ''}.",
+        "evaluate on the dataset it was trained on, or finetune again",
+    )

@@ -12,7 +12,8 @@ import keras
 from cars_bench.backbones.build import build_backbone
 from cars_bench.errors import CarsBenchError, ModelMissing
 from cars_bench.finetune.assemble import Assembled
-from cars_bench.finetune.run import RUN_FILE, WEIGHTS_FILE
+from cars_bench.finetune.plan import RUN_FILE
+from cars_bench.finetune.record import WEIGHTS_FILE
 from cars_bench.training.heads import build_head
 from cars_bench.training.specs import HeadSpec, from_json
 from cars_bench.workspace import Workspace, sha256_file
@@ -59,6 +60,14 @@ class FinishedModel:
         """From pixels float32 `[B, S, S, 3]`, 0 to 255, to logits `[B, C]`.
 
         Raises:
+            CarsBenchError: As `assembled`.
+        """
+        return self.assembled().whole()
+
+    def assembled(self) -> Assembled:
+        """Backbone and head with the finished weights.
+
+        Raises:
             CarsBenchError: The weights file is not the one that was written.
         """
         weights = self.folder / WEIGHTS_FILE
@@ -73,9 +82,9 @@ class FinishedModel:
             len(self.class_names),
         )
         network = build_backbone(backbone["name"], "none", self.image_size)
-        model = Assembled(network, backbone["pooling"], head).whole()
-        model.load_weights(weights)
-        return model
+        assembled = Assembled(network, backbone["pooling"], head)
+        assembled.whole().load_weights(weights)
+        return assembled
 
 
 def _folder(workspace: Workspace, model: str | None) -> Path:

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from cars_bench.errors import HandoffFailed
+from cars_bench.errors import CarsBenchError, HandoffFailed
 from cars_bench.tuning.winner import TrainedHead
 
 LARGEST_DIFFERENCE = 1e-2
@@ -92,19 +92,48 @@ def require_handoff(measured: Handoff, causes: str) -> None:
         )
 
 
-def check_frozen(before: dict[str, npt.NDArray[Any]], model: keras.Model) -> list[str]:
-    """Names of the frozen variables that changed since `frozen_values`; must be none."""
-    return [
-        variable.path
-        for variable in model.non_trainable_variables
-        if variable.path in before
-        and not np.array_equal(before[variable.path], keras.ops.convert_to_numpy(variable.value))
-    ]
+@dataclass(frozen=True)
+class FrozenCheck:
+    """What training left alone, byte for byte, and what it changed.
+
+    Attributes:
+        unchanged: Number of the backbone's variables that are byte-equal.
+        batch_norm_unchanged: How many of these belong to batch norms.
+        changed: Number of those that changed, all of them unfrozen.
+    """
+
+    unchanged: int
+    batch_norm_unchanged: int
+    changed: int
 
 
-def frozen_values(backbone: keras.Model) -> dict[str, npt.NDArray[Any]]:
-    """Copies of the backbone's frozen variables by path, batch norms included."""
+def values_of(backbone: keras.Model) -> dict[str, bytes]:
+    """The bytes of every variable of the backbone by path, batch norms included."""
     return {
-        variable.path: np.array(keras.ops.convert_to_numpy(variable.value))
-        for variable in backbone.non_trainable_variables
+        variable.path: keras.ops.convert_to_numpy(variable.value).tobytes()
+        for variable in backbone.variables
     }
+
+
+def check_frozen(before: dict[str, bytes], backbone: keras.Model) -> FrozenCheck:
+    """Compare with `values_of` before training.
+
+    Raises:
+        CarsBenchError: A frozen variable moved, or nothing that is unfrozen did.
+    """
+    now = values_of(backbone)
+    changed = {path for path, value in before.items() if now[path] != value}
+    moved = sorted(changed & {item.path for item in backbone.non_trainable_variables})
+    if moved:
+        raise CarsBenchError(f"Frozen variables moved: {', '.join(moved[:3])}.", "report this")
+    if not changed:
+        raise CarsBenchError(
+            "Training changed nothing that is unfrozen.", "raise the rate with --lr"
+        )
+    norms = {
+        variable.path
+        for layer in backbone.layers
+        if isinstance(layer, keras.layers.BatchNormalization)
+        for variable in layer.variables
+    }
+    return FrozenCheck(len(before) - len(changed), len(norms - changed), len(changed))

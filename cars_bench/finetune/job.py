@@ -16,62 +16,14 @@ from cars_bench.errors import CacheStale
 from cars_bench.finetune.assemble import Assembled
 from cars_bench.finetune.handoff import Handoff, measure_handoff, require_handoff
 from cars_bench.finetune.live import LiveImages
-from cars_bench.finetune.recipe import DEFAULT, Recipe, load_recipe
+from cars_bench.finetune.plan import RunPlan
+from cars_bench.finetune.recipe import Recipe
 from cars_bench.finetune.unfreeze import Unfreeze, apply_unfreeze, parse_unfreeze
 from cars_bench.training.engine import logits_of
-from cars_bench.training.specs import Schedule, TrainingSpec
-from cars_bench.tuning.leaderboard import best_trial
+from cars_bench.training.heads import build_head
 from cars_bench.tuning.study import Study
 from cars_bench.tuning.winner import TrainedHead, head_of_trial
 from cars_bench.workspace import Workspace
-
-
-@dataclass(frozen=True)
-class FinetuneOptions:
-    """What `finetune` was asked for; what is `None` is left to the recipe.
-
-    Attributes:
-        trial: A trial's id; `None` takes the best one.
-        unfreeze: What to unfreeze, as `unfreeze.parse_unfreeze` understands it.
-        epochs: Passes over the training images.
-        learning_rate: Peak rate.
-        schedule: Kind of schedule.
-        recipe: Shipped name or path of a YAML file.
-        live: Run the whole network on freshly decoded images.
-        warm_up: Start from the trained head; otherwise from a fresh one.
-        seed: Of the order, the views and a fresh head.
-        study: By default the last one.
-        run: Name of the run; by default made from the trial and what is unfrozen.
-    """
-
-    trial: str | None = None
-    unfreeze: str | None = None
-    epochs: int | None = None
-    learning_rate: float | None = None
-    schedule: str | None = None
-    recipe: str = DEFAULT
-    live: bool = False
-    warm_up: bool = True
-    seed: int = 0
-    study: str | None = None
-    run: str | None = None
-
-    def resolved(self) -> Recipe:
-        """The recipe with what was asked for on the command line put in its place."""
-        recipe = load_recipe(self.recipe)
-        training: TrainingSpec = recipe.training
-        if self.epochs is not None:
-            training = replace(training, epochs=self.epochs)
-        if self.learning_rate is not None:
-            training = replace(training, learning_rate=self.learning_rate)
-        if self.schedule is not None:
-            training = replace(training, schedule=Schedule(self.schedule))
-        return replace(
-            recipe,
-            training=training,
-            unfreeze=self.unfreeze or recipe.unfreeze,
-            live=self.live or recipe.live,
-        )
 
 
 @dataclass(frozen=True)
@@ -79,22 +31,27 @@ class Job:
     """A fine-tuning run, ready to start.
 
     Attributes:
+        plan: What it does.
         study: Where the head comes from.
         cache: The pooled features it was trained on.
         dataset: The images.
         head: The trained head and its witness.
         assembled: Backbone and head.
-        recipe: How it is finished.
         unfreeze: What is trained.
     """
 
+    plan: RunPlan
     study: Study
     cache: FeatureCache
     dataset: Dataset
     head: TrainedHead
     assembled: Assembled
-    recipe: Recipe
     unfreeze: Unfreeze
+
+    @property
+    def recipe(self) -> Recipe:
+        """How the head is finished."""
+        return self.plan.recipe
 
     def images(self, split: Split) -> LiveImages:
         """The original images of a split, plain view."""
@@ -105,25 +62,29 @@ class Job:
         return np.array([record.label for record in self.dataset.records(split)], np.int64)
 
 
-def prepare_job(workspace: Workspace, options: FinetuneOptions) -> Job:
+def prepare_job(workspace: Workspace, plan: RunPlan) -> Job:
     """Open everything the run needs and check that it belongs together.
 
     Raises:
         CacheStale: The dataset, its classes or the backbone's weights changed.
-        UsageError: The recipe or what to unfreeze makes no sense.
+        UsageError: What to unfreeze makes no sense.
     """
-    recipe = options.resolved()
-    study = Study.open(workspace, options.study)
+    study = Study.open(workspace, plan.study)
     cache = FeatureCache.open(workspace, study.cache_key)
     dataset = Dataset.load(workspace, cache.manifest.dataset)
     study.require_dataset(dataset)
-    record = study.trial(options.trial) if options.trial else best_trial(study)
-    head = head_of_trial(study, record, cache)
+    head = head_of_trial(study, study.trial(plan.trial_id), cache)
     backbone = _backbone(cache)
-    asked = None if recipe.unfreeze == DEFAULT else recipe.unfreeze
-    unfreeze = parse_unfreeze(asked, backbone)
+    unfreeze = parse_unfreeze(plan.recipe.unfreeze, backbone)
     assembled = Assembled(backbone, cache.recipe.pooling, head.model())
-    return Job(study, cache, dataset, head, assembled, recipe, unfreeze)
+    return Job(plan, study, cache, dataset, head, assembled, unfreeze)
+
+
+def with_fresh_head(job: Job) -> Job:
+    """The job with an untrained head, for comparison."""
+    classes = len(job.head.class_names)
+    fresh = build_head(job.head.spec, job.head.width, classes, job.plan.seed)
+    return replace(job, assembled=replace(job.assembled, head=fresh))
 
 
 def prove(job: Job) -> Handoff:

@@ -13,6 +13,7 @@ from cars_bench.data.images import ImageUnusable, load_image
 from cars_bench.errors import InputError
 from cars_bench.evaluation.predictions import Prediction, predictions, write_predictions
 from cars_bench.finetune.finished import FinishedModel
+from cars_bench.finetune.heatmaps import write_heatmaps
 from cars_bench.progress import Progress
 from cars_bench.workspace import Workspace
 
@@ -27,17 +28,32 @@ class Predicted:
         path: The CSV.
         images: Images predicted.
         unreadable: Files that could not be read, with the reason.
+        heatmaps: Heatmaps written.
     """
 
     path: Path
     images: int
     unreadable: dict[str, str]
+    heatmaps: int = 0
 
 
 def predict(
-    workspace: Workspace, folder: Path, model: str | None, output: Path, progress: Progress
+    workspace: Workspace,
+    folder: Path,
+    model: str | None,
+    output: Path,
+    progress: Progress,
+    heatmaps: Path | None = None,
 ) -> Predicted:
     """Write the five likeliest classes of each image under `folder`, in bounded memory.
+
+    Args:
+        workspace: Holds the model.
+        folder: Images, searched with its subfolders.
+        model: `STUDY/RUN`; `None` is the last one made.
+        output: The CSV to write.
+        progress: Told what goes on.
+        heatmaps: Folder for one Grad-CAM overlay an image; `None` writes none.
 
     Raises:
         InputError: The folder is missing or holds no image.
@@ -47,7 +63,17 @@ def predict(
     unreadable: dict[str, str] = {}
     rows = _predictions(finished, folder, files, unreadable, progress)
     write_predictions(output, rows)
-    return Predicted(output, len(files) - len(unreadable), unreadable)
+    readable = [path for path in files if _name(folder, path) not in unreadable]
+    drawn = 0
+    if heatmaps is not None:
+        progress.log(f"Drawing {len(readable):,} heatmaps")
+        names = [_name(folder, path) for path in readable]
+        drawn = len(write_heatmaps(heatmaps, finished.assembled(), names, readable))
+    return Predicted(output, len(readable), unreadable, drawn)
+
+
+def _name(folder: Path, path: Path) -> str:
+    return path.relative_to(folder).as_posix()
 
 
 def _image_files(folder: Path) -> list[Path]:
@@ -73,7 +99,7 @@ def _predictions(
             names: list[str] = []
             pixels = np.zeros((BATCH, *network.input_shape[1:]), np.float32)
             for path in files[start : start + BATCH]:
-                name = path.relative_to(folder).as_posix()
+                name = _name(folder, path)
                 try:
                     pixels[len(names)] = load_image(path, finished.image_size)
                     names.append(name)

@@ -2,51 +2,55 @@
 
 from __future__ import annotations
 
-import csv
+import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
-import numpy.typing as npt
 
-from cars_bench import SCHEMA_VERSION
-from cars_bench.cache.extract import extract
-from cars_bench.cache.options import ExtractOptions
-from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Split
-from cars_bench.data.policies import policy
-from cars_bench.errors import CarsBenchError, TrialFailed
-from cars_bench.evaluation.metrics import score
-from cars_bench.evaluation.predictions import predictions, write_predictions
-from cars_bench.finetune.handoff import Handoff, check_frozen, frozen_values
-from cars_bench.finetune.job import FinetuneOptions, Job, prepare_job, prove
-from cars_bench.finetune.live import LiveImages
-from cars_bench.finetune.unfreeze import apply_unfreeze
-from cars_bench.progress import Progress
-from cars_bench.training.engine import Examples, logits_of
-from cars_bench.training.heads import build_head
-from cars_bench.training.loop import Epoch, Position, train
-from cars_bench.training.specs import to_json
-from cars_bench.tuning.study import now, package_versions
-from cars_bench.workspace import (
-    Workspace,
-    atomic_file,
-    atomic_path,
-    locked,
-    sha256_file,
-    write_json,
+from cars_bench.errors import CarsBenchError, Interrupted, ModelMissing, TrialFailed, UsageError
+from cars_bench.finetune.checkpoint import (
+    CHECKPOINT_FILE,
+    finished_epochs,
+    load_checkpoint,
+    save_checkpoint,
 )
+from cars_bench.finetune.handoff import FrozenCheck, check_frozen, values_of
+from cars_bench.finetune.job import Job, prepare_job, prove, with_fresh_head
+from cars_bench.finetune.material import Material, gather_material
+from cars_bench.finetune.plan import (
+    RUN_FILE,
+    FinetuneOptions,
+    RunPlan,
+    is_finished,
+    last_plan,
+    new_plan,
+    read_plan,
+)
+from cars_bench.finetune.record import (
+    FINETUNED,
+    FROZEN,
+    WEIGHTS_FILE,
+    Outcome,
+    Scored,
+    scores,
+    seal,
+    write_run,
+    write_tables,
+)
+from cars_bench.finetune.unfreeze import apply_unfreeze
+from cars_bench.progress import Progress, Task, stop_when_asked
+from cars_bench.training.engine import logits_of
+from cars_bench.training.loop import Epoch, OnEpoch, Position, train
+from cars_bench.workspace import Workspace, locked, sha256_file
 
-RUN_FILE, MODEL_FILE, WEIGHTS_FILE = "run.json", "model.keras", "model.weights.h5"
-HISTORY_FILE = "history.csv"
-FROZEN, FINETUNED = "frozen", "finetuned"
 SPLITS: tuple[Split, ...] = ("val", "test")
-
-Logits = npt.NDArray[np.float32]
+RESUME = "cars-bench finetune --resume"
+NOTHING_TRAINED = Position([], 0, [], [])
 
 
 @dataclass(frozen=True)
@@ -65,199 +69,187 @@ class FinetuneResult:
 def finetune(workspace: Workspace, options: FinetuneOptions, progress: Progress) -> FinetuneResult:
     """Finish a head into a fine-tuned model.
 
-    The test split is read once, when nothing is left to choose.
-
     Raises:
         HandoffFailed: The head does not behave as it did on the cache.
+        Interrupted: Ctrl-C; the run can be resumed.
         CarsBenchError: The training diverged, or a frozen layer moved.
     """
+    return perform(workspace, new_plan(workspace, options), progress)
+
+
+def resume(workspace: Workspace, options: FinetuneOptions, progress: Progress) -> FinetuneResult:
+    """Go on with the run that was begun last, from its last finished epoch.
+
+    A finished run is given back as it is.
+
+    Args:
+        workspace: Holds the run.
+        options: A rate, a schedule or a number of epochs to steer it by; all
+            else is the run's own.
+        progress: Told what goes on.
+
+    Raises:
+        ModelMissing: No run was begun.
+        UsageError: It is finished, so it cannot be steered.
+    """
+    plan = last_plan(workspace)
+    if plan is None:
+        raise ModelMissing("There is no run to resume.", "cars-bench finetune --best")
+    steered = plan.steered(finished_epochs(plan.folder(workspace)), options)
+    if steered != plan and is_finished(workspace, plan):
+        raise UsageError(
+            f"The run {plan.run!r} is finished.", "cars-bench finetune --best begins another"
+        )
+    return perform(workspace, steered, progress)
+
+
+def perform(workspace: Workspace, plan: RunPlan, progress: Progress) -> FinetuneResult:
+    """Begin or go on with a planned run.
+
+    The test split, if the plan measures it, is read once, when nothing is left to choose.
+
+    Args:
+        workspace: Holds dataset, cache and study.
+        plan: What to do; going on from its checkpoint, if there is one.
+        progress: Told what goes on.
+
+    Raises:
+        As `finetune`.
+    """
+    folder = plan.folder(workspace)
+    with locked(folder / ".lock", f"Run {plan.run}"):
+        if is_finished(workspace, plan):
+            progress.log(f"The run {plan.run} is finished already")
+        else:
+            plan.write(workspace)
+            _performed_or_kept(workspace, plan, progress)
+        (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
+    workspace.remember("model", study=plan.study, run=plan.run)
+    return FinetuneResult(folder, json.loads((folder / RUN_FILE).read_text(encoding="utf-8")))
+
+
+def measure_test(
+    workspace: Workspace, result: FinetuneResult, progress: Progress
+) -> FinetuneResult:
+    """Read the test split for a finished run that was measured on validation only."""
+    document = result.document
+    if "test" in document[FINETUNED]:
+        return result
+    progress.log(f"Evaluating {document['run']} on test")
+    job = prepare_job(workspace, read_plan(result.folder))
+    weights = result.folder / WEIGHTS_FILE
+    if sha256_file(weights) != document["sha256"][WEIGHTS_FILE]:
+        raise CarsBenchError(f"{weights} is damaged.", "delete its folder and run again")
+    frozen = logits_of(job.assembled.head, job.cache.load("test").x)
+    whole = job.assembled.whole()
+    whole.load_weights(weights)
+    logits: Scored = {FROZEN: {"test": frozen}}
+    logits[FINETUNED] = {"test": logits_of(whole, job.images("test"))}
+    write_tables(result.folder, job, logits)
+    for stage, found in scores(job, logits).items():
+        document[stage] |= found
+    seal(result.folder, job, document)
+    return FinetuneResult(result.folder, document)
+
+
+def _performed_or_kept(workspace: Workspace, plan: RunPlan, progress: Progress) -> None:
+    """Perform the run; when that fails before its first epoch, it is forgotten."""
+    try:
+        _perform(workspace, plan, progress)
+    except KeyboardInterrupt:
+        raise Interrupted("Stopped; finished epochs are kept.", RESUME) from None
+    except Interrupted:
+        raise
+    except CarsBenchError:
+        if not (plan.folder(workspace) / CHECKPOINT_FILE).exists():
+            plan.discard(workspace)
+        raise
+
+
+def _perform(workspace: Workspace, plan: RunPlan, progress: Progress) -> None:
     begun = time.monotonic()
-    job = prepare_job(workspace, options)
-    folder = job.study.folder / "final" / (options.run or _run_name(job))
-    with locked(folder / ".lock", f"Run {folder.name}"):
-        progress.log(f"Proving the hand-off of {job.head.trial_id} on the validation images")
-        handoff = prove(job)
-        frozen_logits = job.head.logits
-        if not options.warm_up:
-            job = _with_fresh_head(job, options.seed)
-        position = _train(workspace, job, options.seed, progress)
-        progress.log("Evaluating; the test split is read now, once")
-        logits: dict[str, dict[Split, Logits]] = {
-            FROZEN: {"val": frozen_logits, "test": _frozen_test(job)}
-        }
-        whole = job.assembled.whole()
-        logits[FINETUNED] = {split: logits_of(whole, job.images(split)) for split in SPLITS}
-        seconds = time.monotonic() - begun
-        document = _document(folder.name, job, options, handoff, position, logits, seconds)
-        _write(folder, job, position, logits, document)
-    workspace.remember("model", study=job.study.name, run=folder.name)
-    return FinetuneResult(folder, document)
+    job = prepare_job(workspace, plan)
+    progress.log(f"Proving the hand-off of {job.head.trial_id} on the validation images")
+    handoff = prove(job)
+    job = job if plan.warm_up else with_fresh_head(job)
+    position, check, key = _trained(workspace, job, progress)
+    logits = _logits(job, progress)
+    seconds = time.monotonic() - begun
+    outcome = Outcome(handoff, check, position, key, logits, seconds)
+    write_run(plan.folder(workspace), job, outcome)
 
 
-def _run_name(job: Job) -> str:
-    """Trial and what is unfrozen; numbered when there is such a run already."""
-    stem = f"{job.head.trial_id}-{job.unfreeze.text.replace(':', '-')}"
-    final = job.study.folder / "final"
-    names = [stem, *(f"{stem}-{number}" for number in range(2, 1000))]
-    return next(name for name in names if not (final / name / RUN_FILE).is_file())
+def _logits(job: Job, progress: Progress) -> Scored:
+    """Logits of the frozen head (on cached features) and of the whole model (on images).
+
+    After a refit the validation images are training images; their scores are left out.
+    """
+    whole, head = job.assembled.whole(), job.head.model()
+    asked = [split for split in SPLITS if split in job.plan.splits]
+    measured = [split for split in asked if split != "val" or not job.plan.refit]
+    progress.log(f"Evaluating on {' and '.join(measured)}")
+    return {
+        FROZEN: {split: logits_of(head, job.cache.load(split).x) for split in measured},
+        FINETUNED: {split: logits_of(whole, job.images(split)) for split in measured},
+    }
 
 
-def _with_fresh_head(job: Job, seed: int) -> Job:
-    fresh = build_head(job.head.spec, job.head.width, len(job.head.class_names), seed)
-    return replace(job, assembled=replace(job.assembled, head=fresh))
-
-
-def _train(workspace: Workspace, job: Job, seed: int, progress: Progress) -> Position:
-    """Train what is unfrozen, and see that nothing else moved."""
+def _trained(
+    workspace: Workspace, job: Job, progress: Progress
+) -> tuple[Position, FrozenCheck | None, str | None]:
+    """Train what is unfrozen, and see that it moved and that nothing else did."""
+    backbone = job.assembled.backbone.model
     apply_unfreeze(job.assembled.backbone, job.unfreeze)
     if not job.unfreeze.layers:
-        return Position([], 0, [], [])
-    model, examples, validation = _material(workspace, job, seed, progress)
-    before = frozen_values(job.assembled.backbone.model)
-    training = job.recipe.training
-    with progress.stage("Fine-tuning", training.epochs, "epochs") as task:
+        return NOTHING_TRAINED, None, None
+    material = gather_material(workspace, job, progress)
+    before = values_of(backbone)
+    start = load_checkpoint(job.plan.folder(workspace), material.model)
+    if start:
+        progress.log(f"Resuming {job.plan.run} after epoch {len(start.history)}")
+    position = _train(workspace, job, material, start, progress)
+    return position, check_frozen(before, backbone), material.boundary_key
 
-        def tell(row: Epoch, _: Callable[[], Position]) -> None:
-            task.advance(note=f"val top-1 {row.val_top1:.4f}")
-            task.line(
-                f"epoch {row.epoch}  loss {row.train_loss:.4f}  val top-1 {row.val_top1:.4f}  "
-                f"{row.seconds:.1f} s"
-            )
 
+def _train(
+    workspace: Workspace, job: Job, material: Material, start: Position | None, progress: Progress
+) -> Position:
+    training, folder = job.recipe.training, job.plan.folder(workspace)
+    stopping = "Stopping after this epoch; press Ctrl-C again to stop now."
+    with (
+        progress.stage("Fine-tuning", training.epochs, "epochs") as task,
+        stop_when_asked(progress, stopping) as stop,
+    ):
+        task.advance(len(start.history) if start else 0)
+        on_epoch = _keeper(folder, material.model, task, stop, training.epochs)
         try:
-            position = train(model, training, examples, validation, seed, tell)
+            return train(
+                material.model,
+                training,
+                material.training,
+                material.validation,
+                job.plan.seed,
+                on_epoch,
+                start,
+            )
         except TrialFailed as failure:
+            again = RESUME if finished_epochs(folder) else "cars-bench finetune --best"
             raise CarsBenchError(
-                f"Fine-tuning diverged: {failure}.", "cars-bench finetune --lr with a lower rate"
+                f"Fine-tuning diverged: {failure}.", f"{again} --lr with a lower rate"
             ) from failure
-    moved = check_frozen(before, job.assembled.backbone.model)
-    if moved:
-        raise CarsBenchError(f"Frozen variables moved: {', '.join(moved[:3])}.", "report this")
-    return position
 
 
-def _material(
-    workspace: Workspace, job: Job, seed: int, progress: Progress
-) -> tuple[keras.Model, Examples, Examples]:
-    """The model to train with its training and validation examples.
+def _keeper(
+    folder: Path, model: keras.Model, task: Task, stop: Callable[[], bool], epochs: int
+) -> OnEpoch:
+    """Saves and tells each epoch, and ends the training after it when Ctrl-C was pressed."""
 
-    Where all below a block is frozen these are cached activations of that
-    block, else the images themselves.
-    """
-    boundary = None if job.recipe.live else job.unfreeze.boundary
-    if boundary is None:
-        chosen, records = policy(job.recipe.augment), job.dataset.records("train")
-        size = job.assembled.backbone.image_size
-        images = LiveImages(records, size, chosen, seed, job.recipe.views)
-        training = Examples(images, job.labels("train"))
-        return job.assembled.whole(), training, Examples(job.images("val"), job.labels("val"))
-    options = _boundary_options(job, boundary)
-    cache = FeatureCache.open(workspace, extract(workspace, options, progress).key)
-    train_set, val_set = cache.load("train", job.recipe.views), cache.load("val")
-    return (
-        job.assembled.above(boundary),
-        Examples(train_set.x, train_set.labels),
-        Examples(val_set.x, val_set.labels),
-    )
+    def keep(row: Epoch, capture: Callable[[], Position]) -> None:
+        save_checkpoint(folder, capture(), model)
+        found = "" if row.val_top1 is None else f"  val top-1 {row.val_top1:.4f}"
+        task.advance(note=found.strip())
+        task.line(f"epoch {row.epoch}  loss {row.train_loss:.4f}{found}  {row.seconds:.1f} s")
+        if stop() and row.epoch < epochs:
+            raise Interrupted(f"Stopped after epoch {row.epoch} of {epochs}; it is saved.", RESUME)
 
-
-def _boundary_options(job: Job, boundary: str) -> ExtractOptions:
-    recipe = job.cache.recipe
-    return ExtractOptions(
-        dataset=job.dataset.name,
-        backbone=recipe.backbone,
-        weights=str(job.cache.manifest.extraction["weights"]),
-        image_size=recipe.image_size,
-        boundary=boundary,
-        views=job.recipe.views,
-        augment=job.recipe.augment,
-    )
-
-
-def _frozen_test(job: Job) -> Logits:
-    """The winner's logits on the cached test features."""
-    return logits_of(job.head.model(), job.cache.load("test").x)
-
-
-def _document(
-    run: str,
-    job: Job,
-    options: FinetuneOptions,
-    handoff: Handoff,
-    position: Position,
-    logits: dict[str, dict[Split, Logits]],
-    seconds: float,
-) -> dict[str, Any]:
-    model, recipe = job.assembled.whole(), job.cache.recipe
-    scores = {
-        stage: {split: score(by[split], job.labels(split)).to_json() for split in SPLITS}
-        for stage, by in logits.items()
-    }
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "run": run,
-        "study": job.study.name,
-        "trial_id": job.head.trial_id,
-        "created": now(),
-        "dataset": {"name": job.dataset.name, "digest": job.dataset.digest},
-        "class_names": job.head.class_names,
-        "cache_key": job.cache.key,
-        "backbone": {
-            "name": recipe.backbone,
-            "image_size": recipe.image_size,
-            "pooling": recipe.pooling,
-            "weights_digest": recipe.weights_digest,
-        },
-        "head": to_json(job.head.spec),
-        "width": job.head.width,
-        "unfreeze": {
-            "text": job.unfreeze.text,
-            "boundary": job.unfreeze.boundary,
-            "layers": list(job.unfreeze.layers),
-            "trainable_parameters": int(
-                sum(np.prod(variable.shape) for variable in model.trainable_variables)
-            ),
-        },
-        "training": to_json(job.recipe.training),
-        "recipe": to_json(job.recipe),
-        "warm_up": options.warm_up,
-        "seed": options.seed,
-        "epochs": len(position.history),
-        "best_epoch": position.best_epoch,
-        "seconds": round(seconds, 1),
-        "handoff": handoff.to_json(),
-        **scores,
-        "backend": keras.backend.backend(),
-        "versions": package_versions(),
-    }
-
-
-def _write(
-    folder: Path,
-    job: Job,
-    position: Position,
-    logits: dict[str, dict[Split, Logits]],
-    document: dict[str, Any],
-) -> None:
-    """Write the finished model; `run.json` comes last, as the done mark."""
-    with atomic_path(folder / MODEL_FILE) as temporary:
-        job.assembled.finished().save(temporary)
-    with atomic_path(folder / WEIGHTS_FILE) as temporary:
-        job.assembled.whole().save_weights(temporary)
-    _write_history(folder / HISTORY_FILE, position.history)
-    for stage, by in logits.items():
-        for split, values in by.items():
-            suffix = "-frozen" if stage == FROZEN else ""
-            ids = [record.image_id for record in job.dataset.records(split)]
-            rows = predictions(ids, values, job.head.class_names, job.labels(split))
-            write_predictions(folder / f"predictions-{split}{suffix}.csv", rows)
-    digests = {name: sha256_file(folder / name) for name in (MODEL_FILE, WEIGHTS_FILE)}
-    write_json(folder / RUN_FILE, document | {"sha256": digests})
-
-
-def _write_history(path: Path, history: list[Epoch]) -> None:
-    columns = ["epoch", "train_loss", "val_loss", "val_top1", "learning_rate", "seconds"]
-    with atomic_file(path, "w") as stream:
-        writer = csv.DictWriter(stream, columns)
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in history)
+    return keep

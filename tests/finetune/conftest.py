@@ -11,7 +11,7 @@ import pytest
 from cars_bench.cache.extract import extract
 from cars_bench.cache.options import ExtractOptions
 from cars_bench.data.prepare import PrepareOptions, prepare
-from cars_bench.finetune.job import FinetuneOptions
+from cars_bench.finetune.plan import FinetuneOptions
 from cars_bench.finetune.run import FinetuneResult, finetune
 from cars_bench.progress import Progress
 from cars_bench.tuning.search import TuneOptions, tune

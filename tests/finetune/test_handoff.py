@@ -11,14 +11,15 @@ from cars_bench.cache.store import FeatureCache
 from cars_bench.errors import CacheStale, CarsBenchError, HandoffFailed, InputError
 from cars_bench.finetune import job as jobs
 from cars_bench.finetune.handoff import measure_handoff, require_handoff
-from cars_bench.finetune.job import FinetuneOptions, prepare_job, prove
+from cars_bench.finetune.job import Job, prepare_job, prove
+from cars_bench.finetune.plan import FinetuneOptions, new_plan
 from cars_bench.tuning.study import Study
-from cars_bench.tuning.winner import read_head
+from cars_bench.tuning.winner import TrainedHead, read_head
 from cars_bench.workspace import Workspace, sha256_file
 
 
 def test_an_honest_study_passes(tuned: Workspace) -> None:
-    measured = prove(prepare_job(tuned, FinetuneOptions()))
+    measured = prove(job_of(tuned))
     assert measured.max_abs_diff < 1e-4
     assert measured.top1_agreement == measured.assembled_agreement == 1.0
     assert measured.witness_top1 == measured.assembled_top1
@@ -32,22 +33,23 @@ def test_other_pixels_stop_it_and_say_by_how_much(
         recomputing.ImageSource, "pixels", lambda *args: 255 - honest(*args), raising=True
     )
     with pytest.raises(HandoffFailed, match=r"differ by up to \d") as caught:
-        prove(prepare_job(tuned, FinetuneOptions()))
+        prove(job_of(tuned))
     assert caught.value.code == 1
     assert "preprocessing" in caught.value.message + caught.value.fix
 
 
 def test_another_image_file_stops_it(tuned: Workspace) -> None:
-    image = next(iter(prepare_job(tuned, FinetuneOptions()).dataset.records("val"))).path
+    image = next(iter(job_of(tuned).dataset.records("val"))).path
     image.write_bytes(next(image.parent.glob("00*.png")).read_bytes() + b"more")
     with pytest.raises(InputError, match=image.name):
-        prove(prepare_job(tuned, FinetuneOptions()))
+        prove(job_of(tuned))
 
 
 def test_another_preprocessing_of_the_assembled_model_stops_it(
     tuned: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = prepare_job(tuned, FinetuneOptions())
+    job = job_of(tuned)
+    job = replace(job, head=all_right(job.head))
     layer = job.assembled.backbone.model.get_layer("preprocess_scale")
     layer.scale, layer.offset = 1.0, 0.0
     monkeypatch.setattr(jobs, "recompute", lambda cache, *_: cache.load("val").x[:, 0])
@@ -64,6 +66,7 @@ def test_a_wrong_head_stops_it(tuned: Workspace) -> None:
 
 def test_a_fall_of_more_than_one_point_stops_it(tuned: Workspace) -> None:
     head = read_head(Study.open(tuned).folder / "winner")
+    head = all_right(head)
     worst = -head.logits
     with pytest.raises(HandoffFailed, match="less accurate"):
         require_handoff(measure_handoff(head, head.logits, worst), "a test")
@@ -71,29 +74,38 @@ def test_a_fall_of_more_than_one_point_stops_it(tuned: Workspace) -> None:
 
 def test_other_weights_of_the_backbone_are_refused(tuned: Workspace, tmp_path: Path) -> None:
     cache = FeatureCache.open(tuned)
-    network = prepare_job(tuned, FinetuneOptions()).assembled.backbone.model
+    network = job_of(tuned).assembled.backbone.model
     kernel = network.get_layer("block1_conv").kernel
     kernel.assign(kernel + 0.01)
     network.save_weights(tmp_path / "other.weights.h5")
     extraction = cache.manifest.extraction | {"weights": str(tmp_path / "other.weights.h5")}
     replace(cache.manifest, extraction=extraction).write(cache.folder)
     with pytest.raises(CacheStale, match="weights"):
-        prepare_job(tuned, FinetuneOptions())
+        job_of(tuned)
 
 
 def test_a_flipped_bit_in_the_head_is_refused(tuned: Workspace) -> None:
     path = Study.open(tuned).folder / "winner" / "head.weights.h5"
     flip_bit(path)
     with pytest.raises(CarsBenchError, match="digest"):
-        prepare_job(tuned, FinetuneOptions())
+        job_of(tuned)
 
 
 def test_changed_classes_are_refused_by_name(tuned: Workspace) -> None:
     study = Study.open(tuned).folder / "study.json"
     study.write_text(study.read_text().replace('"cross"', '"plus"'))
     with pytest.raises(CacheStale, match=r"cross.*plus") as caught:
-        prepare_job(tuned, FinetuneOptions())
+        job_of(tuned)
     assert caught.value.code == 4
+
+
+def all_right(head: TrainedHead) -> TrainedHead:
+    """The head as if every image were what it says, so that any other answer is a fall."""
+    return replace(head, labels=head.logits.argmax(1))
+
+
+def job_of(workspace: Workspace) -> Job:
+    return prepare_job(workspace, new_plan(workspace, FinetuneOptions()))
 
 
 def flip_bit(path: Path) -> None:

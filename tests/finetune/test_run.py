@@ -14,7 +14,7 @@ from cars_bench.cache.options import ExtractOptions
 from cars_bench.data.dataset import Dataset
 from cars_bench.evaluation.predictions import read_predictions
 from cars_bench.finetune.finished import FinishedModel
-from cars_bench.finetune.job import FinetuneOptions
+from cars_bench.finetune.plan import FinetuneOptions
 from cars_bench.finetune.run import FinetuneResult, finetune
 from cars_bench.progress import Progress
 from cars_bench.training.engine import logits_of
@@ -47,6 +47,11 @@ def test_the_record_says_what_was_done(finished_once: Finished) -> None:
     assert document["unfreeze"]["layers"] == ["block3_conv"]
     assert document["unfreeze"]["boundary"] == "block2"
     assert document["handoff"]["top1_agreement"] == 1.0
+    assert document["frozen_check"] == {
+        "unchanged": 14,
+        "batch_norm_unchanged": 12,
+        "changed": 1,
+    }
     assert document["epochs"] == 3
     assert document["recipe"]["views"] == 2
     assert document["frozen"]["val"]["n"] == document["finetuned"]["test"]["n"] == 12

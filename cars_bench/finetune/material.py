@@ -1,0 +1,124 @@
+"""What a run trains, and on what: cached activations of a block, or the images themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from cars_bench.cache.extract import extract
+from cars_bench.cache.options import ExtractOptions
+from cars_bench.cache.store import FeatureCache
+from cars_bench.data.policies import policy
+from cars_bench.finetune.job import Job
+from cars_bench.finetune.live import LiveImages
+from cars_bench.progress import Progress
+from cars_bench.training.engine import Examples, Views
+from cars_bench.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Material:
+    """A model with its examples.
+
+    Attributes:
+        model: From activations or pixels to logits.
+        training: Training examples.
+        validation: Validation examples; `None` when they are trained on too.
+        boundary_key: Key of the cache of activations; `None` on live images.
+    """
+
+    model: keras.Model
+    training: Examples
+    validation: Examples | None
+    boundary_key: str | None
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Two arrays of stored activations behind one another.
+
+    Where the second has fewer views than the first, its views repeat.
+
+    Attributes:
+        first: `[N, V, ...]`.
+        second: `[M, W, ...]`, W at most V.
+    """
+
+    first: Views
+    second: Views
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """`(N + M, V, ...)`."""
+        count, *rest = self.first.shape
+        return (count + self.second.shape[0], *rest)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the first."""
+        return self.first.dtype
+
+    def __getitem__(self, index: tuple[Any, Any]) -> npt.NDArray[Any]:
+        """Activations of image and view indices, broadcast against each other."""
+        images, views = np.broadcast_arrays(*index)
+        count = self.first.shape[0]
+        here = images < count
+        out = np.empty((*images.shape, *self.shape[2:]), self.dtype)
+        out[here] = self.first[images[here], views[here]]
+        there = views[~here] % self.second.shape[1]
+        out[~here] = self.second[images[~here] - count, there]
+        return out
+
+
+def gather_material(workspace: Workspace, job: Job, progress: Progress) -> Material:
+    """Build the trained part and open its examples.
+
+    Where all below a block is frozen these are cached activations of that
+    block, extracted now unless they are there; else the images themselves.
+    """
+    boundary = None if job.recipe.live else job.unfreeze.boundary
+    if boundary is None:
+        training, validation = _live(job)
+        return _material(job, job.assembled.whole(), training, validation, None)
+    options = _boundary_options(job, boundary)
+    cache = FeatureCache.open(workspace, extract(workspace, options, progress).key)
+    train_set, val_set = cache.load("train", job.recipe.views), cache.load("val")
+    training = Examples(train_set.x, train_set.labels)
+    validation = Examples(val_set.x, val_set.labels)
+    return _material(job, job.assembled.above(boundary), training, validation, cache.key)
+
+
+def _live(job: Job) -> tuple[Examples, Examples]:
+    chosen, size = policy(job.recipe.augment), job.assembled.backbone.image_size
+    records = job.dataset.records("train")
+    images = LiveImages(records, size, chosen, job.plan.seed, job.recipe.views)
+    return (
+        Examples(images, job.labels("train")),
+        Examples(job.images("val"), job.labels("val")),
+    )
+
+
+def _material(
+    job: Job, model: keras.Model, training: Examples, validation: Examples, key: str | None
+) -> Material:
+    if not job.plan.refit:
+        return Material(model, training, validation, key)
+    labels = np.concatenate([training.labels, validation.labels])
+    return Material(model, Examples(Joined(training.x, validation.x), labels), None, key)
+
+
+def _boundary_options(job: Job, boundary: str) -> ExtractOptions:
+    recipe = job.cache.recipe
+    return ExtractOptions(
+        dataset=job.dataset.name,
+        backbone=recipe.backbone,
+        weights=str(job.cache.manifest.extraction["weights"]),
+        image_size=recipe.image_size,
+        boundary=boundary,
+        views=job.recipe.views,
+        augment=job.recipe.augment,
+    )

@@ -1,0 +1,219 @@
+"""A fine-tuning run as data: what was asked for, resolved and stored before anything is spent.
+
+`plan.json` is written first and `run.json` last: a run's folder that holds
+only the first is unfinished and can be resumed.  Keras is not imported here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from cars_bench import SCHEMA_VERSION
+from cars_bench.backbones.catalogue import spec
+from cars_bench.errors import InputError, ModelMissing
+from cars_bench.finetune.recipe import DEFAULT, Recipe, load_recipe
+from cars_bench.training.specs import Schedule, TrainingSpec, from_json, to_json
+from cars_bench.tuning.leaderboard import best_trial
+from cars_bench.tuning.study import Study
+from cars_bench.workspace import Workspace, write_json
+
+PLAN_FILE, RUN_FILE, FINAL = "plan.json", "run.json", "final"
+CONSTANT = "constant"
+
+
+@dataclass(frozen=True)
+class FinetuneOptions:
+    """What `finetune` was asked for; what is `None` is left to the recipe.
+
+    Attributes:
+        trial: A trial's id; `None` takes the best one.
+        unfreeze: What to unfreeze, as `unfreeze.parse_unfreeze` understands it.
+        epochs: Passes over the training images.
+        learning_rate: Peak rate.
+        schedule: Kind of schedule.
+        recipe: Shipped name or path of a YAML file.
+        live: Run the whole network on freshly decoded images.
+        warm_up: Start from the trained head; otherwise from a fresh one.
+        refit: Train on train and validation images together, for all epochs.
+        seed: Of the order, the views and a fresh head.
+        study: By default the last one.
+    """
+
+    trial: str | None = None
+    unfreeze: str | None = None
+    epochs: int | None = None
+    learning_rate: float | None = None
+    schedule: str | None = None
+    recipe: str = DEFAULT
+    live: bool = False
+    warm_up: bool = True
+    refit: bool = False
+    seed: int = 0
+    study: str | None = None
+
+    def resolved(self) -> Recipe:
+        """The recipe with what was asked for on the command line put in its place."""
+        recipe = load_recipe(self.recipe)
+        return replace(
+            recipe,
+            training=self._training(recipe.training),
+            unfreeze=self.unfreeze or recipe.unfreeze,
+            live=self.live or recipe.live,
+        )
+
+    def of_trial(self, trial_id: str) -> FinetuneOptions:
+        """The same for another head."""
+        return replace(self, trial=trial_id)
+
+    def _training(self, training: TrainingSpec) -> TrainingSpec:
+        if self.epochs is not None:
+            training = replace(training, epochs=self.epochs)
+        if self.learning_rate is not None:
+            training = replace(training, learning_rate=self.learning_rate)
+        if self.schedule is not None:
+            training = replace(training, schedule=Schedule(self.schedule))
+        return training
+
+
+@dataclass(frozen=True)
+class Steering:
+    """A change made by hand when a run was resumed.
+
+    Attributes:
+        from_epoch: First epoch that it holds for, from 1.
+        learning_rate: New peak rate.
+        schedule: New kind of schedule.
+        epochs: New upper bound on the epochs.
+    """
+
+    from_epoch: int
+    learning_rate: float
+    schedule: str
+    epochs: int
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """All that decides what a run does.
+
+    Attributes:
+        run: Folder name under `tuning/STUDY/final/`.
+        study: Name of the study.
+        trial_id: The head that is finished.
+        recipe: How, resolved.
+        warm_up: Start from the trained head.
+        refit: Train on train and validation images together.
+        seed: Of the order, the views and a fresh head.
+        splits: Which ones are measured at the end.
+        steering: Changes made by hand since.
+    """
+
+    run: str
+    study: str
+    trial_id: str
+    recipe: Recipe
+    warm_up: bool = True
+    refit: bool = False
+    seed: int = 0
+    splits: tuple[str, ...] = ("val", "test")
+    steering: tuple[Steering, ...] = ()
+
+    def folder(self, workspace: Workspace) -> Path:
+        """Where its files are."""
+        return workspace.studies / self.study / FINAL / self.run
+
+    def write(self, workspace: Workspace) -> None:
+        """Store the plan, and make it the one that `--resume` goes on with."""
+        document = {"schema_version": SCHEMA_VERSION} | to_json(self)
+        write_json(self.folder(workspace) / PLAN_FILE, document)
+        workspace.remember("finetune", study=self.study, run=self.run)
+
+    def discard(self, workspace: Workspace) -> None:
+        """Forget a plan that came to nothing."""
+        folder = self.folder(workspace)
+        (folder / PLAN_FILE).unlink(missing_ok=True)
+        workspace.remember("finetune", study=None, run=None)
+
+    def same_work(self, other: RunPlan) -> bool:
+        """Whether both would train the same, whatever they are called."""
+        return replace(self, run="") == replace(other, run="")
+
+    def steered(self, done: int, options: FinetuneOptions) -> RunPlan:
+        """The plan changed by what `--resume` was given beside it, from epoch `done + 1` on.
+
+        A new rate is constant unless a schedule is named with it.
+        """
+        asked = (options.learning_rate, options.schedule, options.epochs)
+        if all(item is None for item in asked):
+            return self
+        kind = options.schedule or (CONSTANT if options.learning_rate is not None else None)
+        training = replace(options, schedule=kind)._training(self.recipe.training)
+        change = Steering(done + 1, training.learning_rate, training.schedule.kind, training.epochs)
+        recipe = replace(self.recipe, training=training)
+        return replace(self, recipe=recipe, steering=(*self.steering, change))
+
+
+def new_plan(workspace: Workspace, options: FinetuneOptions) -> RunPlan:
+    """Resolve what was asked for; nothing is written.
+
+    Raises:
+        StudyMissing: There is no such study or trial.
+        UsageError: The recipe makes no sense.
+    """
+    recipe, study = options.resolved(), Study.open(workspace, options.study)
+    record = study.trial(options.trial) if options.trial else best_trial(study)
+    if recipe.unfreeze == DEFAULT:
+        backbone = spec(str(study.document["features"]["backbone"]))
+        recipe = replace(recipe, unfreeze=backbone.default_unfreeze)
+    stem = f"{record.trial_id}-{recipe.unfreeze.replace(':', '-').replace('/', '-')}"
+    plan = RunPlan(
+        stem, study.name, record.trial_id, recipe, options.warm_up, options.refit, options.seed
+    )
+    final = study.folder / FINAL
+    taken = {path.parent.name for path in final.glob("*/[!.]*")}
+    numbered = (f"{stem}-{number}" for number in range(2, len(taken) + 3))
+    return replace(plan, run=next(name for name in (stem, *numbered) if name not in taken))
+
+
+def read_plan(folder: Path) -> RunPlan:
+    """Read a stored plan.
+
+    Raises:
+        ModelMissing: There is none.
+        InputError: It was edited or damaged.
+    """
+    path = folder / PLAN_FILE
+    try:
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        del document["schema_version"]
+        return from_json(RunPlan, document)
+    except FileNotFoundError as error:
+        raise ModelMissing(f"There is no run in {folder}.", "cars-bench finetune --best") from error
+    except (ValueError, KeyError, AttributeError) as error:
+        raise InputError(
+            f"{path} is damaged ({error}).", "cars-bench finetune --best begins another run"
+        ) from error
+
+
+def plans(study: Study) -> Iterator[RunPlan]:
+    """The plans of a study's runs, finished or not."""
+    for path in sorted(study.folder.glob(f"{FINAL}/*/{PLAN_FILE}")):
+        yield read_plan(path.parent)
+
+
+def last_plan(workspace: Workspace) -> RunPlan | None:
+    """The run that was begun last, finished or not."""
+    last = workspace.settings().get("finetune", {})
+    if not last:
+        return None
+    folder = workspace.studies / str(last["study"]) / FINAL / str(last["run"])
+    return read_plan(folder) if (folder / PLAN_FILE).is_file() else None
+
+
+def is_finished(workspace: Workspace, plan: RunPlan) -> bool:
+    """Whether its `run.json`, which comes last, is there."""
+    return (plan.folder(workspace) / RUN_FILE).is_file()

@@ -1,0 +1,152 @@
+"""What a finished run leaves on disk: the model, its predictions, its history, its record."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from cars_bench import SCHEMA_VERSION
+from cars_bench.data.dataset import Split
+from cars_bench.evaluation.metrics import score
+from cars_bench.evaluation.predictions import predictions, write_predictions
+from cars_bench.finetune.export import export_saved_model, write_card
+from cars_bench.finetune.handoff import FrozenCheck, Handoff
+from cars_bench.finetune.job import Job
+from cars_bench.finetune.plan import RUN_FILE
+from cars_bench.training.loop import Epoch, Position
+from cars_bench.training.specs import to_json
+from cars_bench.tuning.study import now, package_versions
+from cars_bench.workspace import atomic_file, atomic_path, sha256_file, write_json
+
+MODEL_FILE, WEIGHTS_FILE, HISTORY_FILE = "model.keras", "model.weights.h5", "history.csv"
+FROZEN, FINETUNED = "frozen", "finetuned"
+
+Logits = npt.NDArray[np.float32]
+Scored = dict[str, dict[Split, Logits]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to.
+
+    Attributes:
+        handoff: The proof before anything was unfrozen.
+        frozen_check: The proof that only what was unfrozen moved; `None` when nothing was.
+        position: The training's end.
+        boundary_key: Cache of activations that it was trained on, if any.
+        logits: Of `frozen` and `finetuned`, by split.
+        seconds: Wall time of the last session of the run.
+    """
+
+    handoff: Handoff
+    frozen_check: FrozenCheck | None
+    position: Position
+    boundary_key: str | None
+    logits: Scored
+    seconds: float
+
+
+def run_document(job: Job, outcome: Outcome) -> dict[str, Any]:
+    """The run's record, `run.json`, but for the files' digests."""
+    plan, position = job.plan, outcome.position
+    check = outcome.frozen_check
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run": plan.run,
+        "study": plan.study,
+        "trial_id": plan.trial_id,
+        "created": now(),
+        **_what_was_used(job),
+        "boundary_cache_key": outcome.boundary_key,
+        "training": to_json(plan.recipe.training),
+        "recipe": to_json(plan.recipe),
+        "warm_up": plan.warm_up,
+        "refit": plan.refit,
+        "seed": plan.seed,
+        "steering": [to_json(item) for item in plan.steering],
+        "epochs": len(position.history),
+        "best_epoch": position.best_epoch,
+        "seconds": round(outcome.seconds, 1),
+        "training_seconds": round(sum(row.seconds for row in position.history), 1),
+        "handoff": outcome.handoff.to_json(),
+        "frozen_check": asdict(check) if check else None,
+        **scores(job, outcome.logits),
+        "backend": keras.backend.backend(),
+        "versions": package_versions(),
+    }
+
+
+def scores(job: Job, logits: Scored) -> dict[str, dict[Split, dict[str, Any]]]:
+    """Accuracies with intervals, by stage and split."""
+    return {
+        stage: {split: score(said, job.labels(split)).to_json() for split, said in by.items()}
+        for stage, by in logits.items()
+    }
+
+
+def write_run(folder: Path, job: Job, outcome: Outcome) -> None:
+    """Write the finished model and all that goes with it; `run.json` is the done mark."""
+    with atomic_path(folder / MODEL_FILE) as temporary:
+        job.assembled.finished().save(temporary)
+    with atomic_path(folder / WEIGHTS_FILE) as temporary:
+        job.assembled.whole().save_weights(temporary)
+    _write_history(folder / HISTORY_FILE, outcome.position.history)
+    write_tables(folder, job, outcome.logits)
+    digests = {name: sha256_file(folder / name) for name in (MODEL_FILE, WEIGHTS_FILE)}
+    seal(folder, job, run_document(job, outcome) | {"sha256": digests})
+
+
+def seal(folder: Path, job: Job, document: dict[str, Any]) -> None:
+    """Write the card, for a model measured on test the SavedModel, and `run.json` last."""
+    write_card(folder, document)
+    if "test" in document[FINETUNED]:
+        size = job.assembled.backbone.image_size
+        export_saved_model(folder, job.assembled.finished(), job.head.class_names, size)
+    write_json(folder / RUN_FILE, document)
+
+
+def write_tables(folder: Path, job: Job, logits: Scored) -> None:
+    """Write `predictions-SPLIT.csv` of the model and `predictions-SPLIT-frozen.csv` of the head."""
+    for stage, by in logits.items():
+        for split, values in by.items():
+            suffix = "-frozen" if stage == FROZEN else ""
+            ids = [record.image_id for record in job.dataset.records(split)]
+            rows = predictions(ids, values, job.head.class_names, job.labels(split))
+            write_predictions(folder / f"predictions-{split}{suffix}.csv", rows)
+
+
+def _what_was_used(job: Job) -> dict[str, Any]:
+    recipe, variables = job.cache.recipe, job.assembled.whole().trainable_variables
+    return {
+        "dataset": {"name": job.dataset.name, "digest": job.dataset.digest},
+        "class_names": job.head.class_names,
+        "cache_key": job.cache.key,
+        "backbone": {
+            "name": recipe.backbone,
+            "image_size": recipe.image_size,
+            "pooling": recipe.pooling,
+            "weights_digest": recipe.weights_digest,
+        },
+        "head": to_json(job.head.spec),
+        "width": job.head.width,
+        "unfreeze": {
+            "text": job.unfreeze.text,
+            "boundary": job.unfreeze.boundary,
+            "layers": list(job.unfreeze.layers),
+            "trainable_parameters": int(sum(np.prod(item.shape) for item in variables)),
+        },
+    }
+
+
+def _write_history(path: Path, history: list[Epoch]) -> None:
+    columns = ["epoch", "train_loss", "val_loss", "val_top1", "learning_rate", "seconds"]
+    with atomic_file(path, "w") as stream:
+        writer = csv.DictWriter(stream, columns)
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in history)

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cars_bench.errors import CacheStale
+from cars_bench.finetune.evaluate import evaluate
+from cars_bench.finetune.measures import compared, groups, measures
+from cars_bench.finetune.run import FinetuneResult
+from cars_bench.progress import Progress
+from cars_bench.workspace import Workspace
+
+NAMES = ["Audi TT Coupe 2011", "Audi A4 Sedan 2012", "BMW X5 SUV 2007"]
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_the_files_give_the_recorded_scores(
+    finished_once: tuple[Path, FinetuneResult], split: str
+) -> None:
+    root, result = finished_once
+    found = evaluate(Workspace(root), None, split, Progress())
+    for stage in ("frozen", "finetuned"):
+        assert found[stage][split] == result.document[stage][split]
+        more = found["measures"][stage]
+        assert sum(row["n"] for row in more["classes"]) == 12
+        assert sum(row["n"] for row in more["calibration"]["reliability"]) == 12
+        assert 0 <= more["calibration"]["expected_calibration_error"] <= 1
+    json.dumps(found, allow_nan=False)
+
+
+def test_changed_classes_are_refused_by_name(finished: Workspace) -> None:
+    path = next(finished.studies.glob("*/final/*/run.json"))
+    path.write_text(path.read_text().replace('"cross"', '"plus"'))
+    with pytest.raises(CacheStale, match=r"cross, plus") as caught:
+        evaluate(finished, None, "test", Progress())
+    assert caught.value.code == 4
+
+
+def test_measures_by_hand() -> None:
+    labels = np.array([0, 0, 1, 2])
+    logits = np.eye(3, dtype=np.float32)[[0, 1, 1, 2]] * 10
+    found = measures(logits, labels, NAMES)
+    assert found["macro"]["value"] == pytest.approx((0.5 + 1 + 1) / 3)
+    assert [row["value"] for row in found["classes"]] == [0.5, 1.0, 1.0]
+    assert found["confused"] == [
+        {"true": NAMES[0], "predicted": NAMES[1], "count": 1, "share": 0.5}
+    ]
+    assert found["calibration"]["expected_calibration_error"] == pytest.approx(0.25, abs=1e-3)
+    assert {row["group"]: row["n"] for row in found["groups"]["make"]} == {"Audi": 3, "BMW": 1}
+    assert {row["group"] for row in found["groups"]["body"]} == {"Coupe", "Sedan", "SUV"}
+
+
+def test_names_that_tell_nothing_have_no_groups() -> None:
+    assert groups(np.array([True, False]), np.array([0, 1]), ["bar", "disc"]).keys() == {"make"}
+
+
+def test_mcnemar_counts_images_that_only_one_gets_right() -> None:
+    labels = np.zeros(4, np.int64)
+    frozen = np.eye(2, dtype=np.float32)[[0, 1, 1, 0]]
+    finetuned = np.eye(2, dtype=np.float32)[[0, 0, 0, 1]]
+    found = compared(frozen, finetuned, labels)
+    assert (found["only_frozen_right"], found["only_finetuned_right"]) == (1, 2)

@@ -1,0 +1,163 @@
+"""Never lost: stopped or killed at any moment, a run ends where an uninterrupted one ends."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cars_bench.errors import CarsBenchError, Interrupted, ModelMissing, UsageError
+from cars_bench.finetune import checkpoint, run
+from cars_bench.finetune.finished import FinishedModel
+from cars_bench.finetune.plan import FinetuneOptions, last_plan
+from cars_bench.finetune.run import finetune, resume
+from cars_bench.progress import Progress
+from cars_bench.workspace import Workspace
+
+TOLERANCE = 1e-4
+
+
+class Killed(BaseException):
+    """Stands for a process that dies: nothing may catch it."""
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, epochs: int, how: type[BaseException]) -> None:
+    """Die right after the checkpoint of an epoch."""
+    honest = run.save_checkpoint
+
+    def save(folder: Path, position: object, model: object) -> None:
+        honest(folder, position, model)
+        if len(position.history) == epochs:
+            raise how
+
+    monkeypatch.setattr(run, "save_checkpoint", save)
+
+
+def weights(workspace: Workspace) -> list[np.ndarray]:
+    return [np.array(item) for item in FinishedModel.open(workspace).load().variables]
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3])
+def test_a_killed_run_ends_where_an_uninterrupted_one_ends(
+    tuned: Workspace,
+    finished_once: tuple[Path, run.FinetuneResult],
+    recipe: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    epochs: int,
+) -> None:
+    with monkeypatch.context() as patched:
+        stop_after(patched, epochs, Killed)
+        with pytest.raises(Killed):
+            finetune(tuned, FinetuneOptions(recipe=str(recipe)), Progress())
+    plan = last_plan(tuned)
+    assert plan is not None
+    assert (plan.folder(tuned) / "checkpoint.npz").is_file()
+    result = resume(tuned, FinetuneOptions(), Progress())
+
+    whole = finished_once[1]
+    assert result.document["epochs"] == 3
+    assert result.document["finetuned"] == whole.document["finetuned"]
+    assert result.document["frozen_check"] == whole.document["frozen_check"]
+    for mine, theirs in zip(weights(tuned), weights(Workspace(finished_once[0])), strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=TOLERANCE)
+    assert losses(result.folder) == pytest.approx(losses(whole.folder), abs=TOLERANCE)
+    assert not (result.folder / "checkpoint.npz").exists()
+
+
+def losses(folder: Path) -> list[float]:
+    with (folder / "history.csv").open() as stream:
+        return [float(row["train_loss"]) for row in csv.DictReader(stream)]
+
+
+def test_another_rate_by_hand_is_recorded(
+    tuned: Workspace, recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        stop_after(patched, 1, Killed)
+        with pytest.raises(Killed):
+            finetune(tuned, FinetuneOptions(recipe=str(recipe)), Progress())
+    result = resume(tuned, FinetuneOptions(learning_rate=1e-5, epochs=4), Progress())
+    assert result.document["steering"] == [
+        {"from_epoch": 2, "learning_rate": 1e-5, "schedule": "constant", "epochs": 4}
+    ]
+    with (result.folder / "history.csv").open() as stream:
+        rates = [float(row["learning_rate"]) for row in csv.DictReader(stream)]
+    assert rates == pytest.approx([0.003, 1e-5, 1e-5, 1e-5])
+
+
+def test_ctrl_c_finishes_the_epoch_and_says_how_to_resume(
+    tuned: Workspace, recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = run.save_checkpoint
+
+    def save(folder: Path, position: object, model: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        honest(folder, position, model)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(run, "save_checkpoint", save)
+        with pytest.raises(Interrupted, match="after epoch 1 of 3") as caught:
+            finetune(tuned, FinetuneOptions(recipe=str(recipe)), Progress())
+    assert caught.value.code == 130
+    assert caught.value.fix == "cars-bench finetune --resume"
+    assert resume(tuned, FinetuneOptions(), Progress()).document["epochs"] == 3
+
+
+def test_a_failure_before_the_first_epoch_leaves_no_run(tuned: Workspace, recipe: Path) -> None:
+    with pytest.raises(UsageError):
+        finetune(tuned, FinetuneOptions(recipe=str(recipe), unfreeze="nothing"), Progress())
+    assert last_plan(tuned) is None
+
+
+def test_nothing_to_resume(tuned: Workspace) -> None:
+    with pytest.raises(ModelMissing):
+        resume(tuned, FinetuneOptions(), Progress())
+
+
+def test_a_finished_run_is_given_back_and_cannot_be_steered(finished: Workspace) -> None:
+    before = FinishedModel.open(finished).document
+    assert resume(finished, FinetuneOptions(), Progress()).document == before
+    with pytest.raises(UsageError, match="finished"):
+        resume(finished, FinetuneOptions(learning_rate=1e-5), Progress())
+
+
+def test_a_damaged_checkpoint_is_refused(
+    tuned: Workspace, recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        stop_after(patched, 1, Killed)
+        with pytest.raises(Killed):
+            finetune(tuned, FinetuneOptions(recipe=str(recipe)), Progress())
+    path = last_plan(tuned).folder(tuned) / checkpoint.CHECKPOINT_FILE
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(CarsBenchError, match="damaged"):
+        resume(tuned, FinetuneOptions(), Progress())
+
+
+@pytest.mark.slow
+def test_sigkill_at_many_moments(
+    tuned: Workspace, finished_once: tuple[Path, run.FinetuneResult], recipe: Path
+) -> None:
+    environment = os.environ | {"CARS_BENCH_WORKSPACE": str(tuned.root)}
+    start = [sys.executable, "-m", "cars_bench", "finetune", "--best", "--recipe", str(recipe)]
+    again = [*start, "--resume"]
+    for number in range(10):
+        process = subprocess.Popen(
+            again if number else start, env=environment, stderr=subprocess.DEVNULL
+        )
+        time.sleep(2 + 1.5 * number)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    done = subprocess.run([*again, "--json"], env=environment, capture_output=True, check=True)
+    document = json.loads(done.stdout)
+    assert document["finetuned"] == finished_once[1].document["finetuned"]

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cars_bench.errors import UsageError
+from cars_bench.finetune.plan import FinetuneOptions
+from cars_bench.finetune.top import finetune_top, rank_agreement
+from cars_bench.progress import Progress
+from cars_bench.workspace import Workspace
+
+
+def test_heads_are_finished_alike_and_ranked(tuned: Workspace, recipe: Path) -> None:
+    options = FinetuneOptions(recipe=str(recipe), epochs=1)
+    found = finetune_top(tuned, options, 1, Progress())
+    assert len({item.trial_id for item in found.finishers}) == 3
+    assert sum(item.drawn for item in found.finishers) == 2
+    assert -1 <= found.tau.low <= found.tau.value <= found.tau.high <= 1
+    read = [
+        json.loads(path.read_text())["finetuned"].keys()
+        for path in tuned.studies.glob("*/final/*/run.json")
+    ]
+    assert sorted(map(len, read)) == [1, 1, 2]  # the test split was read for the best one only
+
+    runs = {path: path.stat().st_mtime_ns for path in tuned.studies.glob("*/final/*/model.keras")}
+    again = finetune_top(tuned, options, 1, Progress())
+    assert again.to_json() == found.to_json()
+    assert runs == {path: path.stat().st_mtime_ns for path in runs}
+
+
+def test_too_few_heads_to_rank(tuned: Workspace, recipe: Path) -> None:
+    study = next(tuned.studies.glob("*/ledger.jsonl"))
+    lines = [line for line in study.read_text().splitlines() if '"t0000"' in line]
+    study.write_text("\n".join(lines) + "\n")
+    with pytest.raises(UsageError, match="at least 3"):
+        finetune_top(tuned, FinetuneOptions(recipe=str(recipe)), 5, Progress())
+
+
+def test_agreement_of_clear_ranks_is_one_and_of_reversed_ones_minus_one() -> None:
+    generator = np.random.default_rng(0)
+    rights = generator.random((7, 4000)) < np.linspace(0.2, 0.8, 7)[:, None]
+    same, opposite = rank_agreement(rights, rights), rank_agreement(rights, rights[::-1])
+    assert same.value == pytest.approx(1)
+    assert same.low > 0.9
+    assert opposite.value == pytest.approx(-1)
+    assert opposite.high < -0.9
+
+
+def test_agreement_of_chance_has_a_wide_interval() -> None:
+    generator = np.random.default_rng(1)
+    found = rank_agreement(generator.random((7, 60)) < 0.5, generator.random((7, 60)) < 0.5)
+    assert found.low < 0 < found.high
