@@ -9,6 +9,7 @@ one.  Neither tensorflow nor torch is imported here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
@@ -100,6 +101,21 @@ class Engine:
         """Put captured values back; a shorter list restores the model alone."""
         for variable, value in zip(self.variables, values, strict=False):
             variable.assign(value)
+
+    @contextmanager
+    def averaged(self, wanted: bool) -> Iterator[None]:
+        """Put the running averages of the weights in their place while the body runs."""
+        if not wanted:
+            yield
+            return
+        trained = self.model.trainable_variables
+        now = [np.array(ops.convert_to_numpy(variable.value)) for variable in trained]
+        self.model.optimizer.finalize_variable_values(trained)
+        try:
+            yield
+        finally:
+            for variable, value in zip(trained, now, strict=True):
+                variable.assign(value)
 
     @property
     def variables(self) -> list[keras.Variable]:

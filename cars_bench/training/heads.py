@@ -8,7 +8,7 @@ from keras import layers
 
 from cars_bench.training.specs import HeadSpec
 
-OUTPUT_LAYER = "logits"
+HEAD, OUTPUT_LAYER = "head", "logits"
 MOST_SEEDS = 64
 
 
@@ -48,7 +48,7 @@ def build_head(spec: HeadSpec, width: int, classes: int, seed: int = 0) -> keras
         dtype="float32",
         name=OUTPUT_LAYER,
     )
-    return keras.Model(inputs, output(x), name="head")
+    return keras.Model(inputs, output(x), name=HEAD)
 
 
 def parameter_count(spec: HeadSpec, width: int, classes: int) -> int:

@@ -72,7 +72,7 @@ def compile_model(model: keras.Model, spec: TrainingSpec) -> None:
     XLA is left to the engine: compiled by itself, TensorFlow's XLA trains
     convolutions several times slower on a CPU.
     """
-    model.compile(optimizer=build_optimizer(spec), loss=build_loss(spec), jit_compile=False)
+    model.compile(optimizer=build_optimizer(spec, model), loss=build_loss(spec), jit_compile=False)
 
 
 def train(
@@ -115,11 +115,13 @@ def train(
         plan = plan_epoch(spec, train_set.labels, train_set.x.shape[1], seed, epoch)
         rate = rates(spec, epoch, plan.steps, _epochs_since_loss_improved(at.history))
         loss = engine.run(plan, rate)
-        val_loss, val_top1 = _validated(engine, val_set)
-        if not all(math.isfinite(value) for value in (loss, val_loss or 0.0)):
-            raise TrialFailed(f"the loss became {loss:g} in epoch {epoch + 1}")
-        row = Epoch(epoch + 1, loss, val_loss, val_top1, float(rate[-1]), time.monotonic() - begun)
-        _record(engine, at, row)
+        with engine.averaged(bool(spec.averaging)):
+            val_loss, val_top1 = _validated(engine, val_set)
+            if not all(math.isfinite(value) for value in (loss, val_loss or 0.0)):
+                raise TrialFailed(f"the loss became {loss:g} in epoch {epoch + 1}")
+            seconds = time.monotonic() - begun
+            row = Epoch(epoch + 1, loss, val_loss, val_top1, float(rate[-1]), seconds)
+            _record(engine, at, row)
         if on_epoch:
             on_epoch(row, lambda: _captured(engine, at))
     engine.restore(at.best)

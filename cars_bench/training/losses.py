@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
+from cars_bench.training.heads import HEAD
 from cars_bench.training.specs import TrainingSpec
 
 
@@ -26,18 +29,41 @@ def build_loss(spec: TrainingSpec) -> keras.losses.Loss:
     )
 
 
-def build_optimizer(spec: TrainingSpec) -> keras.optimizers.Optimizer:
-    """The optimizer of a training spec, at its peak rate."""
-    clip = spec.clip_norm or None
-    if spec.optimizer == "sgd":
-        return keras.optimizers.SGD(
-            spec.learning_rate, momentum=spec.momentum, global_clipnorm=clip
-        )
-    if spec.optimizer == "adamw":
-        return keras.optimizers.AdamW(
-            spec.learning_rate,
-            weight_decay=spec.weight_decay,
-            epsilon=spec.epsilon,
-            global_clipnorm=clip,
-        )
-    return keras.optimizers.Adam(spec.learning_rate, epsilon=spec.epsilon, global_clipnorm=clip)
+def build_optimizer(
+    spec: TrainingSpec, model: keras.Model | None = None
+) -> keras.optimizers.Optimizer:
+    """The optimizer of a training spec, at its peak rate.
+
+    Args:
+        spec: The training.
+        model: Where it has a part called `head`, `spec.backbone_rate` holds below that.
+    """
+    kinds = {
+        "sgd": (keras.optimizers.SGD, {"momentum": spec.momentum}),
+        "adam": (keras.optimizers.Adam, {"epsilon": spec.epsilon}),
+        "adamw": (
+            keras.optimizers.AdamW,
+            {"epsilon": spec.epsilon, "weight_decay": spec.weight_decay},
+        ),
+    }
+    kind, own = kinds[spec.optimizer]
+    heads = [layer for layer in model.layers if layer.name == HEAD] if model else []
+    if heads and spec.backbone_rate != 1:
+        kind = _with_two_rates(kind, heads[0], spec.backbone_rate)
+    if spec.averaging:
+        own = own | {"use_ema": True, "ema_momentum": spec.averaging}
+    return kind(spec.learning_rate, global_clipnorm=spec.clip_norm or None, **own)
+
+
+def _with_two_rates(kind: Any, head: keras.Model, share: float) -> Any:
+    """The optimizer `kind` with `share` of the rate for everything outside `head`."""
+    in_head = {id(variable) for variable in head.variables}
+
+    def update(self: Any, grads: Any, variables: Any, rate: Any) -> None:
+        pairs = list(zip(grads, variables, strict=True))
+        for above, factor in ((True, 1.0), (False, share)):
+            part = [pair for pair in pairs if (id(pair[1]) in in_head) == above]
+            if part:
+                kind._backend_update_step(self, *map(list, zip(*part, strict=True)), rate * factor)
+
+    return type("TwoRates", (kind,), {"_backend_update_step": update})
