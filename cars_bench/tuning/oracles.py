@@ -15,7 +15,6 @@ from typing import Any
 import keras_tuner
 from keras_tuner import oracles
 
-from cars_bench.errors import UsageError
 from cars_bench.tuning.space import Hyperparameter, Space, Values
 
 OBJECTIVE = "val_top1"
@@ -67,8 +66,6 @@ class Proposer:
     """
 
     def __init__(self, space: Space, oracle: str, seed: int, epochs: int) -> None:
-        if oracle not in KINDS:
-            raise UsageError(f"There is no oracle {oracle!r}.", f"choose one of {', '.join(KINDS)}")
         halving = oracle == "hyperband"
         options: dict[str, Any] = {"max_trials": NEVER}
         if halving:

@@ -17,7 +17,7 @@ from cars_bench.training.specs import HeadSpec, TrainingSpec
 from cars_bench.tuning.crew import Crew, Job, Setup, default_workers
 from cars_bench.tuning.leaderboard import best_trial, winners_curse
 from cars_bench.tuning.ledger import Ledger, TrialRecord
-from cars_bench.tuning.oracles import Proposer, hyperband_brackets
+from cars_bench.tuning.oracles import KINDS, Proposer, hyperband_brackets
 from cars_bench.tuning.proposals import Proposals
 from cars_bench.tuning.repeats import Repeats
 from cars_bench.tuning.space import Space, Values, load_space, specs_of
@@ -89,8 +89,7 @@ def tune(workspace: Workspace, options: TuneOptions, progress: Progress) -> Tune
         Interrupted: Ctrl-C; what was finished is kept.
         CarsBenchError: Ten trials in a row failed.
     """
-    if options.refit not in REFITS:
-        raise UsageError(f"There is no refit {options.refit!r}.", "--refit train+val, or leave it")
+    _refuse_unknown(options)
     space = load_space(options.space)
     cache = FeatureCache.open(workspace, options.cache)
     dataset = Dataset.load(workspace, cache.manifest.dataset)
@@ -107,6 +106,16 @@ def tune(workspace: Workspace, options: TuneOptions, progress: Progress) -> Tune
         sum(item.status != "running" for item in _trials(study)),
         _brackets(study, space, options),
     )
+
+
+def _refuse_unknown(options: TuneOptions) -> None:
+    """Refuse what cannot be before a study is begun with it."""
+    if options.oracle not in KINDS:
+        raise UsageError(
+            f"There is no oracle {options.oracle!r}.", f"choose one of {', '.join(KINDS)}"
+        )
+    if options.refit not in REFITS:
+        raise UsageError(f"There is no refit {options.refit!r}.", "--refit train+val, or leave it")
 
 
 def _settled(study: Study, space: Space, options: TuneOptions) -> Study:

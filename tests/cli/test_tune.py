@@ -1,0 +1,54 @@
+"""`cars-bench tune`: what it refuses before it trains anything."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from cars_bench.cli.session import Session
+from cars_bench.cli.tune import tune
+from tests.tuning.studies import make_cache
+
+
+@pytest.fixture
+def cached(workspace, tiny_dataset, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    make_cache(workspace, tiny_dataset)
+    return workspace
+
+
+def refused(workspace, capsys, **options) -> tuple[int, dict]:
+    session = Session(workspace, json_output=True, quiet=True)
+    code = session.run(lambda: tune(session, **options))
+    return code, json.loads(capsys.readouterr().out)["error"]
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"space": "nowhere.yaml"}, "nowhere.yaml"),
+        ({"oracle": "crystal"}, "crystal"),
+        ({"refit": "test"}, "test"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_with_two(cached, capsys, options, word):
+    code, error = refused(cached, capsys, **options)
+    assert (code, error["code"]) == (2, 2)
+    assert word in error["message"]
+    assert not list(cached.studies.glob("*/ledger.jsonl"))
+
+
+def test_an_impossible_range_is_refused_by_line_and_field(cached, capsys, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("hyperparameters:\n  dropout: {type: float, min: 0.5, max: 0.1}\n")
+    code, error = refused(cached, capsys, space=str(path))
+    assert code == 2
+    assert "line 2: dropout" in error["message"]
+
+
+def test_without_a_cache_it_says_how_to_make_one(workspace, capsys, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    code, error = refused(workspace, capsys)
+    assert code == 3
+    assert "cars-bench extract" in error["fix"]

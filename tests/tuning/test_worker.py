@@ -1,0 +1,106 @@
+"""What a worker says of its jobs, and how it goes on with a long one."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+
+import pytest
+
+from cars_bench.errors import TrialFailed
+from cars_bench.training.specs import DenseLayer, HeadSpec, TrainingSpec, to_json
+from cars_bench.tuning.crew import Job, Setup, thread_limits
+from cars_bench.tuning.ranking import unpack
+from cars_bench.tuning.worker import Worker, reason_of
+from tests.tuning.studies import make_cache
+
+EPOCHS = 5
+
+
+class Killed(BaseException):
+    """Stands for a SIGKILL."""
+
+
+@pytest.fixture
+def setup(workspace, tiny_dataset):
+    cache = make_cache(workspace, tiny_dataset)
+    return Setup(str(workspace.root), "mine", cache.key, 4, checkpoint_after_seconds=0.0)
+
+
+@pytest.fixture
+def job(tmp_path):
+    head = HeadSpec((DenseLayer(8, batch_norm=True, dropout=0.2),))
+    training = TrainingSpec(batch_size=16, epochs=EPOCHS, patience_epochs=0, learning_rate=0.01)
+    checkpoint = str(tmp_path / "running" / "t0000.npz")
+    return Job("trial", "t0000", to_json(head), to_json(training), 3, checkpoint)
+
+
+def said_of(setup, job, killed_after=None):
+    """Everything that a fresh worker says of a job, strict JSON; killed after an epoch."""
+    heard = []
+
+    def say(what, **details):
+        heard.append(json.loads(json.dumps({"say": what} | details, allow_nan=False)))
+        if what == "epoch" and details["epoch"] == killed_after:
+            raise Killed
+
+    with contextlib.suppress(Killed):
+        Worker(setup, say).run(job)
+    return heard
+
+
+def outcome(messages):
+    return {k: v for k, v in messages[-1].items() if k not in ("seconds", "memory_bytes")}
+
+
+def test_it_says_start_every_epoch_and_the_end(setup, job):
+    heard = said_of(setup, job)
+    assert [item["say"] for item in heard] == ["started", *["epoch"] * EPOCHS, "completed"]
+    end = heard[-1]
+    assert unpack(end["correct"]).mean() == pytest.approx(end["score"])
+    assert end["low"] <= end["score"] <= end["high"]
+    assert end["memory_bytes"] > 0
+
+
+def test_killed_in_an_epoch_it_goes_on_from_the_last_finished_one(setup, job):
+    whole = said_of(setup, job)
+    job = Job(**{**vars(job), "checkpoint": job.checkpoint + ".other.npz"})
+    said_of(setup, job, killed_after=3)
+    again = said_of(setup, job)
+    assert again[0] == {"say": "started", "after": 2}
+    assert [item["epoch"] for item in again if item["say"] == "epoch"] == [1, 2, 3, 4, 5]
+    assert outcome(again) == outcome(whole)
+
+
+def test_epochs_that_the_ledger_holds_are_not_said_again(setup, job):
+    said_of(setup, job, killed_after=4)
+    again = said_of(setup, Job(**{**vars(job), "known_epochs": 2}))
+    assert [item["epoch"] for item in again if item["say"] == "epoch"] == [3, 4, 5]
+
+
+def test_a_failed_training_is_said_with_its_reason(setup, job):
+    wild = {**job.training, "optimizer": "sgd", "learning_rate": 1e38}
+    heard = said_of(setup, Job(**{**vars(job), "training": wild}))
+    assert heard[-1]["say"] == "failed"
+    assert "the loss became" in heard[-1]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        (TrialFailed("the loss became inf in epoch 2"), "the loss became inf in epoch 2"),
+        (MemoryError(), "out of memory"),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes"), "out of memory"),
+        (ValueError("shapes differ\nat length"), "ValueError: shapes differ"),
+        (RuntimeError(), "RuntimeError: "),
+    ],
+)
+def test_reasons_fit_in_one_line(failure, reason):
+    assert reason_of(failure) == reason
+
+
+@pytest.mark.parametrize(("threads", "said"), [(None, None), (1, "1"), (3, "3")])
+def test_a_worker_among_several_is_held_to_its_threads(threads, said):
+    limits = thread_limits(threads)
+    assert limits.get("OMP_NUM_THREADS") == said
+    assert ("XLA_FLAGS" in limits) is (threads == 1)
