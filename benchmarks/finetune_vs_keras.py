@@ -131,6 +131,7 @@ def _ours(
     from cars_bench.progress import Progress
     from cars_bench.training.engine import Examples
     from cars_bench.training.loop import train
+    from cars_bench.training.pointwise import with_pointwise_products
 
     options = ExtractOptions(
         dataset=NAME,
@@ -145,7 +146,8 @@ def _ours(
     once = time.perf_counter() - begun if result.written else 0.0
     features = FeatureCache.open(workspace, result.key).load("train")
     examples = Examples(features.x, features.labels)
-    position = train(assembled.above(boundary), spec, examples, None, seed=0)
+    model = with_pointwise_products(assembled.above(boundary))
+    position = train(model, spec, examples, None, seed=0)
     return [row.seconds for row in position.history], once
 
 

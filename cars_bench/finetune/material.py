@@ -17,6 +17,7 @@ from cars_bench.finetune.job import Job
 from cars_bench.finetune.live import LiveImages
 from cars_bench.progress import Progress
 from cars_bench.training.engine import Examples, Views
+from cars_bench.training.pointwise import with_pointwise_products
 from cars_bench.workspace import Workspace
 
 
@@ -105,6 +106,7 @@ def _live(job: Job) -> tuple[Examples, Examples]:
 def _material(
     job: Job, model: keras.Model, training: Examples, validation: Examples, key: str | None
 ) -> Material:
+    model = with_pointwise_products(model)
     if not job.plan.refit:
         return Material(model, training, validation, key)
     labels = np.concatenate([training.labels, validation.labels])
