@@ -14,7 +14,7 @@ PIP_ENVIRONMENT := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constrain
 INSTALL = $(PIP_ENVIRONMENT) $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all check format clean
+.PHONY: help install demo test test-all check check-scripts format clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1|/p' $(MAKEFILE_LIST) | \
@@ -37,12 +37,15 @@ check: $(VENV)/.test  ## Lint, formatting, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+check-scripts: node_modules  ## Lint the report's JavaScript (needs Node.js)
+	npm run --silent lint
+
 format: $(VENV)/.test  ## Mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:  ## Remove the environment and the tools' caches; datasets, studies and reports stay
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) node_modules build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(BIN)/python:
 	$(if $(PYTHON),,$(error cars-bench needs Python 3.11, 3.12 or 3.13 with venv; install one \
@@ -58,3 +61,7 @@ $(VENV)/.test: $(INPUTS) | $(BIN)/python
 	@echo "Installing cars-bench and its test tools into $(VENV) (about two minutes the first time)"
 	@$(INSTALL) --editable ".[demo,test]"
 	@touch $(VENV)/.demo $@
+
+node_modules: package-lock.json
+	npm ci --silent --no-audit --no-fund
+	@touch $@

@@ -89,9 +89,10 @@ def ridge(data: ProbeData) -> Iterator[Candidate]:
 
 
 def logistic(data: ProbeData) -> Iterator[Candidate]:
-    """Multinomial logistic regression by L-BFGS for each strength `C`."""
+    """Multinomial logistic regression by L-BFGS, each weaker penalty going on from the last."""
+    model = LogisticRegression(max_iter=LOGISTIC_ITERATIONS, warm_start=True)
     for strength in LOGISTIC_PENALTIES:
-        model = LogisticRegression(C=strength / len(data.train) * 100, max_iter=LOGISTIC_ITERATIONS)
+        model.set_params(C=strength / len(data.train) * 100)
         with warnings.catch_warnings():
             # A capped probe is still a lower bound of what the features give.
             warnings.simplefilter("ignore", ConvergenceWarning)
