@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cars_bench.cache.manifest import Manifest, read_manifest
+from cars_bench.cache.manifest import read_manifest
 from cars_bench.cache.recipe import FeatureRecipe, canonical, titles
 from cars_bench.cache.store import cache_keys
-from cars_bench.data.dataset import Dataset
+from cars_bench.data.dataset import CARD_FILE
 from cars_bench.data.images import RESIZE_METHOD
 from cars_bench.data.policies import policy
-from cars_bench.errors import CacheUnusable, CarsBenchError, DatasetMissing
+from cars_bench.errors import CacheUnusable, CarsBenchError
 from cars_bench.workspace import Workspace
 
 _SAME_NAME = ("backbone", "image_size", "pooling", "dtype")
@@ -31,6 +32,8 @@ class Match:
         records: Records of all splits and views; likewise 0.
         bytes: Bytes of all shards; likewise 0.
         current: It is the default of later commands.
+        recipe: What it was made by; `None` unless ready.
+        detail: What makes it corrupt, in one sentence; else empty.
     """
 
     key: str
@@ -42,6 +45,8 @@ class Match:
     records: int = 0
     bytes: int = 0
     current: bool = False
+    recipe: FeatureRecipe | None = None
+    detail: str = ""
 
     @property
     def matches(self) -> bool:
@@ -95,27 +100,25 @@ def _policy_now(name: str) -> dict[str, Any]:
 
 
 def _dataset_now(workspace: Workspace) -> dict[str, Any]:
-    try:
-        dataset = Dataset.load(workspace)
-    except DatasetMissing:
+    """What the default dataset's card says; the table itself is not read."""
+    name = workspace.settings().get("dataset", {}).get("name", "")
+    path = workspace.datasets / name / CARD_FILE
+    if not path.is_file():
         return {}
-    return {"dataset_digest": dataset.digest, "crop": dataset.crop}
-
-
-def _manifest(workspace: Workspace, key: str) -> Manifest | str:
-    """The manifest, or the state that stands in for it."""
     try:
-        return read_manifest(workspace.features / key)
-    except CacheUnusable:
-        return "corrupt"
-    except CarsBenchError:
-        return "unfinished"
+        card = json.loads(path.read_bytes())
+        return {"dataset_digest": card["digest"], "crop": card["crop"]}
+    except (ValueError, KeyError, TypeError):
+        return {"dataset_digest": "unreadable card"}
 
 
 def _match(workspace: Workspace, key: str, present: FeatureRecipe | None, current: bool) -> Match:
-    manifest = _manifest(workspace, key)
-    if isinstance(manifest, str):
-        return Match(key, manifest, current=current)
+    try:
+        manifest = read_manifest(workspace.features / key)
+    except CacheUnusable as error:
+        return Match(key, "corrupt", current=current, detail=error.message)
+    except CarsBenchError:
+        return Match(key, "unfinished", current=current)
     recipe = manifest.recipe
     return Match(
         key=key,
@@ -127,4 +130,5 @@ def _match(workspace: Workspace, key: str, present: FeatureRecipe | None, curren
         records=manifest.records,
         bytes=manifest.bytes,
         current=current,
+        recipe=recipe,
     )

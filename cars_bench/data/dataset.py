@@ -13,14 +13,15 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Literal
 
 from cars_bench import SCHEMA_VERSION
 from cars_bench.data.images import Box
 from cars_bench.errors import DatasetMissing
 from cars_bench.workspace import Workspace, atomic_file, write_json
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -166,6 +167,9 @@ def _boxes(rows: pd.DataFrame) -> list[Box | None]:
 
 
 def _read_table(folder: Path) -> pd.DataFrame:
+    # Slow to import, and commands that read no table need to know where things are too.
+    import pandas as pd
+
     table = pd.read_csv(folder / TABLE_FILE, dtype=str, keep_default_na=False)
     for column in ("label", "width", "height"):
         table[column] = table[column].astype("int64")

@@ -6,28 +6,20 @@ that it answers in well under a second.
 
 from __future__ import annotations
 
-import contextlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cars_bench.cache.manifest import MANIFEST_FILE, read_manifest
-from cars_bench.cache.recipe import KEY_DIGITS, TITLES, FeatureRecipe
+from cars_bench.cache.matching import Match
+from cars_bench.cache.matching import caches as matched_caches
+from cars_bench.cache.recipe import FeatureRecipe, titles
 from cars_bench.errors import CarsBenchError
 from cars_bench.tuning.ledger import TrialRecord, read_trials
 from cars_bench.workspace import Workspace
 
 Json = dict[str, Any]
 ALMOST = 2  # fields: a cache that differs in more is simply another one
-# Settings that `extract` takes over when it is called again -> the recipe field they decide.
-SETTINGS = {
-    "backbone": "backbone",
-    "image_size": "image_size",
-    "pooling": "pooling",
-    "dtype": "dtype",
-    "seed": "augment_seed",
-}
 
 
 @dataclass(frozen=True)
@@ -134,7 +126,7 @@ def read_overview(workspace: Workspace) -> Overview:
     """
     settings = workspace.settings()
     datasets = _datasets(workspace, settings)
-    caches = _caches(workspace, settings, datasets)
+    caches = tuple(_cache(match, datasets) for match in matched_caches(workspace))
     return Overview(
         workspace.root,
         datasets,
@@ -155,62 +147,28 @@ def _datasets(workspace: Workspace, settings: Json) -> tuple[DatasetState, ...]:
     return tuple(states)
 
 
-def _caches(
-    workspace: Workspace, settings: Json, datasets: tuple[DatasetState, ...]
-) -> tuple[CacheState, ...]:
-    chosen = settings.get("cache", {})
-    folders = sorted(workspace.features.glob("[0-9a-f]" * KEY_DIGITS))
-    wanted = _configuration(workspace, chosen, datasets)
-    return tuple(
-        _cache(folder, wanted, datasets, folder.name == chosen.get("key")) for folder in folders
-    )
+def _cache(match: Match, datasets: tuple[DatasetState, ...]) -> CacheState:
+    state, detail = match.state, match.detail
+    if match.recipe:
+        changed = _changed(match.recipe, match.dataset, datasets)
+        detail = f"{changed} of {match.dataset!r} changed since" if changed else ""
+        state = "stale" if changed else _nearness(len(match.differences))
+    facts = (match.dataset, match.backbone, match.records, match.bytes)
+    return CacheState(match.key, state, *facts, match.differences, detail, match.current)
 
 
-def _configuration(workspace: Workspace, chosen: Json, datasets: tuple[DatasetState, ...]) -> Json:
-    """Recipe fields that the next `extract` would have, as far as cards and settings tell."""
-    wanted: Json = {}
-    with contextlib.suppress(CarsBenchError):
-        wanted |= read_manifest(workspace.features / str(chosen.get("key"))).recipe.to_json()
-    wanted |= {field: chosen[name] for name, field in SETTINGS.items() if name in chosen}
-    for dataset in datasets:
-        if dataset.current:
-            wanted |= {"dataset_digest": dataset.digest, "crop": dataset.crop}
-    return wanted
-
-
-def _cache(
-    folder: Path, wanted: Json, datasets: tuple[DatasetState, ...], current: bool
-) -> CacheState:
-    if not (folder / MANIFEST_FILE).is_file():
-        return CacheState(folder.name, "unfinished", current=current)
-    try:
-        manifest = read_manifest(folder)
-    except CarsBenchError as error:
-        return CacheState(folder.name, "corrupt", detail=error.message, current=current)
-    recipe = manifest.recipe
-    differs = _differs(recipe, wanted)
-    changed = _changed(recipe, manifest.dataset, datasets)
-    if changed:
-        state, detail = "stale", f"{changed} of {manifest.dataset!r} changed since"
-    elif not differs:
-        state, detail = "matches", ""
-    else:
-        state, detail = "almost" if len(differs) <= ALMOST else "other", ""
-    facts = (manifest.dataset, recipe.backbone, manifest.records, manifest.bytes)
-    return CacheState(folder.name, state, *facts, differs, detail, current)
-
-
-def _differs(recipe: FeatureRecipe, wanted: Json) -> tuple[str, ...]:
-    mine = recipe.to_json()
-    return tuple(name for name in mine if name in wanted and mine[name] != wanted[name])
+def _nearness(differences: int) -> str:
+    if not differences:
+        return "matches"
+    return "almost" if differences <= ALMOST else "other"
 
 
 def _changed(recipe: FeatureRecipe, name: str, datasets: tuple[DatasetState, ...]) -> str:
     """What of a cache's dataset is no longer as it was, as a person reads it."""
     for dataset in datasets:
         if dataset.name == name:
-            now = {"dataset_digest": dataset.digest, "crop": dataset.crop}
-            return " and ".join(TITLES[field] for field in _differs(recipe, now))
+            now = replace(recipe, dataset_digest=dataset.digest, crop=dataset.crop)
+            return titles(recipe.differences(now))
     return ""
 
 

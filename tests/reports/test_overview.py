@@ -10,6 +10,7 @@ import pytest
 
 from cars_bench.cache.manifest import Manifest
 from cars_bench.cache.recipe import FeatureRecipe
+from cars_bench.data.images import RESIZE_METHOD
 from cars_bench.reports.overview import read_overview
 from cars_bench.tuning.ledger import Ledger
 from cars_bench.workspace import Workspace, write_json, write_text
@@ -20,7 +21,7 @@ RECIPE = FeatureRecipe(
     backbone="tiny",
     weights_digest="w" * 64,
     image_size=32,
-    resize="squash",
+    resize=RESIZE_METHOD,
     preprocessing="none",
     pooling="avg",
     boundary=None,
