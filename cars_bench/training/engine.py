@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
+from cars_bench.training.mixing import shares
 from cars_bench.training.plan import EpochPlan
 
 CHUNK_BYTES = 256 * 2**20
@@ -126,13 +127,12 @@ class Engine:
         """Features float32 `[B, ...]` and soft targets float32 `[B, C]` of one step."""
         x = np.asarray(self.examples.x[plan.image[step], plan.view[step]], np.float32)
         targets = self._one_hot(plan.image[step])
-        share = plan.mix[step]
-        if (share < 1).any():
+        if plan.mixes:
             partner = self.examples.x[plan.partner[step], plan.partner_view[step]]
-            across = share.reshape(-1, *[1] * (x.ndim - 1))
-            x = across * x + (1 - across) * np.asarray(partner, np.float32)
-            mixed = self._one_hot(plan.partner[step])
-            targets = share[:, None] * targets + (1 - share[:, None]) * mixed
+            part = shares(np, plan.mix[step], plan.window[step], x.ndim - 1, x.shape[1:3])
+            x = part * x + (1 - part) * np.asarray(partner, np.float32)
+            share = part.reshape(len(x), -1).mean(1, keepdims=True)
+            targets = share * targets + (1 - share) * self._one_hot(plan.partner[step])
         return x, targets
 
     def _one_hot(self, images: Array) -> Floats:
@@ -201,14 +201,14 @@ class ScanEngine(Engine):
 
     def _gathered(self, plan: EpochPlan) -> tuple[Any, EpochPlan]:
         """Read a chunk's images, partners behind them, and point its plan at them."""
-        mixed = bool((plan.mix < 1).any())
+        mixed = plan.mixes
         images = np.concatenate([plan.image, plan.partner] if mixed else [plan.image]).ravel()
         views = np.concatenate([plan.view, plan.partner_view] if mixed else [plan.view]).ravel()
         x = self.examples.x[images, views][:, None]
         here = np.arange(plan.image.size, dtype=np.int32).reshape(plan.image.shape)
         first = np.zeros_like(here)
         partner = here + plan.image.size if mixed else here
-        local = EpochPlan(here, first, partner, first, plan.mix, plan.weight)
+        local = EpochPlan(here, first, partner, first, plan.mix, plan.window, plan.weight)
         return (x, self.examples.labels[images]), local
 
     def _scan(self, state: Any, data: Any, plan: Any, rates: Any) -> Any:
@@ -219,12 +219,15 @@ class ScanEngine(Engine):
         )
 
     def _step(self, state: Any, data: Any, batch: Any) -> Any:
-        (image, view, partner, partner_view, mix, weight), rate = batch
+        import jax
+
+        (image, view, partner, partner_view, mix, window, weight), rate = batch
         features, labels = data
-        across = ops.reshape(mix, (-1, *[1] * (features.ndim - 2)))
-        x = across * features[image, view] + (1 - across) * features[partner, partner_view]
-        targets = mix[:, None] * ops.one_hot(labels[image], self.classes)
-        targets += (1 - mix[:, None]) * ops.one_hot(labels[partner], self.classes)
+        part = shares(jax.numpy, mix, window, features.ndim - 2, features.shape[2:4])
+        x = part * features[image, view] + (1 - part) * features[partner, partner_view]
+        share = part.reshape(len(part), -1).mean(1, keepdims=True)
+        targets = share * ops.one_hot(labels[image], self.classes)
+        targets += (1 - share) * ops.one_hot(labels[partner], self.classes)
         trainable, frozen, optimizer, metrics = state
         optimizer = [*optimizer]
         optimizer[self._rate_index] = rate

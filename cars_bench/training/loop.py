@@ -12,12 +12,15 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from cars_bench.errors import TrialFailed
+from cars_bench.errors import TrialFailed, UsageError
 from cars_bench.training.engine import Engine, Examples, build_engine
 from cars_bench.training.losses import build_loss, build_optimizer
 from cars_bench.training.plan import plan_epoch
+from cars_bench.training.precision import mixed_precision
 from cars_bench.training.schedules import rates
 from cars_bench.training.specs import TrainingSpec
+
+MAPS = 5  # axes of images or cached maps: image, view, height, width, channel
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,24 @@ def train(
 
     Raises:
         TrialFailed: The loss is not finite.
+        UsageError: Windows of pooled features were to be mixed.
     """
+    if spec.cutmix and len(train_set.x.shape) != MAPS:
+        raise UsageError("cutmix needs images or cached maps.", "set cutmix to 0, or use mixup")
+    with mixed_precision(model, spec.mixed_precision):
+        return _trained(model, spec, train_set, val_set, seed, on_epoch, start, stop_after)
+
+
+def _trained(
+    model: keras.Model,
+    spec: TrainingSpec,
+    train_set: Examples,
+    val_set: Examples | None,
+    seed: int,
+    on_epoch: OnEpoch | None,
+    start: Position | None,
+    stop_after: int | None,
+) -> Position:
     compile_model(model, spec)
     engine = build_engine(model, train_set)
     at = _begin(engine, start)

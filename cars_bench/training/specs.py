@@ -142,10 +142,15 @@ class TrainingSpec:
         views: How many of the cached views an epoch draws from; 0 is all.
         mixup: Alpha of the Beta distribution that mixes pairs (Zhang et al.
             2018); 0 is off.
+        cutmix: Alpha of the Beta distribution whose draw is the share that a
+            window of another image leaves (Yun et al. 2019); for images and
+            cached maps, not for pooled features; 0 is off.
         averaging: Momentum of the running average of the weights, 0 to below
             1, that is validated and kept instead of them (Polyak & Juditsky
             1992); 0 is off.
         backbone_rate: Rate of the layers below the head as a share of the head's.
+        mixed_precision: Compute all below the head in bfloat16 (Micikevicius et
+            al. 2018); pays on hardware that has it.
     """
 
     optimizer: str = "adam"
@@ -164,8 +169,10 @@ class TrainingSpec:
     sampling: str = "uniform"
     views: int = 0
     mixup: float = 0.0
+    cutmix: float = 0.0
     averaging: float = 0.0
     backbone_rate: float = 1.0
+    mixed_precision: bool = False
 
     def __post_init__(self) -> None:
         _one_of("optimizer", self.optimizer, OPTIMIZERS)
@@ -183,6 +190,7 @@ class TrainingSpec:
         _one_of("sampling", self.sampling, SAMPLINGS)
         _at_least("views", self.views, 0)
         _at_least("mixup", self.mixup, 0.0)
+        _at_least("cutmix", self.cutmix, 0.0)
         _within("averaging", self.averaging, 0.0, 0.99999)
         _above("backbone_rate", self.backbone_rate, 0.0)
 
