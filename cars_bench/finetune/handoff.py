@@ -24,10 +24,35 @@ Logits = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
+class Drift:
+    """Features computed again from the images against the stored ones.
+
+    Attributes:
+        images: How many were compared.
+        max_abs_diff: Largest difference of one number.
+        min_cosine: Smallest cosine of an image's two features.
+    """
+
+    images: int
+    max_abs_diff: float
+    min_cosine: float
+
+
+def measure_drift(stored: npt.NDArray[Any], recomputed: npt.NDArray[Any]) -> Drift:
+    """Compare features `[N, ...]` with those of the same images computed again."""
+    one, other = (np.asarray(x, np.float64).reshape(len(x), -1) for x in (stored, recomputed))
+    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    cosine = (one * other).sum(axis=1) / np.maximum(lengths, 1e-30)
+    cosine = np.where((one == other).all(axis=1), 1.0, cosine)  # two empty ones are alike
+    return Drift(len(one), float(np.abs(one - other).max()), float(cosine.min()))
+
+
+@dataclass(frozen=True)
 class Handoff:
     """What the proof measured, on the validation images.
 
     Attributes:
+        features: Recomputed features against those of the cache.
         max_abs_diff: Largest difference between a recomputed and a witness logit.
         top1_agreement: Share of images with the same top-1 as the witness,
             recomputed by the extraction's runtime.
@@ -36,6 +61,7 @@ class Handoff:
         assembled_top1: Accuracy of the assembled model.
     """
 
+    features: Drift
     max_abs_diff: float
     top1_agreement: float
     assembled_agreement: float
@@ -47,16 +73,20 @@ class Handoff:
         return asdict(self)
 
 
-def measure_handoff(head: TrainedHead, recomputed: Logits, assembled: Logits) -> Handoff:
+def measure_handoff(
+    head: TrainedHead, features: Drift, recomputed: Logits, assembled: Logits
+) -> Handoff:
     """Compare with the witness.
 
     Args:
         head: Carries the witness, logits `[N, C]`.
+        features: How far the recomputed features are from the stored ones.
         recomputed: The head on features recomputed by the extraction's runtime, `[N, C]`.
         assembled: The assembled float32 model on the same images, `[N, C]`.
     """
     said = head.logits.argmax(1)
     return Handoff(
+        features=features,
         max_abs_diff=float(np.abs(recomputed - head.logits).max()),
         top1_agreement=float((recomputed.argmax(1) == said).mean()),
         assembled_agreement=float((assembled.argmax(1) == said).mean()),

@@ -14,7 +14,7 @@ from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset, Split
 from cars_bench.errors import CacheStale
 from cars_bench.finetune.assemble import Assembled
-from cars_bench.finetune.handoff import Handoff, measure_handoff, require_handoff
+from cars_bench.finetune.handoff import Handoff, measure_drift, measure_handoff, require_handoff
 from cars_bench.finetune.live import LiveImages
 from cars_bench.finetune.plan import RunPlan
 from cars_bench.finetune.recipe import Recipe
@@ -99,7 +99,8 @@ def prove(job: Job) -> Handoff:
     features = recompute(job.cache, job.dataset, job.head.image_ids)
     recomputed = logits_of(job.assembled.head, features[:, None])
     assembled = logits_of(job.assembled.whole(), job.images("val"))
-    measured = measure_handoff(job.head, recomputed, assembled)
+    drift = measure_drift(job.cache.load("val").x[:, 0], features)
+    measured = measure_handoff(job.head, drift, recomputed, assembled)
     recipe = job.cache.recipe
     require_handoff(
         measured,

@@ -69,6 +69,21 @@ class FinetuneOptions:
         """The same for another head."""
         return replace(self, trial=trial_id)
 
+    def words(self) -> tuple[str, ...]:
+        """The command line that asks for the same of any head."""
+        values = {
+            "--recipe": self.recipe,
+            "--unfreeze": self.unfreeze,
+            "--epochs": self.epochs,
+            "--lr": self.learning_rate,
+            "--schedule": self.schedule,
+            "--refit": "train+val" if self.refit else None,
+            "--seed": self.seed,
+        }
+        given = [(name, str(value)) for name, value in values.items() if value is not None]
+        flags = ["--live"] * self.live + ["--no-warm-up"] * (not self.warm_up)
+        return (*(word for pair in given for word in pair), *flags)
+
     def _training(self, training: TrainingSpec) -> TrainingSpec:
         if self.epochs is not None:
             training = replace(training, epochs=self.epochs)
@@ -110,6 +125,7 @@ class RunPlan:
         seed: Of the order, the views and a fresh head.
         splits: Which ones are measured at the end.
         steering: Changes made by hand since.
+        asked: The command line's words for all of it but study and trial.
     """
 
     run: str
@@ -121,6 +137,7 @@ class RunPlan:
     seed: int = 0
     splits: tuple[str, ...] = ("val", "test")
     steering: tuple[Steering, ...] = ()
+    asked: tuple[str, ...] = ()
 
     def folder(self, workspace: Workspace) -> Path:
         """Where its files are."""
@@ -140,7 +157,7 @@ class RunPlan:
 
     def same_work(self, other: RunPlan) -> bool:
         """Whether both would train the same, whatever they are called."""
-        return replace(self, run="") == replace(other, run="")
+        return replace(self, run="", asked=()) == replace(other, run="", asked=())
 
     def steered(self, done: int, options: FinetuneOptions) -> RunPlan:
         """The plan changed by what `--resume` was given beside it, from epoch `done + 1` on.
@@ -171,7 +188,14 @@ def new_plan(workspace: Workspace, options: FinetuneOptions) -> RunPlan:
         recipe = replace(recipe, unfreeze=backbone.default_unfreeze)
     stem = f"{record.trial_id}-{recipe.unfreeze.replace(':', '-').replace('/', '-')}"
     plan = RunPlan(
-        stem, study.name, record.trial_id, recipe, options.warm_up, options.refit, options.seed
+        stem,
+        study.name,
+        record.trial_id,
+        recipe,
+        options.warm_up,
+        options.refit,
+        options.seed,
+        asked=options.words(),
     )
     final = study.folder / FINAL
     taken = {path.parent.name for path in final.glob("*/[!.]*")}

@@ -66,6 +66,7 @@ def run_document(job: Job, outcome: Outcome) -> dict[str, Any]:
         "boundary_cache_key": outcome.boundary_key,
         "training": to_json(plan.recipe.training),
         "recipe": to_json(plan.recipe),
+        "asked": list(plan.asked),
         "warm_up": plan.warm_up,
         "refit": plan.refit,
         "seed": plan.seed,
@@ -127,6 +128,11 @@ def _what_was_used(job: Job) -> dict[str, Any]:
         "dataset": {"name": job.dataset.name, "digest": job.dataset.digest},
         "class_names": job.head.class_names,
         "cache_key": job.cache.key,
+        "features": {
+            "dtype": recipe.dtype,
+            "runtime": recipe.runtime,
+            "precision": recipe.precision,
+        },
         "backbone": {
             "name": recipe.backbone,
             "image_size": recipe.image_size,

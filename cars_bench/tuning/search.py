@@ -23,7 +23,7 @@ from cars_bench.tuning.repeats import Repeats
 from cars_bench.tuning.space import Space, Values, load_space, specs_of
 from cars_bench.tuning.study import SearchPlan, Study
 from cars_bench.tuning.trials import Trials
-from cars_bench.tuning.winner import TrainedHead, read_head
+from cars_bench.tuning.winner import WINNER, TrainedHead, read_head
 from cars_bench.workspace import Workspace, locked
 
 WINDOW = 4
@@ -101,7 +101,7 @@ def tune(workspace: Workspace, options: TuneOptions, progress: Progress) -> Tune
     return TuneResult(
         study,
         winner,
-        read_head(study.folder / "winner"),
+        read_head(study.folder / WINNER),
         options.trials,
         sum(item.status != "running" for item in _trials(study)),
         _brackets(study, space, options),
@@ -123,7 +123,8 @@ def _settled(study: Study, space: Space, options: TuneOptions) -> Study:
     plan = SearchPlan(space.document, options.oracle, options.seed, options.epochs, backend)
     study = study.settle(plan, options.trials)
     window = study.document.get("window") or max(WINDOW, options.workers or 0)
-    return study.with_entries(window=window)
+    asked = {"space": options.space, "repeats": options.repeats}
+    return study.with_entries(window=window, asked=asked)
 
 
 def _searched(

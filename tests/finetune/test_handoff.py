@@ -10,19 +10,32 @@ from cars_bench.cache import recompute as recomputing
 from cars_bench.cache.store import FeatureCache
 from cars_bench.errors import CacheStale, CarsBenchError, HandoffFailed, InputError
 from cars_bench.finetune import job as jobs
-from cars_bench.finetune.handoff import measure_handoff, require_handoff
+from cars_bench.finetune.handoff import Drift, measure_drift, measure_handoff, require_handoff
 from cars_bench.finetune.job import Job, prepare_job, prove
 from cars_bench.finetune.plan import FinetuneOptions, new_plan
 from cars_bench.tuning.study import Study
 from cars_bench.tuning.winner import TrainedHead, read_head
 from cars_bench.workspace import Workspace, sha256_file
 
+NO_DRIFT = Drift(1, 0.0, 1.0)
+
 
 def test_an_honest_study_passes(tuned: Workspace) -> None:
-    measured = prove(job_of(tuned))
+    job = job_of(tuned)
+    measured = prove(job)
+    assert measured.features.images == len(job.head.image_ids)
+    assert measured.features.max_abs_diff < 1e-3
+    assert measured.features.min_cosine > 0.9999
     assert measured.max_abs_diff < 1e-4
     assert measured.top1_agreement == measured.assembled_agreement == 1.0
     assert measured.witness_top1 == measured.assembled_top1
+
+
+def test_drift_is_the_worst_of_all_images() -> None:
+    stored = np.array([[1.0, 0.0], [0.0, 2.0], [0.0, 0.0]], np.float16)
+    found = measure_drift(stored, stored + np.array([[0, 0], [2, 0], [0, 0]], np.float16))
+    assert (found.images, found.max_abs_diff) == (3, 2.0)
+    assert found.min_cosine == pytest.approx(np.sqrt(0.5))
 
 
 def test_other_pixels_stop_it_and_say_by_how_much(
@@ -61,7 +74,7 @@ def test_a_wrong_head_stops_it(tuned: Workspace) -> None:
     head = read_head(Study.open(tuned).folder / "winner")
     wrong = head.logits + np.float32(0.02)
     with pytest.raises(HandoffFailed, match=r"differ by up to 0\.02"):
-        require_handoff(measure_handoff(head, wrong, head.logits), "a test")
+        require_handoff(measure_handoff(head, NO_DRIFT, wrong, head.logits), "a test")
 
 
 def test_a_fall_of_more_than_one_point_stops_it(tuned: Workspace) -> None:
@@ -69,7 +82,7 @@ def test_a_fall_of_more_than_one_point_stops_it(tuned: Workspace) -> None:
     head = all_right(head)
     worst = -head.logits
     with pytest.raises(HandoffFailed, match="less accurate"):
-        require_handoff(measure_handoff(head, head.logits, worst), "a test")
+        require_handoff(measure_handoff(head, NO_DRIFT, head.logits, worst), "a test")
 
 
 def test_other_weights_of_the_backbone_are_refused(tuned: Workspace, tmp_path: Path) -> None:
