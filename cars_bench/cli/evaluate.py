@@ -8,6 +8,7 @@ import typer
 
 from cars_bench.cli.app import app
 from cars_bench.cli.session import Document, Session, command, score_lines
+from cars_bench.errors import UsageError
 
 
 @command(
@@ -15,6 +16,7 @@ from cars_bench.cli.session import Document, Session, command, score_lines
     "evaluate",
     "cars-bench evaluate",
     "cars-bench evaluate --split val --model my-study/t0007-conv5",
+    "cars-bench evaluate --study my-study            # its winner, not fine-tuned",
     "cars-bench evaluate --json",
 )
 def evaluate(
@@ -23,12 +25,25 @@ def evaluate(
     model: Annotated[
         str | None, typer.Option(help="STUDY/RUN [default: the last one].", show_default=False)
     ] = None,
+    study: Annotated[
+        str | None,
+        typer.Option(help="The frozen winner of this study instead.", show_default=False),
+    ] = None,
 ) -> Document:
-    """Measure the fine-tuned model and its frozen head on original images."""
+    """Measure the fine-tuned model and its frozen head on original images.
+
+    Where nothing was fine-tuned yet, the last study's winner is measured on the cached features.
+    """
+    if model and study:
+        raise UsageError("--model and --study exclude each other.", "give one of them")
     session.choose_backend("tensorflow")
     from cars_bench.finetune.evaluate import evaluate as run
+    from cars_bench.finetune.evaluate import evaluate_frozen
 
-    document = run(session.workspace, model, split, session.progress)
+    if study or (model is None and "model" not in session.workspace.settings()):
+        document = evaluate_frozen(session.workspace, study, split, session.progress)
+    else:
+        document = run(session.workspace, model, split, session.progress)
     for line in (*score_lines(document), *_more(document)):
         session.say(line)
     return document
@@ -36,17 +51,17 @@ def evaluate(
 
 def _more(document: Document) -> list[str]:
     """What a person wants to know beyond accuracy."""
-    pair, found = document["mcnemar"], document["measures"]["finetuned"]
+    measures = document["measures"]
+    found = measures.get("finetuned", measures["frozen"])
     macro, worst = found["macro"], sorted(found["classes"], key=lambda row: row["value"])[:5]
-    error = {
-        stage: document["measures"][stage]["calibration"]["expected_calibration_error"]
-        for stage in ("frozen", "finetuned")
-    }
-    lines = [
-        f"only the fine-tuned right: {pair['only_finetuned_right']}, only the frozen: "
-        f"{pair['only_frozen_right']} (McNemar p {pair['p_value']:.3g})",
+    errors = [
+        f"{stage} {one['calibration']['expected_calibration_error']:.4f}"
+        for stage, one in measures.items()
+    ]
+    lines = [_paired(document["mcnemar"])] if "mcnemar" in document else []
+    lines += [
         f"mean over classes {macro['value']:.4f} ({macro['low']:.4f} to {macro['high']:.4f})",
-        f"calibration error {error['finetuned']:.4f} (frozen {error['frozen']:.4f})",
+        f"calibration error: {', '.join(errors)}",
         "hardest classes: " + ", ".join(f"{row['class']} {row['value']:.2f}" for row in worst),
     ]
     lines += [
@@ -57,3 +72,10 @@ def _more(document: Document) -> list[str]:
         shown = ", ".join(f"{row['group']} {row['value']:.2f}" for row in rows[:5])
         lines.append(f"by {name}, hardest first: {shown}")
     return lines
+
+
+def _paired(pair: Document) -> str:
+    return (
+        f"only the fine-tuned right: {pair['only_finetuned_right']}, only the frozen: "
+        f"{pair['only_frozen_right']} (McNemar p {pair['p_value']:.3g})"
+    )

@@ -16,7 +16,7 @@ from cars_bench.finetune.measures import compared, measures
 from cars_bench.progress import Progress
 from cars_bench.training.engine import logits_of
 from cars_bench.tuning.study import Study
-from cars_bench.tuning.winner import head_of_trial
+from cars_bench.tuning.winner import WINNER, head_of_trial, read_head
 from cars_bench.workspace import Workspace
 
 
@@ -60,6 +60,40 @@ def evaluate(
             "frozen": measures(frozen, labels, finished.class_names),
             "finetuned": measures(finetuned, labels, finished.class_names),
         },
+    }
+
+
+def evaluate_frozen(
+    workspace: Workspace, name: str | None, split: Split, progress: Progress
+) -> dict[str, Any]:
+    """Measure a study's winner on the cached features, before anything is fine-tuned.
+
+    Args:
+        workspace: Holds dataset, cache and study.
+        name: The study; `None` is the last one.
+        split: `val` or `test`.
+        progress: Told what goes on.
+
+    Returns:
+        As `evaluate`, with nothing about a fine-tuned model.
+
+    Raises:
+        CacheStale: The dataset changed since.
+        ModelMissing: The study has no winner.
+    """
+    study = Study.open(workspace, name)
+    cache = FeatureCache.open(workspace, study.cache_key)
+    study.require_dataset(Dataset.load(workspace, cache.manifest.dataset))
+    head = read_head(study.folder / WINNER)
+    features = cache.load(split)
+    progress.log(f"Evaluating {head.trial_id} on {len(features.labels):,} {split} images")
+    logits = logits_of(head.model(), features.x)
+    return {
+        "model": f"{study.name}/{WINNER}",
+        "frozen": {split: score(logits, features.labels).to_json()},
+        "finetuned": {},
+        "handoff": None,
+        "measures": {"frozen": measures(logits, features.labels, study.class_names)},
     }
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import keras
 import numpy as np
+import numpy.typing as npt
 from keras import layers
+from scipy.special import ndtr, ndtri
 
 from cars_bench.training.specs import HeadSpec
 
 HEAD, OUTPUT_LAYER = "head", "logits"
 MOST_SEEDS = 64
+CUT, CUT_DEVIATION = 2.0, 0.87962566  # of a normal distribution cut there
 
 
 def build_head(spec: HeadSpec, width: int, classes: int, seed: int = 0) -> keras.Model:
@@ -35,7 +38,7 @@ def build_head(spec: HeadSpec, width: int, classes: int, seed: int = 0) -> keras
     if spec.dropout:
         x = layers.Dropout(spec.dropout, seed=next(seeds), name="features_dropout")(x)
     for index, layer in enumerate(spec.layers, 1):
-        x = _dense(layer.units, f"dense{index}", spec.l2, next(seeds), not layer.batch_norm)(x)
+        x = _dense(layer.units, f"dense{index}", spec.l2, not layer.batch_norm)(x)
         if layer.batch_norm:
             x = layers.BatchNormalization(momentum=0.9, name=f"dense{index}_bn")(x)
         x = layers.Activation(layer.activation, name=f"dense{index}_{layer.activation}")(x)
@@ -48,7 +51,11 @@ def build_head(spec: HeadSpec, width: int, classes: int, seed: int = 0) -> keras
         dtype="float32",
         name=OUTPUT_LAYER,
     )
-    return keras.Model(inputs, output(x), name=HEAD)
+    model = keras.Model(inputs, output(x), name=HEAD)
+    for index in range(1, len(spec.layers) + 1):
+        kernel = model.get_layer(f"dense{index}").kernel
+        kernel.assign(_he_normal(kernel.shape, next(seeds)))
+    return model
 
 
 def parameter_count(spec: HeadSpec, width: int, classes: int) -> int:
@@ -61,14 +68,25 @@ def parameter_count(spec: HeadSpec, width: int, classes: int) -> int:
     return count + (below + 1) * classes
 
 
-def _dense(units: int, name: str, l2: float, seed: int, use_bias: bool) -> layers.Dense:
+def _dense(units: int, name: str, l2: float, use_bias: bool) -> layers.Dense:
     return layers.Dense(
         units,
         use_bias=use_bias,
-        kernel_initializer=keras.initializers.HeNormal(seed=seed),
+        kernel_initializer="zeros",  # until `_he_normal` is assigned
         kernel_regularizer=_l2(l2),
         name=name,
     )
+
+
+def _he_normal(shape: tuple[int, ...], seed: int) -> npt.NDArray[np.float32]:
+    """He et al. 2015, normal and cut at two deviations.
+
+    Drawn in numpy, so that a seed means the same on every backend, and JAX
+    need not compile a random generator for every new shape.
+    """
+    low, high = ndtr(-CUT), ndtr(CUT)
+    drawn = ndtri(np.random.default_rng(seed).uniform(low, high, shape))
+    return (drawn * np.sqrt(2 / shape[0]) / CUT_DEVIATION).astype(np.float32)
 
 
 def _l2(l2: float) -> keras.regularizers.Regularizer | None:

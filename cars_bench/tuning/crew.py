@@ -30,6 +30,12 @@ THREAD_VARIABLES = (
     "TF_NUM_INTRAOP_THREADS",
     "TF_NUM_INTEROP_THREADS",
 )
+# One thread; and quick to compile, since a trial's program runs for seconds only.
+XLA_FLAGS = (
+    "--xla_cpu_multi_thread_eigen=false",
+    "--xla_cpu_parallel_codegen_split_count=1",
+    "--xla_backend_optimization_level=1",
+)
 
 Message = dict[str, Any]
 
@@ -256,8 +262,7 @@ def thread_limits(threads: int | None) -> dict[str, str]:
         return {}
     limits = dict.fromkeys(THREAD_VARIABLES, str(threads))
     if threads == 1:
-        flags = os.environ.get("XLA_FLAGS", "")
-        limits["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
+        limits["XLA_FLAGS"] = " ".join(filter(None, [os.environ.get("XLA_FLAGS"), *XLA_FLAGS]))
     return limits
 
 

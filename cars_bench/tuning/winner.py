@@ -28,6 +28,7 @@ from cars_bench.tuning.seeds import trial_seed
 from cars_bench.tuning.study import Study
 from cars_bench.workspace import atomic_file, atomic_path, sha256_file, write_json
 
+WINNER = "winner"
 SPEC_FILE, WEIGHTS_FILE, WITNESS_FILE = "winner.json", "head.weights.h5", "witness.npz"
 
 
@@ -123,7 +124,7 @@ def train_head(
 
 def head_of_trial(study: Study, record: TrialRecord, cache: FeatureCache) -> TrainedHead:
     """The trained head of a trial: read if it is there, else trained again and stored."""
-    best = study.folder / "winner"
+    best = study.folder / WINNER
     folder = study.folder / "heads" / record.trial_id
     for place in (best, folder):
         if (place / SPEC_FILE).is_file() and _spec(place)["trial_id"] == record.trial_id:
@@ -143,7 +144,7 @@ def store_winner(
         refit: Empty, or `train+val`: trained on both for the epochs that were
             best for the trial, without choosing again.
     """
-    folder = study.folder / "winner"
+    folder = study.folder / WINNER
     if (folder / SPEC_FILE).is_file():
         held = _spec(folder)
         if (held["trial_id"], held.get("refit", "")) == (record.trial_id, refit):

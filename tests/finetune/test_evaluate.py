@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cars_bench.errors import CacheStale
-from cars_bench.finetune.evaluate import evaluate
+from cars_bench.finetune.evaluate import evaluate, evaluate_frozen
 from cars_bench.finetune.measures import compared, groups, measures
 from cars_bench.finetune.run import FinetuneResult
 from cars_bench.progress import Progress
@@ -28,6 +28,17 @@ def test_the_files_give_the_recorded_scores(
         assert sum(row["n"] for row in more["classes"]) == 12
         assert sum(row["n"] for row in more["calibration"]["reliability"]) == 12
         assert 0 <= more["calibration"]["expected_calibration_error"] <= 1
+    json.dumps(found, allow_nan=False)
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_a_winner_is_measured_before_it_is_finetuned(
+    finished_once: tuple[Path, FinetuneResult], split: str
+) -> None:
+    root, result = finished_once
+    found = evaluate_frozen(Workspace(root), None, split, Progress())
+    assert found["frozen"][split] == result.document["frozen"][split]
+    assert (found["finetuned"], found["measures"].keys()) == ({}, {"frozen"})
     json.dumps(found, allow_nan=False)
 
 

@@ -49,6 +49,13 @@ def test_the_same_seed_gives_the_same_kernels_and_another_one_others():
     assert (first != other).any()
 
 
+def test_hidden_kernels_start_as_he_et_al_say():
+    kernel = build_head(HeadSpec((DenseLayer(400),)), 300, CLASSES).get_layer("dense1").kernel
+    drawn = ops.convert_to_numpy(kernel.value)
+    assert drawn.std() == pytest.approx((2 / 300) ** 0.5, rel=0.01)
+    assert abs(drawn).max() < 2.3 * (2 / 300) ** 0.5
+
+
 def test_an_l2_penalty_is_the_sum_of_squared_kernels():
     model = build_head(HeadSpec((DenseLayer(9),), l2=0.1), WIDTH, CLASSES)
     kernel = ops.convert_to_numpy(model.weights[0].value)
