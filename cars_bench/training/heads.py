@@ -85,8 +85,8 @@ def _he_normal(shape: tuple[int, ...], seed: int) -> npt.NDArray[np.float32]:
     need not compile a random generator for every new shape.
     """
     low, high = ndtr(-CUT), ndtr(CUT)
-    drawn = ndtri(np.random.default_rng(seed).uniform(low, high, shape))
-    return (drawn * np.sqrt(2 / shape[0]) / CUT_DEVIATION).astype(np.float32)
+    drawn = np.asarray(ndtri(np.random.default_rng(seed).uniform(low, high, shape)))
+    return np.asarray(drawn * np.sqrt(2 / shape[0]) / CUT_DEVIATION, dtype=np.float32)
 
 
 def _l2(l2: float) -> keras.regularizers.Regularizer | None:
