@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cars_bench.cli.app import app
 from cars_bench.cli.session import Document, Session, command
+from cars_bench.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @command(
@@ -15,6 +19,8 @@ from cars_bench.cli.session import Document, Session, command
     "report",
     "cars-bench report",
     "cars-bench report --study uncropped --open",
+    "cars-bench report --compare uncropped cropped     # two studies side by side",
+    "cars-bench report --heatmaps                      # add where the model looked",
 )
 def report(
     session: Session,
@@ -22,14 +28,49 @@ def report(
         str | None,
         typer.Option(help="Name of the study [default: the last one].", show_default=False),
     ] = None,
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option(help="Two studies side by side, instead.", show_default=False),
+    ] = None,
+    heatmaps: Annotated[
+        bool,
+        typer.Option("--heatmaps", help="Compute them for runs that have none; loads the model."),
+    ] = False,
     open_page: Annotated[bool, typer.Option("--open", help="Show it in the web browser.")] = False,
 ) -> Document:
     """Write the report of a study, however far it has come: HTML, JSON and CSV."""
-    from cars_bench.reports.build import build_report
-
-    path = build_report(session.workspace, study, session.progress)
+    if compare and (study or heatmaps):
+        raise UsageError(
+            "--compare goes with neither --study nor --heatmaps.",
+            "cars-bench report --compare A B",
+        )
+    path = _compared(session, *compare) if compare else _of_study(session, study, heatmaps)
     size_bytes = path.stat().st_size
+    index = session.workspace.reports / "index.html"
     session.say(f"written: {path} ({size_bytes / 1e6:.1f} MB, opens from disk, loads nothing)")
+    session.say(f"all reports: {index}")
     if open_page:
         typer.launch(path.as_uri())
-    return {"path": str(path), "json": str(path.with_suffix(".json")), "bytes": size_bytes}
+    return {
+        "path": str(path),
+        "json": str(path.with_suffix(".json")),
+        "bytes": size_bytes,
+        "index": str(index),
+    }
+
+
+def _compared(session: Session, first: str, second: str) -> Path:
+    from cars_bench.reports.compare_page import build_comparison
+
+    return build_comparison(session.workspace, first, second, session.progress)
+
+
+def _of_study(session: Session, study: str | None, heatmaps: bool) -> Path:
+    from cars_bench.reports.build import build_report
+
+    if heatmaps:
+        session.choose_backend("tensorflow")
+        from cars_bench.finetune.look_again import look_again
+
+        look_again(session.workspace, study, session.progress)
+    return build_report(session.workspace, study, session.progress)

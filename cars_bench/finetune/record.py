@@ -18,6 +18,7 @@ from cars_bench.evaluation.predictions import predictions, write_predictions
 from cars_bench.finetune.export import export_saved_model, write_card
 from cars_bench.finetune.handoff import FrozenCheck, Handoff
 from cars_bench.finetune.job import Job
+from cars_bench.finetune.looks import write_looks
 from cars_bench.finetune.plan import RUN_FILE
 from cars_bench.training.loop import Epoch, Position
 from cars_bench.training.specs import to_json
@@ -104,11 +105,12 @@ def write_run(folder: Path, job: Job, outcome: Outcome) -> None:
 
 
 def seal(folder: Path, job: Job, document: dict[str, Any]) -> None:
-    """Write the card, for a model measured on test the SavedModel, and `run.json` last."""
+    """Write the card, for a model measured on test the SavedModel and heatmaps, `run.json` last."""
     write_card(folder, document)
     if "test" in document[FINETUNED]:
         size = job.assembled.backbone.image_size
         export_saved_model(folder, job.assembled.finished(), job.head.class_names, size)
+        write_looks(folder, job.assembled, job.dataset)
     write_json(folder / RUN_FILE, document)
 
 

@@ -1,4 +1,4 @@
-"""Fine-tuning as plain numbers: curves, accuracies with intervals, and the hand-off."""
+"""Fine-tuning as plain numbers: curves and accuracies with intervals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ class RunFacts:
     Attributes:
         chosen: It is the one the verdict speaks of (best on validation).
         accuracies: Frozen and fine-tuned, on each split that was measured.
-        handoff: (name, value) of the checks made before anything was unfrozen.
         facts: (name, value) pairs for people.
     """
 
@@ -25,17 +24,7 @@ class RunFacts:
     best_epoch: int | None
     history: tuple[Epoch, ...]
     accuracies: tuple[Rung, ...]
-    handoff: tuple[tuple[str, str], ...]
     facts: tuple[tuple[str, str], ...]
-
-
-HANDOFF = {
-    "max_abs_diff": "Largest difference of logits, through the extraction's own runtime",
-    "top1_agreement": "Same first answer, through the extraction's own runtime",
-    "assembled_agreement": "Same first answer, assembled float32 model",
-    "witness_top1": "Validation top-1 on the cache",
-    "assembled_top1": "Validation top-1, assembled float32 model",
-}
 
 
 def run_facts(sources: Sources) -> tuple[RunFacts, ...]:
@@ -54,11 +43,6 @@ def _facts(run: Run, chosen: bool) -> RunFacts:
         best_epoch=record.get("best_epoch"),
         history=run.history,
         accuracies=tuple(_accuracies(run)),
-        handoff=tuple(
-            (label, _value(name, record["handoff"][name]))
-            for name, label in HANDOFF.items()
-            if (record.get("handoff") or {}).get(name) is not None
-        ),
         facts=tuple(_pairs(run)),
     )
 
@@ -71,10 +55,6 @@ def _accuracies(run: Run) -> list[Rung]:
         for stage in names
         if (score := run.accuracy(stage, split))
     ]
-
-
-def _value(name: str, value: float) -> str:
-    return f"{value:.2g}" if name == "max_abs_diff" else f"{100 * value:.2f}%"
 
 
 def _pairs(run: Run) -> list[tuple[str, str]]:

@@ -100,7 +100,7 @@ def mistake_facts(sources: Sources, pairs: int = 12, worst: int = 48) -> Mistake
     table = run.predictions.get("test", run.predictions.get("test-frozen"))
     if table is None or table.empty:
         return None
-    table = table.assign(right=table["pred1"] == table["true"], p=table["prob1"].astype(float))
+    table = _marked(table).assign(p=table["prob1"].astype(float))
     bins = reliability(table["p"].to_numpy(), table["right"].to_numpy(), RELIABILITY_BINS)
     return MistakeFacts(
         run=run.name,
@@ -157,15 +157,23 @@ def class_gains(run: Run) -> list[Gain]:
     """Recall by class before and after fine-tuning, biggest gain first; empty unless both exist."""
     if not {"test", "test-frozen"} <= set(run.predictions):
         return []
-    after, before = run.predictions["test"], run.predictions["test-frozen"]
-    new, old = _recall(after), _recall(before)
+    return recall_changes(_marked(run.predictions["test-frozen"]), _marked(run.predictions["test"]))
+
+
+def _marked(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(right=table["pred1"] == table["true"])
+
+
+def recall_changes(before: pd.DataFrame, after: pd.DataFrame) -> list[Gain]:
+    """Recall of each class that both tables (columns `true`, `right`) know, biggest gain first."""
+    old, new = (table.groupby("true")["right"].mean() for table in (before, after))
     sizes = after["true"].value_counts()
-    gains = [Gain(str(n), float(old.get(n, 0)), float(new[n]), int(sizes[n])) for n in new.index]
+    gains = [
+        Gain(str(name), float(old[name]), float(new[name]), int(sizes[name]))
+        for name in new.index
+        if name in old.index
+    ]
     return sorted(gains, key=lambda gain: (-gain.change, gain.name))
-
-
-def _recall(table: pd.DataFrame) -> pd.Series[Any]:
-    return (table["pred1"] == table["true"]).astype(float).groupby(table["true"]).mean()
 
 
 def confusion_cells(table: pd.DataFrame, class_names: list[str]) -> list[tuple[int, int, int]]:

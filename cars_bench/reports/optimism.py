@@ -19,12 +19,15 @@ class Optimism:
     Attributes:
         trials: How many heads the winner was chosen from.
         expected: By how much a winner's validation score exceeds its true one, on average.
+        paired: Measured by the search on the heads' answers to the same images; else
+            the noise of each head is taken as its own.
         validation: The frozen winner's validation top-1, where its test top-1 is known too.
         test: Its test top-1.
     """
 
     trials: int
     expected: float
+    paired: bool
     validation: float | None
     test: float | None
 
@@ -38,12 +41,17 @@ def optimism(sources: Sources) -> Optimism | None:
     ]
     if len(scored) <= 1:
         return None
-    values = np.array(scored, float)
-    expected = expected_optimism(values[:, 0], values[:, 1] / WIDTH_IN_DEVIATIONS)
+    measured_drop = (sources.study or {}).get("winner", {}).get("expected_drop")
+    expected = _independent(scored) if measured_drop is None else float(measured_drop)
     run = sources.run
     val, test = (run.accuracy("frozen", split) if run else None for split in ("val", "test"))
     measured = (val["top1"]["value"], test["top1"]["value"]) if val and test else (None, None)
-    return Optimism(len(scored), expected, *measured)
+    return Optimism(len(scored), expected, measured_drop is not None, *measured)
+
+
+def _independent(scored: list[tuple[float | None, float]]) -> float:
+    values = np.array(scored, float)
+    return expected_optimism(values[:, 0], values[:, 1] / WIDTH_IN_DEVIATIONS)
 
 
 def expected_optimism(scores: np.ndarray, deviations: np.ndarray, seed: int = 0) -> float:

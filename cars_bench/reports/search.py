@@ -126,7 +126,7 @@ def search_facts(sources: Sources) -> SearchFacts | None:
         completed=len(history),
         failed=sum(trial.status == "failed" for trial in trials),
         running=sum(trial.status == "running" for trial in trials),
-        rows=tuple(_rows(sources, budget.get("epochs"))),
+        rows=tuple(search_rows(sources)),
         history=history,
         best_so_far=tuple(best_so_far(history)),
         probes=tuple((probe_name(probe), probe.score or 0.0) for probe in sources.probes),
@@ -142,7 +142,9 @@ def best_so_far(history: Iterable[tuple[int, str, float]]) -> list[tuple[int, fl
     return points
 
 
-def _rows(sources: Sources, budget_epochs: int | None) -> list[Row]:
+def search_rows(sources: Sources) -> list[Row]:
+    """The leaderboard's lines, trials and probes; none where no study exists."""
+    budget_epochs = (sources.study or {}).get("budget", {}).get("epochs")
     records = {trial.trial_id: trial for trial in sources.trials}
     winner = sources.winner.trial_id if sources.winner else ""
     done = sum(line.status == "completed" for line in sources.board)

@@ -42,12 +42,14 @@ class Run:
 
     Attributes:
         predictions: By table name (`test`, `test-frozen`, `val`, `val-frozen`), those that exist.
+        looks: Its `heatmaps.json`, where it was computed.
     """
 
     name: str
     record: Json
     history: tuple[Epoch, ...]
     predictions: dict[str, pd.DataFrame]
+    looks: Json | None = None
 
     def accuracy(self, stage: str, split: str) -> Json | None:
         """The score document of `frozen` or `finetuned` on a split, if it was measured."""
@@ -68,6 +70,7 @@ class Sources:
     trials: tuple[TrialRecord, ...] = ()
     winner_id: str | None = None
     runs: tuple[Run, ...] = ()
+    ranking: Json | None = None
 
     @property
     def class_names(self) -> list[str]:
@@ -130,6 +133,7 @@ def read_sources(workspace: Workspace, study_name: str | None = None) -> Sources
         trials=tuple(study.trials()),
         winner_id=(_json(study.folder / "winner" / "winner.json") or {}).get("trial_id"),
         runs=tuple(_runs(study.folder / "final")),
+        ranking=_ranking(study.folder),
     )
 
 
@@ -172,7 +176,14 @@ def _runs(folder: Path) -> Iterator[Run]:
             for file in sorted(path.parent.glob("predictions-*.csv"))
         }
         record = _json(path) or {}
-        yield Run(path.parent.name, record, _history(path.parent / "history.csv"), tables)
+        history, looks = path.parent / "history.csv", path.parent / "heatmaps.json"
+        yield Run(path.parent.name, record, _history(history), tables, _json(looks))
+
+
+def _ranking(folder: Path) -> Json | None:
+    """What `finetune --top N` found, of the most heads where it ran more than once."""
+    found = [_json(path) or {} for path in sorted(folder.glob("final-top*.json"))]
+    return max(found, key=lambda item: len(item.get("heads", [])), default=None)
 
 
 def _history(path: Path) -> tuple[Epoch, ...]:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -35,3 +37,18 @@ def test_an_unknown_study_is_exit_3(tmp_path):
     code, document = _run("--workspace", str(tmp_path), "--study", "nowhere")
     assert code == 3
     assert "nowhere" in document["error"]["message"]
+
+
+def test_two_studies_side_by_side(tmp_path):
+    workspace = make_workspace(tmp_path, trials=3)
+    shutil.copytree(workspace.studies / "drawn-tiny", workspace.studies / "other")
+    code, document = _run("--workspace", str(tmp_path), "--compare", "drawn-tiny", "other")
+    assert code == 0
+    assert document["path"].endswith("drawn-tiny-against-other/compare.html")
+    assert "drawn-tiny-against-other/compare.html" in Path(document["index"]).read_text("utf-8")
+
+
+def test_a_comparison_takes_no_study_beside_it(tmp_path):
+    code, document = _run("--workspace", str(tmp_path), "--compare", "a", "b", "--study", "c")
+    assert code == 2
+    assert "--compare A B" in document["error"]["fix"]

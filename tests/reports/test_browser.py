@@ -5,7 +5,9 @@ Screenshots are kept where `CARS_BENCH_SCREENSHOTS` points, as test artifacts.
 
 from __future__ import annotations
 
+import base64
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,8 @@ from typing import Any
 import pytest
 
 from cars_bench.reports.build import build_report
+from cars_bench.reports.compare_page import build_comparison
+from cars_bench.workspace import Workspace
 from tests.reports.workspaces import CLASSES, EVIL, make_workspace
 
 pytestmark = pytest.mark.browser
@@ -181,15 +185,40 @@ def test_without_scripts_the_page_reads_in_full(driver, page, tmp_path):
     assert driver.execute_script(hidden)
 
 
-@pytest.mark.parametrize(("name", "width"), [("desktop", 1280), ("phone", 390)])
-def test_the_page_fits_its_window(opened, tmp_path, name, width):
+@pytest.fixture(scope="module")
+def pages(page: Path) -> dict[str, Path]:
+    """The report, the index and a comparison, by name."""
+    workspace = Workspace(page.parents[2])
+    shutil.copytree(workspace.studies / "drawn-tiny", workspace.studies / "another")
+    compared = build_comparison(workspace, "drawn-tiny", "another")
+    return {"report": page, "index": workspace.reports / "index.html", "compare": compared}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("device", "width"), [("desktop", 1280), ("phone", 390)])
+@pytest.mark.parametrize("name", ["report", "index", "compare"])
+def test_every_page_fits_its_window(driver, pages, tmp_path, name, device, width, theme):
     metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-    opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    media = {"features": [{"name": "prefers-color-scheme", "value": theme}]}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
     try:
-        wide = opened.execute_script("return document.documentElement.scrollWidth")
-        folder = Path(os.environ.get("CARS_BENCH_SCREENSHOTS", tmp_path))
-        folder.mkdir(parents=True, exist_ok=True)
-        opened.save_screenshot(str(folder / f"report-{name}.png"))
+        driver.get(pages[name].as_uri())
+        wide = driver.execute_script("return document.documentElement.scrollWidth")
+        colour = driver.execute_script("return getComputedStyle(document.body).backgroundColor")
+        _keep_screenshot(driver, f"{name}-{device}-{theme}", tmp_path)
     finally:
-        opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
     assert wide <= width
+    assert (max(map(int, re.findall(r"\d+", colour)[:3])) < 80) == (theme == "dark")
+    assert driver.get_log("browser") == []
+
+
+def _keep_screenshot(driver: Any, name: str, otherwise: Path) -> None:
+    """The whole page, not just the window."""
+    folder = Path(os.environ.get("CARS_BENCH_SCREENSHOTS", otherwise))
+    folder.mkdir(parents=True, exist_ok=True)
+    asked = {"captureBeyondViewport": True, "format": "png"}
+    picture = driver.execute_cdp_cmd("Page.captureScreenshot", asked)["data"]
+    (folder / f"{name}.png").write_bytes(base64.b64decode(picture))

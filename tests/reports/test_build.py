@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 
 import pandas as pd
@@ -33,6 +35,12 @@ def pages(drawn):
 
 def test_the_same_study_gives_the_same_bytes(drawn, pages):
     assert build_report(drawn("finetuned")).read_text("utf-8") == pages["finetuned"]
+
+
+def test_no_training_framework_is_loaded_for_a_report():
+    code = "import sys, cars_bench.reports.build, cars_bench.reports.compare_page as _; "
+    code += "sys.exit(any(name in sys.modules for name in ('keras', 'tensorflow', 'jax')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_the_place_of_the_workspace_does_not_show(tmp_path, pages):

@@ -7,25 +7,34 @@ from pathlib import Path
 import pytest
 
 from cars_bench.reports import bundle
-from cars_bench.reports.build import MODULES
+from cars_bench.reports.index import PLAIN_MODULES
+from cars_bench.reports.page import MODULES
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_bundle_has_no_import_or_export_left():
-    code = bundle.script(MODULES)
+STATIC = ROOT / "cars_bench" / "reports" / "static"
+PAGES = [MODULES, PLAIN_MODULES]
+
+
+@pytest.mark.parametrize("modules", PAGES)
+def test_the_bundle_has_no_import_or_export_left(modules):
+    code = bundle.script(modules)
     assert not any(line.startswith(("import ", "export ")) for line in code.splitlines())
 
 
-def test_every_module_stands_after_those_it_imports():
-    static = ROOT / "cars_bench" / "reports" / "static"
-    assert {path.stem for path in static.glob("*.js")} == set(MODULES)
-    for place, name in enumerate(MODULES):
-        lines = (static / f"{name}.js").read_text("utf-8").splitlines()
+def test_every_module_is_on_a_page():
+    assert {path.stem for path in STATIC.glob("*.js")} == {name for page in PAGES for name in page}
+
+
+@pytest.mark.parametrize("modules", PAGES)
+def test_every_module_stands_after_those_it_imports(modules):
+    for place, name in enumerate(modules):
+        lines = (STATIC / f"{name}.js").read_text("utf-8").splitlines()
         needs = [
             line.split('"./')[1].split(".js")[0] for line in lines if line.startswith("import")
         ]
-        assert set(needs) <= set(MODULES[:place])
+        assert set(needs) <= set(modules[:place])
 
 
 def test_a_name_declared_twice_is_refused(monkeypatch):

@@ -1,52 +1,9 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from cars_bench.reports.sources import read_sources
-from cars_bench.reports.tables import cache_facts, data_facts, reproduce, size
-
-
-def test_every_stage_that_ran_has_its_command(finished):
-    commands = reproduce(finished).commands
-    assert [command.split()[1] for command in commands] == [
-        "prepare", "extract", "tune", "probe", "finetune",
-    ]  # fmt: skip
-    assert (
-        commands[0] == "cars-bench prepare --labels cars.csv --split 65/20/15 --seed 0 --name drawn"
-    )
-    assert "--trial t0001 --unfreeze conv3 --epochs 10 --lr 0.0001 --seed 0" in commands[-1]
-
-
-@pytest.mark.parametrize(
-    ("how", "option"),
-    [
-        ("the source's own", "--split column"),
-        ("50/25/25, stratified", "--split 50/25/25"),
-        ("", ""),
-    ],
-)
-def test_the_split_is_asked_for_as_it_was_made(finished, how, option):
-    card = finished.dataset.card | {"split": {"how": how, "seed": 3}}
-    sources = replace(finished, dataset=replace(finished.dataset, card=card))
-    command = reproduce(sources).commands[0]
-    assert option in command
-    assert ("--split" in command) == bool(option)
-
-
-def test_a_drawn_dataset_is_reproduced_by_demo(finished):
-    source = {"labels": str(finished.dataset.folder / "images" / "labels.csv")}
-    card = finished.dataset.card | {"source": source}
-    sources = replace(finished, dataset=replace(finished.dataset, card=card))
-    assert reproduce(sources).commands[0].startswith("cars-bench prepare --demo")
-
-
-def test_names_with_spaces_are_quoted_for_a_shell(finished):
-    source = {"labels": "my cars.csv", "images": "a b"}
-    card = finished.dataset.card | {"source": source}
-    sources = replace(finished, dataset=replace(finished.dataset, card=card))
-    assert "--labels 'my cars.csv' --images 'a b'" in reproduce(sources).commands[0]
+from cars_bench.reports.tables import cache_facts, data_facts, size
 
 
 def test_counts_by_class_and_split_add_up(finished):

@@ -76,5 +76,5 @@ wake("twins", startGallery);
 startTrials(islandData);
 startContents();
 addEventListener("beforeprint", () => {
-  for (const closed of document.querySelectorAll("details:not([open])")) closed.open = true;
+  for (const closed of document.querySelectorAll("details:not([open], .numbers)")) closed.open = true;
 });

@@ -1,7 +1,8 @@
 // Parallel coordinates: one line a trial, one axis a hyperparameter, brushes that filter the table.
 import { element, percentText, place } from "./core.js";
 
-const PLOT = { width: 860, height: 250, top: 34, bottom: 24, side: 46 };
+const PLOT = { width: 860, height: 264, top: 48, bottom: 24, side: 58, perAxis: 58 };
+const ONE_ROW = 7;
 
 /** The axes to draw: the hyperparameters that varied, then the score. */
 export function axesOf(hyperparameters, trials) {
@@ -40,6 +41,11 @@ export function endLabel(axis, end) {
   return axis.key === null ? percentText(value) : Number(value.toPrecision(3)).toString();
 }
 
+/** Where an axis is named: in two rows by turns where there are many, so that names do not meet. */
+export function nameTop(index, count) {
+  return count > ONE_ROW && index % 2 === 0 ? 13 : 28;
+}
+
 function linePath(axes, trial, x, y) {
   let pen = "M";
   return axes.reduce((path, axis, index) => {
@@ -58,9 +64,11 @@ export function startParallel(holder, data, filter) {
   if (!data.hyperparameters.length || searched.length < 2) return;
   const axes = axesOf(data.hyperparameters, searched);
   const inner = PLOT.height - PLOT.top - PLOT.bottom;
-  const x = (index) => PLOT.side + (index * (PLOT.width - 2 * PLOT.side)) / (axes.length - 1);
+  const width = Math.max(PLOT.width, PLOT.perAxis * axes.length);
+  const x = (index) => PLOT.side + (index * (width - 2 * PLOT.side)) / (axes.length - 1);
   const y = (at) => PLOT.top + (1 - at) * inner;
-  const svg = element("svg", { viewBox: `0 0 ${PLOT.width} ${PLOT.height}`, class: "parallel", role: "group" });
+  const svg = element("svg", { viewBox: `0 0 ${width} ${PLOT.height}`, class: "parallel", role: "group" });
+  svg.style.minWidth = `${Math.round(0.75 * width)}px`;
   svg.setAttribute("aria-label", "Parallel coordinates; each axis has a brush");
   const best = Math.max(...searched.map((trial) => trial.score));
   const lines = searched.map((trial) => {
@@ -82,7 +90,7 @@ export function startParallel(holder, data, filter) {
   };
   const status = element("span", { role: "status", class: "hint" });
   const clear = element("button", { type: "button" }, "Clear brushes");
-  const marks = axes.map((axis, index) => brushAxis(svg, axis, index, x(index), y, inner, brushes, update));
+  const marks = axes.map((axis, index) => brushAxis(svg, axis, index, x(index), y, inner, brushes, update, nameTop(index, axes.length)));
   clear.addEventListener("click", () => {
     brushes.clear();
     marks.forEach((show) => show());
@@ -92,7 +100,7 @@ export function startParallel(holder, data, filter) {
   update();
 }
 
-function brushAxis(svg, axis, index, x, y, inner, brushes, update) {
+function brushAxis(svg, axis, index, x, y, inner, brushes, update, top) {
   const group = element("g", { class: "axis" });
   const text = (content, top, weight) => {
     const made = element("text", { x, y: top, "text-anchor": "middle", class: weight });
@@ -105,7 +113,7 @@ function brushAxis(svg, axis, index, x, y, inner, brushes, update) {
   target.setAttribute("aria-valuemin", 0);
   target.setAttribute("aria-valuemax", 100);
   group.append(
-    text(axis.name, 14, "name"), text(endLabel(axis, 1), PLOT.top - 6, "end"), text(endLabel(axis, 0), PLOT.height - 8, "end"),
+    text(axis.name, top, "name"), text(endLabel(axis, 1), PLOT.top - 6, "end"), text(endLabel(axis, 0), PLOT.height - 8, "end"),
     element("line", { x1: x, x2: x, y1: PLOT.top, y2: PLOT.top + inner }), mark, target,
   );
   const show = () => {

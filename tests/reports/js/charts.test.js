@@ -5,7 +5,7 @@ import { percentText, place } from "../../../cars_bench/reports/static/core.js";
 import { boundaries, groupedOrder, viridis } from "../../../cars_bench/reports/static/confusion.js";
 import { cardPasses } from "../../../cars_bench/reports/static/gallery.js";
 import { isError, nearestPoint, pointText } from "../../../cars_bench/reports/static/map.js";
-import { axesOf, endLabel, inBrushes, position } from "../../../cars_bench/reports/static/parallel.js";
+import { axesOf, endLabel, inBrushes, nameTop, position } from "../../../cars_bench/reports/static/parallel.js";
 import { curvePath } from "../../../cars_bench/reports/static/trial.js";
 
 const HYPERPARAMETERS = [
@@ -67,4 +67,9 @@ test("curves begin at the first epoch and cards pass by words and number", () =>
   assert.equal(curvePath([[1, 0], [3, 1]], 100, 50, 1), "M0.0 50.0L100.0 0.0");
   assert.ok(cardPasses("Audi taken for BMW", 0.9, "bmw", 0.5));
   assert.ok(!cardPasses("Audi taken for BMW", 0.4, "", 0.5));
+});
+
+test("names of many axes stand in two rows by turns", () => {
+  assert.equal(nameTop(0, 5), nameTop(1, 5));
+  assert.notEqual(nameTop(0, 16), nameTop(1, 16));
 });

@@ -1,0 +1,109 @@
+"""Builds the page that lays two studies side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from cars_bench import __version__
+from cars_bench.errors import UsageError
+from cars_bench.progress import Progress
+from cars_bench.reports import finish_figures
+from cars_bench.reports.build import check_size
+from cars_bench.reports.compare import Comparison, Measure, compare
+from cars_bench.reports.index import COMPARISON, PLAIN_MODULES, write_index
+from cars_bench.reports.page import ICONS
+from cars_bench.reports.render import render
+from cars_bench.reports.sources import read_sources
+from cars_bench.reports.svg import BLUE, INK, VERMILLION, draw, percent_axis, plain_axes
+from cars_bench.reports.verdict import Rung, percent
+from cars_bench.workspace import Workspace, write_json, write_text
+
+COLOURS, MARKERS, SHIFT = (BLUE, VERMILLION), ("o", "s"), 0.14
+
+
+def build_comparison(
+    workspace: Workspace, first: str, second: str, progress: Progress | None = None
+) -> Path:
+    """Write `reports/FIRST-against-SECOND/`: `compare.html` and `compare.json`; and the index.
+
+    Raises:
+        StudyMissing: There is no study of that name.
+        UsageError: Both are the same study.
+        CarsBenchError: The page would exceed 5 MB.
+    """
+    if first == second:
+        raise UsageError(
+            f"{first!r} is the same study twice.", "name two: cars-bench report --compare A B"
+        )
+    sides = [read_sources(workspace, name) for name in (first, second)]
+    facts = compare(*sides)
+    (progress or Progress()).log(f"drawing {facts.title}")
+    page = comparison_page(facts)
+    check_size(page)
+    folder = workspace.reports / f"{first}-against-{second}"
+    write_json(folder / f"{COMPARISON}.json", facts.to_json())
+    write_text(folder / f"{COMPARISON}.html", page)
+    write_index(workspace)
+    return folder / f"{COMPARISON}.html"
+
+
+def comparison_page(facts: Comparison) -> str:
+    """The page; the same facts give the same text."""
+    drawings = {"measures": side_by_side(facts)} if facts.measures else {}
+    if any(gain.change for gain in facts.answers.classes):
+        drawings["gains"] = finish_figures.gains(facts.answers.classes)
+    return render(
+        "compare.html.j2",
+        PLAIN_MODULES,
+        facts=facts,
+        icons=ICONS,
+        drawings=drawings,
+        version=__version__,
+    )
+
+
+def side_by_side(facts: Comparison) -> Markup:
+    """Every accuracy of both studies on one axis, with its 95% interval."""
+
+    def paint(figure: Figure) -> None:
+        axes = plain_axes(figure, "top-1 accuracy")
+        axes.grid(axis="y", visible=False)
+        axes.grid(axis="x", visible=True)
+        for place, measure in enumerate(facts.measures):
+            _measure(axes, place, measure)
+        axes.set_yticks(range(len(facts.measures)), [_label(item) for item in facts.measures])
+        axes.set_ylim(-0.6, len(facts.measures) - 0.4)
+        axes.tick_params(axis="y", labelcolor=INK)
+        percent_axis(axes, "x")
+        for name, colour, marker in zip(facts.names, COLOURS, MARKERS, strict=True):
+            axes.plot([], [], marker, color=colour, label=name.replace("$", r"\$"))
+        figure.legend(loc="outside upper left", ncols=1, fontsize=8.5)
+
+    said = "; ".join(f"{_label(item)}: {_both(item)}" for item in facts.measures)
+    height = 1.3 + 0.42 * len(facts.measures)
+    return draw("measures", "Accuracies side by side", said + ".", paint, width=5.7, height=height)
+
+
+def _measure(axes: Axes, place: int, measure: Measure) -> None:
+    rungs = zip((measure.first, measure.second), COLOURS, MARKERS, (SHIFT, -SHIFT), strict=True)
+    for rung, colour, marker, shift in rungs:
+        if rung is not None:
+            y = place + shift
+            axes.plot([rung.low, rung.high], [y, y], color=colour, linewidth=2.2, alpha=0.55)
+            axes.plot(rung.value, y, marker, color=colour, markersize=6)
+
+
+def _label(measure: Measure) -> str:
+    return f"{measure.label}, {measure.split}"
+
+
+def _both(measure: Measure) -> str:
+    return " and ".join(_said(rung) for rung in (measure.first, measure.second))
+
+
+def _said(rung: Rung | None) -> str:
+    return percent(rung.value) if rung else "not measured"

@@ -1,0 +1,170 @@
+"""The exact commands that make a study again, and what they depended on."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cars_bench.reports.sources import Json, Run, Sources
+from cars_bench.tuning.space import shipped_spaces
+
+WINDOW = 4
+"""Trials that a search keeps open at once unless more workers ask for more."""
+
+
+@dataclass(frozen=True)
+class Reproduce:
+    """The commands that make this study again, and what they depended on."""
+
+    commands: tuple[str, ...]
+    facts: tuple[tuple[str, str], ...]
+
+
+def reproduce(sources: Sources) -> Reproduce:
+    """Write down the commands of every stage that has run, with their seeds and digests."""
+    commands = [*_prepare(sources), *_extract(sources), *_tune(sources), *_finetune(sources.run)]
+    return Reproduce(tuple(commands), tuple(_facts(sources)))
+
+
+def _line(*words: object) -> str:
+    return shlex.join(["cars-bench", *(str(word) for word in words)])
+
+
+def _options(**values: Any) -> list[str]:
+    given = {name: value for name, value in values.items() if value not in (None, "", [])}
+    return [word for name, value in given.items()
+            for word in (f"--{name.replace('_', '-')}", str(value))]  # fmt: skip
+
+
+def _prepare(sources: Sources) -> list[str]:
+    dataset = sources.dataset
+    if dataset is None:
+        return []
+    source, split = dataset.card.get("source", {}), dataset.card.get("split", {})
+    labels = source.get("labels")
+    if labels and Path(labels).is_relative_to(dataset.folder):
+        words = ["--demo"]
+    elif source.get("layout") == "folder":
+        words = _options(images=source.get("images"))
+    else:
+        words = _options(labels=labels, images=source.get("images"))
+    crop = dataset.crop if dataset.crop != "none" else None
+    words += _options(
+        split=_split_option(str(split.get("how", ""))), seed=split.get("seed"), crop=crop
+    )
+    return [_line("prepare", *words, "--name", dataset.name)]
+
+
+def _split_option(how: str) -> str | None:
+    """The `--split` that a card's words come from: percentages, `column`, or nothing."""
+    shares = re.match(r"\d+/\d+/\d+", how)
+    if shares:
+        return shares.group()
+    return "column" if how.startswith("the source's own") else None
+
+
+def _extract(sources: Sources) -> list[str]:
+    if sources.manifest is None:
+        return []
+    recipe, extraction = sources.manifest.recipe, sources.manifest.extraction
+    pooling = None if recipe.boundary else recipe.pooling
+    views = sources.manifest.views("train")
+    several = views > 1
+    words = _options(
+        backbone=recipe.backbone,
+        weights=extraction.get("weights"),
+        image_size=recipe.image_size,
+        pooling=pooling,
+        boundary=recipe.boundary,
+        views=views if several else None,
+        augment=extraction.get("augment") if several else None,
+        seed=recipe.augment_seed if several else None,
+        dtype=recipe.dtype,
+        runtime=recipe.runtime,
+        batch_size=extraction.get("batch_size"),
+    )
+    return [_line("extract", *words)]
+
+
+def _tune(sources: Sources) -> list[str]:
+    study = sources.study
+    if study is None:
+        return []
+    budget, asked = study.get("budget", {}), study.get("asked", {})
+    window = study.get("window") or 0
+    words = _options(
+        study=sources.study_name,
+        cache=study.get("cache_key"),
+        space=_space(study),
+        oracle=study.get("oracle"),
+        trials=budget.get("trials"),
+        epochs=budget.get("epochs"),
+        seed=study.get("seed"),
+        workers=window if window > WINDOW else None,
+        repeats=asked.get("repeats"),
+        refit=study.get("winner", {}).get("refit"),
+    )
+    probed = any(trial.kind == "probe" for trial in sources.trials)
+    probe = _line("probe", *_options(study=sources.study_name, cache=study.get("cache_key")))
+    return [_line("tune", *words)] + ([probe] if probed else [])
+
+
+def _space(study: Json) -> str | None:
+    """What the space was asked for as; of older studies its name, if that is a shipped one."""
+    name = (study.get("space") or {}).get("name")
+    asked: str | None = study.get("asked", {}).get("space")
+    return asked or (str(name) if name in shipped_spaces() else None)
+
+
+def _finetune(run: Run | None) -> list[str]:
+    if run is None:
+        return []
+    record = run.record
+    head = _options(study=record.get("study"), trial=record.get("trial_id"))
+    asked = record.get("asked") or _resolved(record)
+    return [_line("finetune", *head, *asked), *map(_steered, record.get("steering", []))]
+
+
+def _resolved(record: Json) -> list[str]:
+    """Options of a run that did not record what it was asked for."""
+    unfreeze, training = record.get("unfreeze", {}), record.get("training", {})
+    words = _options(
+        unfreeze=unfreeze.get("text"),
+        epochs=training.get("epochs") or record.get("epochs"),
+        lr=training.get("learning_rate"),
+        seed=record.get("seed"),
+    )
+    live = record.get("recipe", {}).get("live")
+    return words + ["--live"] * bool(live) + ["--no-warm-up"] * (record.get("warm_up") is False)
+
+
+def _steered(change: Json) -> str:
+    """A change made by hand, as a comment: it takes stopping the run at that epoch."""
+    words = _options(
+        lr=change["learning_rate"], schedule=change["schedule"], epochs=change["epochs"]
+    )
+    return f"# stopped after epoch {change['from_epoch'] - 1}: " + _line(
+        "finetune", "--resume", *words
+    )
+
+
+def _facts(sources: Sources) -> list[tuple[str, str]]:
+    facts = []
+    if sources.dataset is not None:
+        facts.append(("Dataset digest", sources.dataset.digest))
+    if sources.manifest is not None:
+        recipe = sources.manifest.recipe
+        facts += [("Cache key", recipe.key), ("Backbone weights", recipe.weights_digest)]
+    study = sources.study or {}
+    for name, label in (("seed", "Search seed"), ("backend", "Search backend")):
+        if study.get(name) is not None:
+            facts.append((label, str(study[name])))
+    if study.get("created"):
+        facts.append(("Study made", str(study["created"])))
+    versions = study.get("versions", {}) | (
+        sources.run.record.get("versions", {}) if sources.run else {}
+    )
+    return facts + [(name, str(versions[name])) for name in sorted(versions)]

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cars_bench.errors import StudyMissing, UsageError
+from cars_bench.reports.compare import compare, flat, lines
+from cars_bench.reports.compare_page import build_comparison, comparison_page
+from cars_bench.reports.index import COMPARISON, entries
+from cars_bench.reports.paired import answers, pair, paired_facts
+from cars_bench.reports.sources import read_sources
+from cars_bench.tuning.ranking import pack
+from tests.reports.workspaces import CLASSES, EVIL, make_workspace
+
+
+def _other(sources, right: float):
+    """The same study under another name, its fine-tuned answers right for other images."""
+    tables = dict(sources.run.predictions)
+    test = tables["test"].copy()
+    test["pred1"] = [
+        row["true"] if place < right * len(test) else "something else"
+        for place, row in enumerate(test.to_dict("records"))
+    ]
+    score = {"value": right, "low": right - 0.1, "high": right + 0.1}
+    tested = {"top1": score, "top5": score, "n": len(test)}
+    record = sources.run.record | {"finetuned": sources.run.record["finetuned"] | {"test": tested}}
+    run = replace(sources.run, predictions=tables | {"test": test}, record=record)
+    return replace(sources, study_name="other", runs=(run,))
+
+
+def test_a_study_against_itself_differs_in_nothing(finished):
+    facts = compare(finished, finished)
+    assert facts.headline.startswith("Both reach")
+    assert all(row.difference == 0 and row.p_value == 1 for row in facts.answers.rows)
+    assert not any(row.differs for row in (*facts.data, *facts.caches, *facts.winners))
+    assert [(row.stage, row.split) for row in facts.answers.rows] == [
+        ("finetuned", "test"), ("frozen", "test"), ("finetuned", "val"), ("frozen", "val"),
+    ]  # fmt: skip
+
+
+def test_the_better_one_is_named_with_both_figures(finished):
+    facts = compare(_other(finished, 1.0), _other(finished, 0.3))
+    assert facts.headline == ("other is ahead of other: 100.0% against 30.0%, fine-tuned on test.")
+    row = facts.answers.rows[0]
+    assert (row.images, row.only_second, row.only_first) == (30, 0, 21)
+    assert row.difference == pytest.approx(-0.7)
+    assert row.settled
+
+
+def test_a_difference_within_the_noise_is_called_so(finished):
+    facts = compare(_other(finished, 0.5), _other(finished, 0.5 + 1 / 30))
+    assert "cannot be told apart" in facts.headline
+
+
+def test_other_images_are_not_paired_and_their_number_is_said(finished):
+    other = _other(finished, 0.5)
+    fewer = {name: table.iloc[:-4] for name, table in other.run.predictions.items()}
+    other = replace(other, runs=(replace(other.run, predictions=fewer),))
+    facts = compare(finished, other)
+    assert not facts.answers.rows
+    assert (facts.answers.unlike[0].first, facts.answers.unlike[0].common) == (30, 26)
+    assert "not the same images" in facts.headline
+    assert len(facts.answers.classes) == 6
+
+
+def test_before_fine_tuning_the_search_tells_the_winners_answers(drawn):
+    sources = read_sources(drawn("tuned"))
+    right = np.arange(18) % 3 == 0
+    marked = tuple(
+        replace(trial, correct=pack(right)) if trial is sources.winner else trial
+        for trial in sources.trials
+    )
+    found = answers(replace(sources, trials=marked), "frozen", "val")
+    assert list(found["right"]) == list(right)
+    assert answers(sources, "frozen", "val") is None
+    assert paired_facts(sources, sources).rows == ()
+
+
+def test_pairs_count_who_is_right_alone():
+    one, other = (pd.DataFrame({"right": right}) for right in ([1, 1, 0, 0], [1, 0, 0, 1]))
+    found = pair(one, other, "frozen", "val")
+    assert (found.images, found.only_first, found.only_second) == (4, 1, 1)
+    assert found.low <= found.difference == 0 <= found.high
+    assert not found.settled
+
+
+def test_what_only_one_side_has_stays():
+    found = lines({"a": "1", "b": "2"}, {"b": "2", "c": "3"})
+    assert [(line.name, line.differs) for line in found] == [
+        ("a", True), ("b", False), ("c", True),
+    ]  # fmt: skip
+
+
+def test_nested_specs_become_flat_lines():
+    document = {"learning_rate": 0.001, "schedule": {"kind": "cosine", "end": None}}
+    assert list(flat(document)) == [
+        ("Learning rate", "0.001"), ("Schedule kind", "cosine"), ("Schedule end", "none"),
+    ]  # fmt: skip
+
+
+def test_the_page_is_written_with_its_numbers_and_listed(tmp_path):
+    workspace = make_workspace(tmp_path, trials=3, classes=(EVIL, *CLASSES))
+    shutil.copytree(workspace.studies / "drawn-tiny", workspace.studies / "<b>")
+    path = build_comparison(workspace, "drawn-tiny", "<b>")
+    page = path.read_text("utf-8")
+    document = json.loads(path.with_suffix(".json").read_text("utf-8"))
+    assert document["title"] == "drawn-tiny against <b>"
+    assert "<b>" not in page.replace("<b></b>", "")
+    assert "<img src=x" not in page
+    assert build_comparison(workspace, "drawn-tiny", "<b>").read_text("utf-8") == page
+    (entry,) = entries(workspace.reports, COMPARISON)
+    assert entry.headline == document["headline"]
+
+
+def test_a_comparison_at_different_stages_says_what_is_missing(drawn, finished):
+    page = comparison_page(compare(finished, read_sources(drawn("tuned"))))
+    assert "not measured" in page
+
+
+def test_a_study_against_itself_or_nothing_is_refused(drawn):
+    with pytest.raises(UsageError, match="twice"):
+        build_comparison(drawn("tuned"), "drawn-tiny", "drawn-tiny")
+    with pytest.raises(StudyMissing, match="nowhere"):
+        build_comparison(drawn("tuned"), "drawn-tiny", "nowhere")
