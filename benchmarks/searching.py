@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +24,16 @@ from cars_bench.workspace import Workspace
 
 TRAIN, VAL, TEST = 7330, 814, 16
 RANK = 160
+SEED = 0
+SPACE = """
+name: compared
+fixed: {{epochs: {epochs}, patience_epochs: 0, batch_size: {batch}}}
+hyperparameters:
+  depth: {{type: int, min: 0, max: 1}}
+  units_1: {{type: int, min: 128, max: 512, log: true, when: {{depth: [1]}}}}
+  dropout: {{type: float, min: 0.0, max: 0.5, step: 0.1, when: {{depth: [1]}}}}
+  learning_rate: {{type: float, min: 3.0e-4, max: 1.0e-2, log: true}}
+"""
 
 
 def parser(purpose: str) -> argparse.ArgumentParser:
@@ -116,6 +128,32 @@ def cache_of(workspace: Workspace) -> FeatureCache:
 def ledger_events(workspace: Workspace, study: str) -> list[Event]:
     """All events of a study so far."""
     return read_events(workspace.studies / study / "ledger.jsonl")
+
+
+def write_space(path: Path, arguments: argparse.Namespace) -> None:
+    """The space that both sides of a comparison search, of heads that train equally long."""
+    path.write_text(SPACE.format(epochs=arguments.epochs, batch=arguments.batch))
+
+
+def search(workspace: Workspace, space: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Seconds of one search of ours, and the heads it trained."""
+    from cars_bench.progress import Progress
+    from cars_bench.tuning.search import TuneOptions, tune
+
+    study = f"ours{time.time_ns()}"
+    options = TuneOptions(
+        arguments.trials, "random", str(space), None, SEED, study, repeats=0,
+        workers=arguments.workers,
+    )  # fmt: skip
+    begun = time.time()
+    tune(workspace, options, Progress())
+    events = ledger_events(workspace, study)
+    done = [event for event in events if event["event"] == "completed"]
+    epochs = sum(event["event"] == "epoch" for event in events)
+    heads = [event["values"] for event in events if event["event"] == "proposed"]
+    seconds = max(event["time"] for event in done) - begun
+    best = max(event["score"] for event in done)
+    return {"seconds": seconds, "epochs": epochs, "heads": heads, "best": best}
 
 
 def close(document: dict[str, object]) -> None:

@@ -23,41 +23,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from searching import cache_of, close, ledger_events, parser, prepared
+from searching import SEED, cache_of, close, parser, prepared, search, write_space
 
 from cars_bench.workspace import Workspace
-
-SEED = 0
-SPACE = """
-name: compared
-fixed: {{epochs: {epochs}, patience_epochs: 0, batch_size: {batch}}}
-hyperparameters:
-  depth: {{type: int, min: 0, max: 1}}
-  units_1: {{type: int, min: 128, max: 512, log: true, when: {{depth: [1]}}}}
-  dropout: {{type: float, min: 0.0, max: 0.5, step: 0.1, when: {{depth: [1]}}}}
-  learning_rate: {{type: float, min: 3.0e-4, max: 1.0e-2, log: true}}
-"""
-
-
-def ours(workspace: Workspace, space: Path, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Seconds of one search of ours, and the heads it trained."""
-    from cars_bench.progress import Progress
-    from cars_bench.tuning.search import TuneOptions, tune
-
-    study = f"ours{time.time_ns()}"
-    options = TuneOptions(
-        arguments.trials, "random", str(space), None, SEED, study, repeats=0,
-        workers=arguments.workers,
-    )  # fmt: skip
-    begun = time.time()
-    tune(workspace, options, Progress())
-    events = ledger_events(workspace, study)
-    done = [event for event in events if event["event"] == "completed"]
-    epochs = sum(event["event"] == "epoch" for event in events)
-    heads = [event["values"] for event in events if event["event"] == "proposed"]
-    seconds = max(event["time"] for event in done) - begun
-    best = max(event["score"] for event in done)
-    return {"seconds": seconds, "epochs": epochs, "heads": heads, "best": best}
 
 
 def theirs(workspace: Workspace, space: Path, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -149,14 +117,13 @@ def main() -> None:
     options.add_argument("--root", type=Path, help=argparse.SUPPRESS)
     arguments = options.parse_args()
     if arguments.side:
-        side = ours if arguments.side == "ours" else theirs
+        side = search if arguments.side == "ours" else theirs
         close(side(Workspace(arguments.root), arguments.root / "space.yaml", arguments))
         return
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         prepared(root, arguments)
-        space = SPACE.format(epochs=arguments.epochs, batch=arguments.batch)
-        (root / "space.yaml").write_text(space)
+        write_space(root / "space.yaml", arguments)
         rounds = []
         for number in range(arguments.rounds):
             one = measured("ours", arguments.backend, root)
