@@ -41,7 +41,8 @@ def extract(
         typer.Option(help="Views of a training image; the first is plain [default: 1]."),
     ] = None,
     augment: Annotated[
-        str | None, typer.Option(help="none, light, default, or a YAML file [default: default].")
+        str | None,
+        typer.Option(help="none, light, default, strong, or a YAML file [default: default]."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the views [default: 0].")] = None,
     dtype: Annotated[

@@ -57,6 +57,15 @@ NAMED = {
         brightness=0.2,
         contrast=0.2,
     ),
+    "strong": Policy(
+        "strong",
+        flip=True,
+        scale_min=0.6,
+        rotation_degrees=12.0,
+        translation=0.08,
+        brightness=0.35,
+        contrast=0.35,
+    ),
 }
 
 

@@ -8,7 +8,7 @@ from cars_bench.data.policies import NAMED, Policy, policy
 from cars_bench.errors import InputError, UsageError
 
 
-@pytest.mark.parametrize("name", ["none", "light", "default"])
+@pytest.mark.parametrize("name", ["none", "light", "default", "strong"])
 def test_named_policies_exist(name):
     assert policy(name) is NAMED[name]
 
@@ -46,5 +46,5 @@ def test_a_bad_file_is_refused_by_line_and_field(tmp_path, text, message):
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(UsageError, match="none, light, default"):
+    with pytest.raises(UsageError, match="none, light, default, strong"):
         policy("wild")

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from cars_bench.finetune.finished import FinishedModel
 from cars_bench.finetune.plan import FinetuneOptions
 from cars_bench.finetune.run import FinetuneResult, finetune
 from cars_bench.progress import Progress
+from cars_bench.training import loop
 from cars_bench.training.engine import logits_of
 from cars_bench.tuning.search import TuneOptions, tune
 from cars_bench.workspace import Workspace
@@ -120,6 +122,19 @@ def test_live_and_cached_runs_end_with_a_model(
     document = finetune(tuned, options, Progress()).document
     assert document["recipe"]["live"] is True
     assert np.isfinite(document["finetuned"]["val"]["top1"]["value"])
+
+
+def test_a_refit_trains_on_both_for_all_epochs_and_is_measured_on_test_alone(
+    tuned: Workspace, recipe: Path
+) -> None:
+    options = FinetuneOptions(recipe=str(recipe), refit=True)
+    with mock.patch.object(loop, "plan_epoch", wraps=loop.plan_epoch) as planned:
+        document = finetune(tuned, options, Progress()).document
+    dataset = Dataset.load(tuned)
+    both = len(dataset.records("train")) + len(dataset.records("val"))
+    assert [len(call.args[1]) for call in planned.call_args_list] == [both] * 3
+    assert document["epochs"] == document["best_epoch"] == 3
+    assert set(document["finetuned"]) == set(document["frozen"]) == {"test"}
 
 
 def test_a_random_head_starts_without_the_trained_one(tuned: Workspace, recipe: Path) -> None:

@@ -16,6 +16,10 @@ from cars_bench.training.specs import DenseLayer, HeadSpec, Schedule, TrainingSp
 WIDTH, CLASSES, VIEWS = 10, 4, 3
 LINEAR = {
     "adam": (HeadSpec(), TrainingSpec(batch_size=16, epochs=4, learning_rate=0.02)),
+    "averaged": (
+        HeadSpec(),
+        TrainingSpec("adamw", 0.02, batch_size=16, epochs=4, averaging=0.8, patience_epochs=0),
+    ),
     "everything": (
         HeadSpec(normalisation="batch", l2=1e-3),
         TrainingSpec(
