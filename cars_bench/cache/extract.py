@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from cars_bench.cache.checks import Expected, accepted_shard
+from cars_bench.cache.cost import add_cost
 from cars_bench.cache.images import Decoder, Job, decoder, jobs_of
 from cars_bench.cache.manifest import MANIFEST_FILE, Manifest, read_manifest
 from cars_bench.cache.options import ExtractOptions, ExtractResult
@@ -74,12 +75,14 @@ class _Pass:
     """One run over one key, under its lock.
 
     Attributes:
+        workspace: Where the cost is written down.
         setup: Images and network.
         folder: The cache's folder.
         previous: The manifest of an earlier run, if it is sound.
         progress: Where to say what happens.
     """
 
+    workspace: Workspace
     setup: Setup
     folder: Path
     previous: Manifest | None
@@ -145,11 +148,14 @@ class _Pass:
         ):
             features = self._features(threads, missing, task)
             for shard in missing:
+                begun = task.seconds
                 batches = -(-shard.records // self.setup.options.batch_size)
                 path = self.folder / shard.file
                 made[shard.file] = write_shard(
                     path, shard.split, shard.view, islice(features, batches)
                 )
+                key, seconds = self.setup.recipe.key, task.seconds - begun
+                add_cost(self.workspace, key, shard.records, seconds)
                 rate = task.done / max(task.seconds, 1e-9)
                 task.line(f"{shard.file}: {task.done:,} of {total:,}, {rate:.1f} images/s")
         return made
@@ -197,7 +203,7 @@ def _locked_pass(workspace: Workspace, setup: Setup, progress: Progress) -> Extr
     folder = workspace.features / key
     with locked(lock_path(workspace, key), f"The extraction of cache {key}"):
         folder.mkdir(parents=True, exist_ok=True)
-        return _Pass(setup, folder, _previous(folder, progress), progress).run()
+        return _Pass(workspace, setup, folder, _previous(folder, progress), progress).run()
 
 
 def _previous(folder: Path, progress: Progress) -> Manifest | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from cars_bench.cache.checks import checked_shard
+from cars_bench.cache.cost import cost_path
 from cars_bench.cache.manifest import MANIFEST_FILE, REPAIR, Manifest, read_manifest
 from cars_bench.cache.recipe import KEY_DIGITS, FeatureRecipe, titles
 from cars_bench.cache.records import Records
@@ -220,6 +221,7 @@ def remove(workspace: Workspace, key: str) -> int:
         freed = sum(path.stat().st_size for path in folder.iterdir())
         (folder / MANIFEST_FILE).unlink(missing_ok=True)
         shutil.rmtree(folder)
+        cost_path(workspace, key).unlink(missing_ok=True)
     return freed
 
 

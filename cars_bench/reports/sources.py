@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from cars_bench.cache.cost import Cost, read_cost
 from cars_bench.cache.manifest import Manifest, read_manifest
 from cars_bench.data.dataset import Dataset
 from cars_bench.errors import CacheMissing, DatasetMissing, InputError, StudyMissing
@@ -65,6 +66,7 @@ class Sources:
     study_name: str | None = None
     dataset: Dataset | None = None
     manifest: Manifest | None = None
+    cache_cost: Cost = field(default_factory=Cost)
     study: Json | None = None
     board: tuple[Row, ...] = ()
     trials: tuple[TrialRecord, ...] = ()
@@ -121,13 +123,15 @@ def read_sources(workspace: Workspace, study_name: str | None = None) -> Sources
     dataset = _dataset(workspace, document, manifest)
     if dataset is None and study is None and manifest is None:
         raise InputError("There is nothing to report on yet.", "cars-bench prepare SOURCE")
+    cost = read_cost(workspace, manifest.recipe.key) if manifest else Cost()
     if study is None:
-        return Sources(workspace, None, dataset, manifest)
+        return Sources(workspace, None, dataset, manifest, cost)
     return Sources(
         workspace=workspace,
         study_name=study.name,
         dataset=dataset,
         manifest=manifest,
+        cache_cost=cost,
         study=document,
         board=tuple(leaderboard(study)),
         trials=tuple(study.trials()),

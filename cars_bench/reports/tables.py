@@ -105,9 +105,8 @@ def cache_facts(sources: Sources) -> CacheFacts | None:
         ("Records", f"{manifest.records:,} in {len(manifest.shards):,} shards"),
         ("Size", size(manifest.bytes)),
     ]
-    rate = extraction.get("images_per_second")
-    if rate:
-        pairs.append(("Speed", f"{rate:,.0f} images/s"))
+    if sources.cache_cost.images:
+        pairs.append(("Speed", f"{sources.cache_cost.images_per_second:,.0f} images/s"))
     return CacheFacts(recipe.key, manifest.records, manifest.bytes, tuple(pairs))
 
 

@@ -165,9 +165,8 @@ def plural(number: int, noun: str) -> str:
 
 def _costs(sources: Sources) -> dict[str, float]:
     costs = {}
-    extraction = (sources.manifest.extraction if sources.manifest else {}).get("seconds")
-    if extraction:
-        costs["extract"] = float(extraction)
+    if sources.cache_cost.images:
+        costs["extract"] = sources.cache_cost.seconds
     searched = sum(trial.seconds or 0.0 for trial in sources.trials)
     if searched:
         costs["search"] = searched

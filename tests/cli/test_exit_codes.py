@@ -49,7 +49,7 @@ def refused(
         (["trials"], 3, "cars-bench tune"),
         (["finetune", "--best"], 3, "cars-bench tune"),
         (["finetune"], 2, "--best"),
-        (["evaluate"], 3, "cars-bench finetune"),
+        (["evaluate"], 3, "cars-bench tune"),
         (["report"], 3, "cars-bench"),
         (["cache", "verify"], 3, "cars-bench extract"),
         (["prepare"], 2, "prepare"),

@@ -84,7 +84,15 @@ def test_evaluate_as_json_is_strict(finished, capsys):
     assert document.keys() >= {"frozen", "finetuned", "handoff", "mcnemar", "measures"}
 
 
-def test_no_model_yet(tuned, capsys):
+def test_before_fine_tuning_the_frozen_winner_is_evaluated(tuned, capsys):
     session = Session(tuned, quiet=True)
-    assert session.run(lambda: evaluate(session)) == 3
+    assert session.run(lambda: evaluate(session)) == 0
+    printed = capsys.readouterr().out
+    assert "frozen    test top-1" in printed
+    assert "finetuned" not in printed
+
+
+def test_a_model_that_is_not_there_is_missing(tuned, capsys):
+    session = Session(tuned, quiet=True)
+    assert session.run(lambda: evaluate(session, model="t0000-block3")) == 3
     assert "cars-bench finetune --best" in capsys.readouterr().err

@@ -19,6 +19,7 @@ def test_the_cache_card_counts_records_and_bytes(finished):
     assert facts is not None
     assert facts.records == 90
     assert dict(facts.facts)["Feature"] == "16, float32"
+    assert dict(facts.facts)["Speed"] == "40 images/s"
 
 
 def test_nothing_is_said_of_a_cache_that_is_not_there(drawn):

@@ -59,6 +59,7 @@ def test_a_missing_probe_is_warned_of(finished):
 
 def test_costs_add_up_trials_and_runs(finished):
     costs = verdict(finished).cost_seconds
+    assert costs["extract"] == pytest.approx(finished.manifest.records / 40, abs=1e-3)
     assert costs["finetune"] == 63.0
     assert costs["search"] == pytest.approx(29 * 2.5 + 0.4 + 3.0)
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
+from cars_bench.cache.cost import add_cost
 from cars_bench.cache.manifest import Manifest
 from cars_bench.cache.recipe import FeatureRecipe
 from cars_bench.cache.shards import Batch, write_shard
@@ -129,6 +130,7 @@ def _cache(workspace: Workspace, dataset: Dataset) -> Manifest:
         recipe, dataset.name, tuple(dataset.class_names), (WIDTH,), tuple(shards), extraction
     )
     manifest.write(folder)
+    add_cost(workspace, manifest.recipe.key, manifest.records, manifest.records / 40)
     workspace.remember("cache", key=recipe.key)
     return manifest
 
