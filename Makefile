@@ -9,9 +9,10 @@ FITS := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2
 PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,\
 	$(shell $(name) -c '$(FITS)' >/dev/null 2>&1 && echo $(name))))
 
+# Python compiles what it imports, as it imports it: an install is a third shorter for that.
 # The first name constrains what is installed, the second the build of our own package.
 PIP_ENVIRONMENT := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
-INSTALL = $(PIP_ENVIRONMENT) $(BIN)/python -m pip install --quiet --disable-pip-version-check
+INSTALL = $(PIP_ENVIRONMENT) $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-all check check-scripts format clean

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import selectors
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -92,13 +93,13 @@ class Job:
 class _Member:
     """One worker process."""
 
-    def __init__(self, setup: Setup, threads: int | None, log: Path) -> None:
+    def __init__(self, setup: Setup, environment: dict[str, str], log: Path) -> None:
         package = str(Path(cars_bench.__file__).parents[1])
         path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
         with log.open("ab") as stderr:
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "cars_bench.tuning.worker"],
-                env=os.environ | {"PYTHONPATH": path} | thread_limits(threads),
+                env=os.environ | environment | {"PYTHONPATH": path},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
@@ -146,17 +147,20 @@ class Crew:
     Args:
         size: How many.
         setup: Where the data is.
-        log: File for what the workers' libraries print.
+        folder: Of the study; `workers.log` there takes what the workers' libraries print.
         tell: Says that a worker died.
     """
 
     def __init__(
-        self, size: int, setup: Setup, log: Path, tell: Callable[[str], None] = lambda _: None
+        self, size: int, setup: Setup, folder: Path, tell: Callable[[str], None] = lambda _: None
     ) -> None:
-        self.size, self.setup, self.log, self.tell = size, setup, log, tell
-        self.threads = None if size == 1 else max(1, cores() // size)
+        self.size, self.setup, self.tell = size, setup, tell
+        self.log, self.compiled = folder / "workers.log", folder / "compiled"
+        threads = None if size == 1 else max(1, cores() // size)
+        self.environment = thread_limits(threads) | shared_programs(self.compiled)
         self._members: list[_Member] = []
-        log.unlink(missing_ok=True)
+        self.log.unlink(missing_ok=True)
+        shutil.rmtree(self.compiled, ignore_errors=True)
 
     def __enter__(self) -> Crew:
         return self
@@ -170,6 +174,7 @@ class Crew:
         for member in self._members:
             member.close()
         self._members.clear()
+        shutil.rmtree(self.compiled, ignore_errors=True)
 
     @property
     def free(self) -> bool:
@@ -184,7 +189,7 @@ class Crew:
     def start(self, count: int) -> None:
         """Have workers get ready before there is anything to do."""
         while len(self._members) < min(count, self.size):
-            self._members.append(_Member(self.setup, self.threads, self.log))
+            self._members.append(_Member(self.setup, self.environment, self.log))
 
     def submit(self, job: Job) -> None:
         """Give a job to a worker at rest; there must be one (`free`)."""
@@ -264,6 +269,19 @@ def thread_limits(threads: int | None) -> dict[str, str]:
     if threads == 1:
         limits["XLA_FLAGS"] = " ".join(filter(None, [os.environ.get("XLA_FLAGS"), *XLA_FLAGS]))
     return limits
+
+
+def shared_programs(folder: Path) -> dict[str, str]:
+    """Environment that has JAX keep compiled programs in a folder.
+
+    A repeat, or a head of the same shape and constants, is then not compiled
+    again, by no worker.  Other backends do not look at it.
+    """
+    return {
+        "JAX_COMPILATION_CACHE_DIR": str(folder),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
 
 
 def _error(message: Message) -> CarsBenchError:

@@ -136,7 +136,7 @@ def _searched(
     with (
         Ledger(study.ledger_path) as ledger,
         stop_when_asked(progress, STOPPING) as stop,
-        Crew(size, setup, study.folder / "workers.log", progress.log) as crew,
+        Crew(size, setup, study.folder, progress.log) as crew,
     ):
         total = _total(study, space, options)
         open_trials = total - sum(item.status != "running" for item in _trials(study))
