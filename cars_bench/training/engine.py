@@ -147,7 +147,7 @@ class ScanEngine(Engine):
         import jax
 
         self._epoch = jax.jit(self._scan, donate_argnums=0)
-        self._forward = jax.jit(self._stateless_forward)
+        self._forward = _CompiledForward(model)
         rate = model.optimizer.learning_rate
         self._rate_index = next(
             index for index, item in enumerate(model.optimizer.variables) if item is rate
@@ -173,8 +173,7 @@ class ScanEngine(Engine):
 
     def forward(self, x: Floats) -> Any:
         """Logits of one block, float32 `[B, C]`."""
-        trainable, frozen, _, _ = self._variables()
-        return self._forward([v.value for v in trainable], [v.value for v in frozen], x)
+        return self._forward(x)
 
     def _variables(self) -> tuple[list[keras.Variable], ...]:
         model = self.model
@@ -237,8 +236,27 @@ class ScanEngine(Engine):
         )
         return state, logs["loss"]
 
-    def _stateless_forward(self, trainable: Any, frozen: Any, x: Any) -> Any:
-        return self.model.stateless_call(trainable, frozen, x, training=False)[0]
+
+class _CompiledForward:
+    """A model's outputs by one compiled call (JAX), with the values its variables have then.
+
+    Keras' own `predict` would trace and compile another program for the same outputs.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        import jax
+
+        self._model = model
+        self._compiled = jax.jit(self._outputs)
+
+    def __call__(self, x: Floats) -> Any:
+        """Outputs of one block."""
+        model = self._model
+        parts = (model.trainable_variables, model.non_trainable_variables)
+        return self._compiled(*[[variable.value for variable in part] for part in parts], x)
+
+    def _outputs(self, trainable: Any, frozen: Any, x: Any) -> Any:
+        return self._model.stateless_call(trainable, frozen, x, training=False)[0]
 
 
 def build_engine(model: keras.Model, examples: Examples) -> Engine:
@@ -255,7 +273,8 @@ def _arrays(plan: EpochPlan) -> tuple[Array, ...]:
 
 def logits_of(model: keras.Model, x: Views) -> Floats:
     """Outputs float32 `[N, C]` of any model for the plain view of `x`."""
-    return _in_blocks(model.predict_on_batch, x)
+    compiled = keras.backend.backend() == "jax"
+    return _in_blocks(_CompiledForward(model) if compiled else model.predict_on_batch, x)
 
 
 def _in_blocks(forward: Callable[[Floats], Any], x: Views) -> Floats:
