@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cars_bench.reports.sources import Json, Run, Sources
+from cars_bench.tuning.leaderboard import Row
 from cars_bench.tuning.ledger import TrialRecord
 
 PROBE_NAMES = {"ridge": "ridge", "logistic": "logistic regression", "knn": "nearest neighbours"}
@@ -90,10 +91,14 @@ def _rungs(sources: Sources) -> list[Rung]:
     if sources.class_names:
         chance = 1 / len(sources.class_names)
         rungs.append(Rung("Chance", "chance", "val", chance, chance, chance))
-    rungs += [_trial_rung(probe_name(item), "probe", item) for item in reversed(sources.probes)]
+    rows = {row.trial_id: row for row in sources.board}
+    rungs += [
+        _board_rung(probe_name(item), "probe", rows[item.trial_id])
+        for item in reversed(sources.probes)
+    ]
     run, winner = sources.run, sources.winner
     if winner and not (run and run.accuracy("frozen", "val")):
-        rungs.append(_trial_rung("Frozen, best head", "frozen", winner))
+        rungs.append(_board_rung("Frozen, best head", "frozen", rows[winner.trial_id]))
     return rungs + (_run_rungs(run) if run else [])
 
 
@@ -117,10 +122,11 @@ def score_rung(label: str, kind: str, split: str, score: Json) -> Rung:
     )  # fmt: skip
 
 
-def _trial_rung(label: str, kind: str, trial: TrialRecord) -> Rung:
-    value = trial.score or 0.0
-    low = value if trial.low is None else trial.low
-    return Rung(label, kind, "val", value, low, value if trial.high is None else trial.high)
+def _board_rung(label: str, kind: str, row: Row) -> Rung:
+    """A rung from the leaderboard: the mean over new seeds where there are any."""
+    value = row.score or 0.0
+    low = value if row.low is None else row.low
+    return Rung(label, kind, "val", value, low, value if row.high is None else row.high)
 
 
 def _triple(estimate: Any) -> tuple[float, float, float]:
@@ -143,9 +149,10 @@ def _headline(sources: Sources, stage: str, rungs: tuple[Rung, ...]) -> str:
         )
     if stage == "tuned" and sources.winner:
         trials = sum(t.kind == "trial" and t.status == "completed" for t in sources.trials)
+        best = by_place["frozen", "val"]
         return (
             f"The best of {trials:,} heads on frozen features reaches "
-            f"{percent(sources.winner.score or 0.0)} on the validation images."
+            f"{percent(best.value)} on the validation images."
         )
     if stage == "extracted" and sources.manifest:
         return f"{sources.manifest.records:,} features are cached and no head has been tried yet."

@@ -66,3 +66,17 @@ def test_costs_add_up_trials_and_runs(finished):
 
 def test_plural():
     assert (plural(1, "trial"), plural(2000, "trial")) == ("1 trial", "2,000 trials")
+
+
+def test_the_winner_is_shown_by_its_mean_over_new_seeds(drawn):
+    sources = read_sources(drawn("tuned"))
+    mean = [
+        replace(row, score=0.5, low=0.4, high=0.6)
+        if row.trial_id == sources.winner.trial_id
+        else row
+        for row in sources.board
+    ]
+    said = verdict(replace(sources, board=tuple(mean)))
+    rung = said.rung("frozen", "val")
+    assert (rung.value, rung.low, rung.high) == (0.5, 0.4, 0.6)
+    assert "50.0%" in said.headline
