@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -154,6 +157,16 @@ def search(workspace: Workspace, space: Path, arguments: argparse.Namespace) -> 
     seconds = max(event["time"] for event in done) - begun
     best = max(event["score"] for event in done)
     return {"seconds": seconds, "epochs": epochs, "heads": heads, "best": best}
+
+
+def in_own_process(script: str, backend: str, root: Path, *words: str) -> dict[str, Any]:
+    """The JSON line of a benchmark run again as one of its sides, with what it was asked."""
+    command = [sys.executable, script, *sys.argv[1:], "--root", str(root), *words]
+    environment = os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    printed = subprocess.run(
+        command, env=environment, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
+    return dict(json.loads(printed.splitlines()[-1]))
 
 
 def close(document: dict[str, object]) -> None:

@@ -10,29 +10,13 @@ of its whole search, the workers' start and compilation included.
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
-from searching import close, parser, prepared, search, write_space
+from searching import close, in_own_process, parser, prepared, search, write_space
 
 from cars_bench.workspace import Workspace
-
-
-def measured(backend: str, workers: int, root: Path) -> dict[str, Any]:
-    """Run one setting in a process of its own."""
-    words = [sys.executable, __file__, *sys.argv[1:], "--root", str(root)]
-    words += ["--workers", str(workers)] if workers else []
-    environment = os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    printed = subprocess.run(
-        words, env=environment, stdout=subprocess.PIPE, text=True, check=True
-    ).stdout
-    return dict(json.loads(printed.splitlines()[-1]))
 
 
 def main() -> None:
@@ -57,7 +41,7 @@ def main() -> None:
         write_space(root / "space.yaml", arguments)
         for _ in range(arguments.rounds):
             for setting in settings:
-                found = measured(*setting, root)
+                found = in_own_process(__file__, setting[0], root, *_words(setting[1]))
                 seconds[setting].append(found["seconds"] / found["epochs"])
     middle = {setting: statistics.median(values) for setting, values in seconds.items()}
     best = min(middle.values())
@@ -73,6 +57,10 @@ def main() -> None:
             "rounds": arguments.rounds,
         }
     )
+
+
+def _words(workers: int) -> list[str]:
+    return ["--workers", str(workers)] if workers else []
 
 
 def _name(backend: str, workers: int) -> str:

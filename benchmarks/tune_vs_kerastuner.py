@@ -13,17 +13,14 @@ workers' start included, the first import of the libraries not.
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from searching import SEED, cache_of, close, parser, prepared, search, write_space
+from searching import SEED, cache_of, close, in_own_process, parser, prepared, search, write_space
 
 from cars_bench.workspace import Workspace
 
@@ -93,16 +90,6 @@ def theirs(workspace: Workspace, space: Path, arguments: argparse.Namespace) -> 
     return {"seconds": seconds, "epochs": epochs, "heads": heads, "best": best}
 
 
-def measured(side: str, backend: str, root: Path) -> dict[str, Any]:
-    """Run one side in a process of its own."""
-    words = [sys.executable, __file__, *sys.argv[1:], "--side", side, "--root", str(root)]
-    environment = os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    printed = subprocess.run(
-        words, env=environment, stdout=subprocess.PIPE, text=True, check=True
-    ).stdout
-    return dict(json.loads(printed.splitlines()[-1]))
-
-
 def main() -> None:
     """Measure both sides in turn, or be one of them."""
     options = parser(__doc__.splitlines()[0])
@@ -126,8 +113,8 @@ def main() -> None:
         write_space(root / "space.yaml", arguments)
         rounds = []
         for number in range(arguments.rounds):
-            one = measured("ours", arguments.backend, root)
-            other = measured("theirs", "tensorflow", root)
+            one = in_own_process(__file__, arguments.backend, root, "--side", "ours")
+            other = in_own_process(__file__, "tensorflow", root, "--side", "theirs")
             rounds.append((one, other))
             print(
                 f"round {number + 1}: ours {one['seconds'] / one['epochs']:.3f} s a trial-epoch, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -12,11 +13,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from cars_bench.cache.recipe import FeatureRecipe
 from cars_bench.data.augment import augmented_image
 from cars_bench.data.dataset import SPLITS, Dataset, ImageRecord
-from cars_bench.data.images import ImageUnusable
+from cars_bench.data.images import RESIZE_METHOD, ImageUnusable
 from cars_bench.data.policies import Policy
-from cars_bench.errors import InputError
+from cars_bench.errors import CacheStale, InputError
 
 BATCHES_AHEAD = 3
 PREPARE_AGAIN = "cars-bench prepare, then extract again"
@@ -75,6 +77,20 @@ class ImageSource:
             )
         except ImageUnusable as error:
             raise InputError(f"{record.path} is unusable: {error}.", PREPARE_AGAIN) from error
+
+
+def source_of(recipe: FeatureRecipe, dataset: Dataset) -> ImageSource:
+    """The pixels a recipe was extracted from.
+
+    Raises:
+        CacheStale: This version of cars-bench resizes in another way.
+    """
+    if recipe.resize != RESIZE_METHOD:
+        raise CacheStale(
+            f"The cache was made with another resize ({recipe.resize}).", "extract again"
+        )
+    policy = Policy("recorded", **json.loads(recipe.augment))
+    return ImageSource(dataset, recipe.image_size, policy, recipe.augment_seed)
 
 
 @dataclass(frozen=True)

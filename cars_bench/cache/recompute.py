@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 import numpy as np
 
-from cars_bench.cache.images import ImageSource, decoder, jobs_of
+from cars_bench.cache.images import decoder, jobs_of, source_of
 from cars_bench.cache.manifest import Manifest
 from cars_bench.cache.precision import stored
-from cars_bench.cache.recipe import FeatureRecipe
 from cars_bench.cache.runtimes import Runner, load_backbone, make_runner, network_of
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset
-from cars_bench.data.images import RESIZE_METHOD
-from cars_bench.data.policies import Policy
 from cars_bench.errors import CacheStale, InputError
 
 
@@ -54,20 +50,6 @@ def recompute(
             out[start : start + len(names)] = stored(runner(pixels), cache.recipe.dtype, names)
             start += len(names)
     return out
-
-
-def source_of(recipe: FeatureRecipe, dataset: Dataset) -> ImageSource:
-    """The pixels a recipe was extracted from.
-
-    Raises:
-        CacheStale: This version of cars-bench resizes in another way.
-    """
-    if recipe.resize != RESIZE_METHOD:
-        raise CacheStale(
-            f"The cache was made with another resize ({recipe.resize}).", "extract again"
-        )
-    policy = Policy("recorded", **json.loads(recipe.augment))
-    return ImageSource(dataset, recipe.image_size, policy, recipe.augment_seed)
 
 
 def runner_of(manifest: Manifest) -> Runner:

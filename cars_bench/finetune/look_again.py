@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from cars_bench.data.dataset import Dataset
-from cars_bench.errors import CacheStale
 from cars_bench.finetune.finished import FinishedModel
 from cars_bench.finetune.looks import LOOKS_FILE, TABLE, write_looks
 from cars_bench.finetune.plan import FINAL, RUN_FILE
@@ -28,17 +27,7 @@ def look_again(workspace: Workspace, study: str | None, progress: Progress) -> l
         if (folder / TABLE).is_file() and not (folder / LOOKS_FILE).is_file():
             progress.log(f"Looking where {folder.name} looks")
             finished = FinishedModel.open(workspace, str(folder))
-            dataset = _dataset(workspace, finished)
+            dataset = Dataset.load(workspace, finished.document["dataset"]["name"])
+            opened.require_dataset(dataset)
             written.append(write_looks(folder, finished.assembled(), dataset))
     return [path for path in written if path]
-
-
-def _dataset(workspace: Workspace, finished: FinishedModel) -> Dataset:
-    recorded = finished.document["dataset"]
-    dataset = Dataset.load(workspace, recorded["name"])
-    if dataset.digest != recorded["digest"]:
-        raise CacheStale(
-            f"The dataset {dataset.name!r} changed since {finished.folder.name} was made.",
-            "cars-bench finetune --best makes another run",
-        )
-    return dataset

@@ -18,7 +18,7 @@ from cars_bench.reports.index import COMPARISON, PLAIN_MODULES, write_index
 from cars_bench.reports.page import ICONS
 from cars_bench.reports.render import render
 from cars_bench.reports.sources import read_sources
-from cars_bench.reports.svg import BLUE, INK, VERMILLION, draw, percent_axis, plain_axes
+from cars_bench.reports.svg import BLUE, VERMILLION, draw, share_rows
 from cars_bench.reports.verdict import Rung, percent
 from cars_bench.workspace import Workspace, write_json, write_text
 
@@ -70,15 +70,9 @@ def side_by_side(facts: Comparison) -> Markup:
     """Every accuracy of both studies on one axis, with its 95% interval."""
 
     def paint(figure: Figure) -> None:
-        axes = plain_axes(figure, "top-1 accuracy")
-        axes.grid(axis="y", visible=False)
-        axes.grid(axis="x", visible=True)
+        axes = share_rows(figure, "top-1 accuracy", [_label(item) for item in facts.measures])
         for place, measure in enumerate(facts.measures):
             _measure(axes, place, measure)
-        axes.set_yticks(range(len(facts.measures)), [_label(item) for item in facts.measures])
-        axes.set_ylim(-0.6, len(facts.measures) - 0.4)
-        axes.tick_params(axis="y", labelcolor=INK)
-        percent_axis(axes, "x")
         for name, colour, marker in zip(facts.names, COLOURS, MARKERS, strict=True):
             axes.plot([], [], marker, color=colour, label=name.replace("$", r"\$"))
         figure.legend(loc="outside upper left", ncols=1, fontsize=8.5)

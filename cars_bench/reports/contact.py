@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
-from cars_bench.cache.images import ImageSource
-from cars_bench.cache.recipe import FeatureRecipe
-from cars_bench.data.dataset import Dataset, ImageRecord
-from cars_bench.data.policies import Policy
+from cars_bench.cache.images import ImageSource, source_of
+from cars_bench.data.dataset import ImageRecord
 from cars_bench.errors import CarsBenchError
 from cars_bench.reports.sources import Sources
 from cars_bench.reports.thumbnails import data_uri
@@ -51,12 +48,6 @@ def contact_strips(sources: Sources) -> tuple[Strip, ...]:
         return tuple(_strips(source_of(manifest.recipe, dataset), views))
     except CarsBenchError:
         return ()
-
-
-def source_of(recipe: FeatureRecipe, dataset: Dataset) -> ImageSource:
-    """The pixels of a recipe, as `cache.recompute` takes them, without loading a runtime."""
-    policy = Policy("recorded", **json.loads(recipe.augment))
-    return ImageSource(dataset, recipe.image_size, policy, recipe.augment_seed)
 
 
 def _strips(source: ImageSource, views: int) -> Iterator[Strip]:

@@ -20,6 +20,7 @@ from cars_bench.reports.svg import (
     draw,
     percent_axis,
     plain_axes,
+    share_rows,
 )
 from cars_bench.reports.verdict import Rung, Verdict, percent
 from cars_bench.reports.winner import Contender, WinnerFacts
@@ -33,16 +34,10 @@ def ladder(verdict: Verdict) -> Markup:
     rungs = verdict.rungs
 
     def paint(figure: Figure) -> None:
-        axes = plain_axes(figure, "top-1 accuracy")
-        axes.grid(axis="y", visible=False)
-        axes.grid(axis="x", visible=True)
+        axes = share_rows(figure, "top-1 accuracy", [_label(rung) for rung in rungs])
         for place, rung in enumerate(rungs):
             _rung(axes, place, rung)
-        axes.set_yticks(range(len(rungs)), [_label(rung) for rung in rungs])
         axes.set_xlim(0, min(1.0, max(r.high for r in rungs) + 0.12))
-        axes.set_ylim(-0.6, len(rungs) - 0.4)
-        axes.tick_params(axis="y", labelcolor=INK)
-        percent_axis(axes, "x")
 
     said = "; ".join(f"{_label(r)} {percent(r.value)}" for r in rungs)
     height = 0.75 + 0.33 * len(rungs)
@@ -187,15 +182,9 @@ def contenders(facts: WinnerFacts) -> Markup:
     shown = facts.contenders[::-1]
 
     def paint(figure: Figure) -> None:
-        axes = plain_axes(figure, "validation top-1")
-        axes.grid(axis="y", visible=False)
-        axes.grid(axis="x", visible=True)
+        axes = share_rows(figure, "validation top-1", [_standing(item) for item in shown])
         for place, item in enumerate(shown):
             _contender(axes, place, item)
-        axes.set_yticks(range(len(shown)), [_standing(item) for item in shown])
-        axes.set_ylim(-0.6, len(shown) - 0.4)
-        axes.tick_params(axis="y", labelcolor=INK)
-        percent_axis(axes, "x")
 
     said = "; ".join(f"{_standing(item)} {percent(item.score)}" for item in facts.contenders)
     height = 0.75 + 0.34 * len(shown)

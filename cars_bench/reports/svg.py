@@ -10,7 +10,7 @@ from __future__ import annotations
 import html
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import matplotlib
@@ -93,6 +93,18 @@ def plain_axes(figure: Figure, xlabel: str = "", ylabel: str = "") -> Axes:
     axes.grid(axis="x", visible=False)
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
+    return axes
+
+
+def share_rows(figure: Figure, xlabel: str, names: Sequence[str]) -> Axes:
+    """Axes with a named row for each of several shares, the first at the bottom."""
+    axes = plain_axes(figure, xlabel)
+    axes.grid(axis="y", visible=False)
+    axes.grid(axis="x", visible=True)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(-0.6, len(names) - 0.4)
+    axes.tick_params(axis="y", labelcolor=INK)
+    percent_axis(axes, "x")
     return axes
 
 

@@ -121,10 +121,14 @@ class _Member:
             self.process.stdin.write((json.dumps(document) + "\n").encode())
             self.process.stdin.flush()
 
+    def fileno(self) -> int:
+        """What it is heard by."""
+        assert self.process.stdout is not None
+        return self.process.stdout.fileno()
+
     def messages(self) -> list[Message] | None:
         """What it said since; `None` when it is dead."""
-        assert self.process.stdout is not None
-        data = os.read(self.process.stdout.fileno(), 2**16)
+        data = os.read(self.fileno(), 2**16)
         if not data:
             return None
         *lines, self._heard = (self._heard + data).split(b"\n")
@@ -209,7 +213,7 @@ class Crew:
         with selectors.DefaultSelector() as selector:
             for member in self._members:
                 if member.job is not None:
-                    selector.register(member.process.stdout, selectors.EVENT_READ, member)  # type: ignore[arg-type]
+                    selector.register(member, selectors.EVENT_READ, member)
             ready = [key.data for key, _ in selector.select()]
         for member in ready:
             yield from self._heard(member)

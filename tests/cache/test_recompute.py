@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from cars_bench.cache.extract import extract
-from cars_bench.cache.recompute import recompute, source_of
+from cars_bench.cache.images import source_of
+from cars_bench.cache.recompute import recompute
 from cars_bench.cache.store import FeatureCache
 from cars_bench.errors import CacheStale, InputError
 from cars_bench.progress import Progress

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cars_bench.cache import recompute as recomputing
+from cars_bench.cache.images import ImageSource
 from cars_bench.cache.store import FeatureCache
 from cars_bench.errors import CacheStale, CarsBenchError, HandoffFailed, InputError
 from cars_bench.finetune import job as jobs
@@ -41,10 +41,8 @@ def test_drift_is_the_worst_of_all_images() -> None:
 def test_other_pixels_stop_it_and_say_by_how_much(
     tuned: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = recomputing.ImageSource.pixels
-    monkeypatch.setattr(
-        recomputing.ImageSource, "pixels", lambda *args: 255 - honest(*args), raising=True
-    )
+    honest = ImageSource.pixels
+    monkeypatch.setattr(ImageSource, "pixels", lambda *args: 255 - honest(*args), raising=True)
     with pytest.raises(HandoffFailed, match=r"differ by up to \d") as caught:
         prove(job_of(tuned))
     assert caught.value.code == 1

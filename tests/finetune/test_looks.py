@@ -51,10 +51,10 @@ def test_it_is_computed_again_only_where_it_is_missing(finished: Workspace) -> N
 def test_other_images_are_not_looked_at(finished: Workspace) -> None:
     (path,) = finished.studies.glob(f"*/final/*/{LOOKS_FILE}")
     path.unlink()
-    run = path.with_name("run.json")
-    document = json.loads(run.read_text())
+    (study,) = finished.studies.glob("*/study.json")
+    document = json.loads(study.read_text())
     document["dataset"]["digest"] = "another"
-    run.write_text(json.dumps(document))
+    study.write_text(json.dumps(document))
     with pytest.raises(CacheStale, match="changed"):
         look_again(finished, None, Progress())
 

@@ -18,6 +18,7 @@ from cars_bench.cache.shards import Batch, write_shard
 from cars_bench.data.card import make_card
 from cars_bench.data.checks import Problems
 from cars_bench.data.dataset import Dataset, write_dataset
+from cars_bench.data.images import RESIZE_METHOD
 from cars_bench.training.specs import DenseLayer, HeadSpec, TrainingSpec, to_json
 from cars_bench.workspace import Workspace, write_json, write_text
 
@@ -113,7 +114,7 @@ def _cache(workspace: Workspace, dataset: Dataset) -> Manifest:
         backbone="tiny",
         weights_digest="ab" * 32,
         image_size=64,
-        resize="squash",
+        resize=RESIZE_METHOD,
         preprocessing="scale",
         pooling="avg",
         boundary=None,
