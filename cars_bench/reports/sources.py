@@ -18,7 +18,7 @@ from cars_bench.cache.manifest import Manifest, read_manifest
 from cars_bench.data.dataset import Dataset
 from cars_bench.errors import CacheMissing, DatasetMissing, InputError, StudyMissing
 from cars_bench.tuning.leaderboard import Row, leaderboard
-from cars_bench.tuning.ledger import TrialRecord
+from cars_bench.tuning.ledger import TrialRecord, busy_seconds, read_events
 from cars_bench.tuning.study import Study
 from cars_bench.workspace import Workspace
 
@@ -70,6 +70,7 @@ class Sources:
     study: Json | None = None
     board: tuple[Row, ...] = ()
     trials: tuple[TrialRecord, ...] = ()
+    search_seconds: float = 0.0
     winner_id: str | None = None
     runs: tuple[Run, ...] = ()
     ranking: Json | None = None
@@ -135,6 +136,7 @@ def read_sources(workspace: Workspace, study_name: str | None = None) -> Sources
         study=document,
         board=tuple(leaderboard(study)),
         trials=tuple(study.trials()),
+        search_seconds=busy_seconds(read_events(study.ledger_path)),
         winner_id=(_json(study.folder / "winner" / "winner.json") or {}).get("trial_id"),
         runs=tuple(_runs(study.folder / "final")),
         ranking=_ranking(study.folder),

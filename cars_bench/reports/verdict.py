@@ -174,9 +174,8 @@ def _costs(sources: Sources) -> dict[str, float]:
     costs = {}
     if sources.cache_cost.images:
         costs["extract"] = sources.cache_cost.seconds
-    searched = sum(trial.seconds or 0.0 for trial in sources.trials)
-    if searched:
-        costs["search"] = searched
+    if sources.search_seconds:
+        costs["search"] = sources.search_seconds
     finished = sum(float(run.record.get("seconds") or 0.0) for run in sources.runs)
     if finished:
         costs["finetune"] = finished

@@ -7,6 +7,7 @@ one and is dropped; anything else that does not parse stops the reader.
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from dataclasses import dataclass, field
@@ -125,6 +126,22 @@ def read_trials(path: Path) -> list[TrialRecord]:
     for event in read_events(path):
         apply_event(trials, event)
     return list(trials.values())
+
+
+def busy_seconds(events: list[Event]) -> float:
+    """Wall time during which anything was trained; trainings side by side count once.
+
+    Every event that tells its `seconds` covers the time just before it; the answer
+    is the length of what they cover together, so pauses between two sittings are
+    left out.
+    """
+    spans = [(event["time"] - event["seconds"], event["time"]) for event in events
+             if event.get("seconds")]  # fmt: skip
+    total, reached = 0.0, -math.inf
+    for begun, ended in sorted(spans):
+        total += max(0.0, ended - max(begun, reached))
+        reached = max(reached, ended)
+    return total
 
 
 def apply_event(trials: dict[str, TrialRecord], event: Event) -> None:

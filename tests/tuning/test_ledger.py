@@ -7,7 +7,7 @@ import json
 import pytest
 
 from cars_bench.errors import CarsBenchError
-from cars_bench.tuning.ledger import Ledger, read_events, read_trials
+from cars_bench.tuning.ledger import Ledger, busy_seconds, read_events, read_trials
 
 
 @pytest.fixture
@@ -67,3 +67,18 @@ def test_numbers_that_are_not_finite_never_reach_it(path, value):
     with Ledger(path) as ledger, pytest.raises(ValueError, match="JSON"):
         ledger.append("completed", "t0001", score=value)
     assert all(json.loads(line) for line in path.read_text().splitlines())
+
+
+@pytest.mark.parametrize(
+    ("spans", "seconds"),
+    [
+        ([], 0),
+        ([(10, 4)], 4),
+        ([(10, 4), (12, 4)], 6),  # side by side for two seconds
+        ([(10, 4), (10, 1), (8, 2)], 4),  # epochs inside a trial
+        ([(110, 5), (10, 4)], 9),  # a pause between two sittings
+    ],
+)
+def test_trainings_side_by_side_count_once(spans, seconds):
+    events = [{"event": "completed", "time": time, "seconds": took} for time, took in spans]
+    assert busy_seconds([{"event": "started", "time": 500.0}, *events]) == seconds
