@@ -16,10 +16,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 from extraction import alternating, close, loose_dataset, parser, pictures
 
 from cars_bench.cache.extract import run_pass
@@ -30,6 +32,7 @@ from cars_bench.progress import Progress
 from cars_bench.workspace import Workspace
 
 BATCH_SIZES = (16, 32, 64)
+TUNING_IMAGES, TUNING_ROUNDS = 64, 2
 
 
 def ours(workspace: Workspace, setup: Setup) -> float:
@@ -53,11 +56,27 @@ def theirs(folder: Path, network: keras.Model, size: int, batch_size: int, limit
     return float(len(features) / (time.perf_counter() - started))
 
 
+def network_only(setup: Setup, count: int) -> float:
+    """Images a second of our network without decoding."""
+    size = setup.options.image_size
+    pixels = np.zeros((count, size, size, 3), np.uint8)
+    started = time.perf_counter()
+    setup.choice.runner.features(pixels)
+    return count / (time.perf_counter() - started)
+
+
+def fastest(rate: Callable[[int], float]) -> int:
+    """The batch size with the highest median rate; a first round, which compiles, is left out."""
+    rounds = [[rate(batch) for batch in BATCH_SIZES] for _ in range(1 + TUNING_ROUNDS)]
+    medians = np.median(rounds[1:], axis=0)
+    return BATCH_SIZES[int(medians.argmax())]
+
+
 def compare(workspace: Workspace, folder: Path, name: str, arguments: Any) -> dict[str, Any]:
     """Tune both sides, then measure them in alternating rounds."""
     backbone = load_backbone(name, arguments.weights, arguments.size)
     network = network_of(backbone, "avg", None)
-    size, few = arguments.size, min(arguments.limit, 64)
+    size, few = arguments.size, min(arguments.limit, TUNING_IMAGES)
     setups = {
         batch: prepare_setup(
             workspace,
@@ -68,10 +87,8 @@ def compare(workspace: Workspace, folder: Path, name: str, arguments: Any) -> di
         )
         for batch in BATCH_SIZES
     }
-    best = min(setups, key=lambda batch: setups[batch].seconds_per_image)
-    for batch in BATCH_SIZES:
-        theirs(folder, network, size, batch, few)  # traces
-    tuned = max(BATCH_SIZES, key=lambda batch: theirs(folder, network, size, batch, few))
+    best = fastest(lambda batch: network_only(setups[batch], few))
+    tuned = fastest(lambda batch: theirs(folder, network, size, batch, few))
     print(f"{name}: batch {best} ({setups[best].choice.why}) against batch {tuned}", flush=True)
     rates = alternating(
         arguments.rounds,

@@ -164,10 +164,11 @@ class _Pass:
         self, threads: Decoder, missing: list[PlannedShard], task: Task
     ) -> Iterator[Batch]:
         """All batches of all missing shards; a batch never crosses a shard's end."""
-        for job, pixels in threads.batches(self._jobs(missing)):
+        batches = threads.batches(self._jobs(missing))
+        for job, features in self.setup.choice.runner.stream(batches):
             names = [record.image_id for record in job.records]
             labels = np.array([record.label for record in job.records], np.int64)
-            batch = Batch(names, labels, job.view, self._stored(pixels, names))
+            batch = Batch(names, labels, job.view, self._stored(features, names))
             task.advance(len(names))
             yield batch
 
@@ -176,8 +177,7 @@ class _Pass:
             records = self.setup.records(shard)
             yield from jobs_of(records, shard.view, self.setup.options.batch_size)
 
-    def _stored(self, pixels: np.ndarray, names: list[str]) -> np.ndarray:
-        features = self.setup.choice.runner(pixels)
+    def _stored(self, features: np.ndarray, names: list[str]) -> np.ndarray:
         try:
             return stored(features, self.setup.recipe.dtype, names)
         except OutOfRange as problem:

@@ -45,9 +45,9 @@ def recompute(
     out = np.empty((len(image_ids), *cache.manifest.shape), cache.manifest.dtype)
     start = 0
     with decoder(source) as threads:
-        for job, pixels in threads.batches(work):
+        for job, features in runner.stream(threads.batches(work)):
             names = [record.image_id for record in job.records]
-            out[start : start + len(names)] = stored(runner(pixels), cache.recipe.dtype, names)
+            out[start : start + len(names)] = stored(features, cache.recipe.dtype, names)
             start += len(names)
     return out
 

@@ -128,13 +128,13 @@ def _probe(source: ImageSource) -> tuple[list[ImageRecord], np.ndarray]:
 
 
 def _timed(choice: Choice, pixels: np.ndarray) -> tuple[np.ndarray, float]:
-    """Features of the probe, and the seconds an image of a full batch takes."""
+    """Features of the probe, and the seconds an image takes in full batches."""
     features = choice.runner.features(pixels)
-    repeats = -(-choice.runner.batch_size // len(pixels))
-    batch = np.concatenate([pixels] * repeats)[: choice.runner.batch_size]
+    count = choice.runner.batch_size * choice.runner.in_flight
+    many = np.concatenate([pixels] * -(-count // len(pixels)))[:count]
     started = time.perf_counter()
-    choice.runner(batch)
-    return features, (time.perf_counter() - started) / len(batch)
+    choice.runner.features(many)
+    return features, (time.perf_counter() - started) / count
 
 
 def _recipe(

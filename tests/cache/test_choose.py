@@ -91,15 +91,6 @@ def test_an_unknown_runtime_lists_the_known(network):
     assert "openvino" in caught.value.fix
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 7, 16])
-@pytest.mark.parametrize("runtime", ["tensorflow", "openvino"])
-def test_the_batch_size_does_not_change_a_record(network, runtime, batch_size):
-    pytest.importorskip(runtime)
-    whole = make_runner("tensorflow", network, 7, "float32")(PIXELS)
-    got = make_runner(runtime, network, batch_size, "float32").features(PIXELS)
-    np.testing.assert_allclose(got, whole, atol=1e-3)
-
-
 @pytest.mark.parametrize(
     ("name", "precision", "least"),
     [
