@@ -48,7 +48,8 @@ def evaluate(
     finetuned = logits_of(finished.load(), LiveImages(records, finished.image_size))
     study = Study.open(workspace, document["study"])
     cache = FeatureCache.open(workspace, document["cache_key"])
-    head = head_of_trial(study, study.trial(document["trial_id"]), cache).model()
+    trial = study.trial(document["trial_id"])
+    head = head_of_trial(study, trial, cache, refit=document["refit"]).model()
     frozen = logits_of(head, cache.load(split).x)
     return {
         "model": f"{study.name}/{finished.folder.name}",

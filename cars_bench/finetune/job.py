@@ -73,7 +73,7 @@ def prepare_job(workspace: Workspace, plan: RunPlan) -> Job:
     cache = FeatureCache.open(workspace, study.cache_key)
     dataset = Dataset.load(workspace, cache.manifest.dataset)
     study.require_dataset(dataset)
-    head = head_of_trial(study, study.trial(plan.trial_id), cache)
+    head = head_of_trial(study, study.trial(plan.trial_id), cache, refit=plan.refit)
     backbone = _backbone(cache)
     unfreeze = parse_unfreeze(plan.recipe.unfreeze, backbone)
     assembled = Assembled(backbone, cache.recipe.pooling, head.model())

@@ -122,12 +122,24 @@ def train_head(
     return model, done
 
 
-def head_of_trial(study: Study, record: TrialRecord, cache: FeatureCache) -> TrainedHead:
-    """The trained head of a trial: read if it is there, else trained again and stored."""
-    best = study.folder / WINNER
+def head_of_trial(
+    study: Study, record: TrialRecord, cache: FeatureCache, *, refit: bool
+) -> TrainedHead:
+    """The trained head of a trial: read if it is there, else trained again and stored.
+
+    Args:
+        study: The study.
+        record: The trial.
+        cache: The study's cache.
+        refit: A head that was trained on the validation images too will do.  Where
+            they are still to choose or to measure by, it will not.
+    """
     folder = study.folder / "heads" / record.trial_id
-    for place in (best, folder):
-        if (place / SPEC_FILE).is_file() and _spec(place)["trial_id"] == record.trial_id:
+    for place in (study.folder / WINNER, folder):
+        if not (place / SPEC_FILE).is_file():
+            continue
+        held = _spec(place)
+        if held["trial_id"] == record.trial_id and (refit or not held.get("refit")):
             return read_head(place)
     return _train_and_store(study, record, cache, folder)
 

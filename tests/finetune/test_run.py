@@ -12,7 +12,9 @@ import pytest
 
 from cars_bench.cache.extract import extract
 from cars_bench.cache.options import ExtractOptions
+from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset
+from cars_bench.evaluation.metrics import topk_correct
 from cars_bench.evaluation.predictions import read_predictions
 from cars_bench.finetune.finished import FinishedModel
 from cars_bench.finetune.plan import FinetuneOptions
@@ -20,7 +22,10 @@ from cars_bench.finetune.run import FinetuneResult, finetune
 from cars_bench.progress import Progress
 from cars_bench.training import loop
 from cars_bench.training.engine import logits_of
+from cars_bench.tuning.leaderboard import best_trial
 from cars_bench.tuning.search import TuneOptions, tune
+from cars_bench.tuning.study import Study
+from cars_bench.tuning.winner import head_of_trial, store_winner
 from cars_bench.workspace import Workspace
 
 Finished = tuple[Path, FinetuneResult]
@@ -135,6 +140,20 @@ def test_a_refit_trains_on_both_for_all_epochs_and_is_measured_on_test_alone(
     assert [len(call.args[1]) for call in planned.call_args_list] == [both] * 3
     assert document["epochs"] == document["best_epoch"] == 3
     assert set(document["finetuned"]) == set(document["frozen"]) == {"test"}
+
+
+def test_a_winner_that_saw_the_validation_images_is_not_measured_on_them(
+    tuned: Workspace, recipe: Path
+) -> None:
+    study = Study.open(tuned)
+    trial, cache = best_trial(study), FeatureCache.open(tuned, study.cache_key)
+    plain = head_of_trial(study, trial, cache, refit=False)
+    seen = store_winner(study, trial, cache, refit="train+val")
+    assert head_of_trial(study, trial, cache, refit=True).folder == seen.folder
+    document = finetune(tuned, FinetuneOptions(recipe=str(recipe), epochs=1), Progress()).document
+    measured = topk_correct(plain.logits, plain.labels, 1).mean()
+    assert document["frozen"]["val"]["top1"]["value"] == pytest.approx(measured)
+    assert not np.array_equal(plain.logits, seen.logits)
 
 
 def test_a_random_head_starts_without_the_trained_one(tuned: Workspace, recipe: Path) -> None:
