@@ -120,7 +120,7 @@ def _measured(
         return _tensorflow(network, batch_size, f"TensorFlow in {precision}, as asked")
     runner = make_runner(name, network, batch_size, precision)
     reference = make_runner("tensorflow", network, batch_size, precision_of("tensorflow"))
-    cosine = smallest_cosine(runner.features(probe), reference.features(probe))
+    cosine = smallest_cosine(runner(probe), reference(probe))
     least = least_cosine(spec, precision)
     verb = "agree" if cosine >= least else "disagree"
     why = (

@@ -149,7 +149,7 @@ class _Pass:
             features = self._features(threads, missing, task)
             for shard in missing:
                 begun = task.seconds
-                batches = -(-shard.records // self.setup.options.batch_size)
+                batches = -(-shard.records // self.setup.batch_size)
                 path = self.folder / shard.file
                 made[shard.file] = write_shard(
                     path, shard.split, shard.view, islice(features, batches)
@@ -175,7 +175,7 @@ class _Pass:
     def _jobs(self, missing: list[PlannedShard]) -> Iterator[Job]:
         for shard in missing:
             records = self.setup.records(shard)
-            yield from jobs_of(records, shard.view, self.setup.options.batch_size)
+            yield from jobs_of(records, shard.view, self.setup.batch_size)
 
     def _stored(self, features: np.ndarray, names: list[str]) -> np.ndarray:
         try:

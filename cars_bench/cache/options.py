@@ -29,7 +29,9 @@ class ExtractOptions:
         seed: Seed of those views.
         dtype: `float16` or `float32`, as stored.
         runtime: `auto`, `tensorflow` or `openvino`.
-        batch_size: Images of one call of the network.
+        batch_size: Images that are handled together: on a GPU, one call of the
+            network; on a CPU, where the calls have a fixed size, rounded up to whole
+            calls, and it changes no feature.
         boundary: Block whose output is cached instead of pooled features.
         dataset: Name; by default the last one made or used.
         dry_run: Only say what would be done.

@@ -9,7 +9,13 @@ import numpy as np
 from cars_bench.cache.images import decoder, jobs_of, source_of
 from cars_bench.cache.manifest import Manifest
 from cars_bench.cache.precision import stored
-from cars_bench.cache.runtimes import Runner, load_backbone, make_runner, network_of
+from cars_bench.cache.runtimes import (
+    Runner,
+    load_backbone,
+    make_runner,
+    network_batch_size,
+    network_of,
+)
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset
 from cars_bench.errors import CacheStale, InputError
@@ -67,4 +73,5 @@ def runner_of(manifest: Manifest) -> Runner:
             "cars-bench extract",
         )
     network = network_of(backbone, recipe.pooling, recipe.boundary)
-    return make_runner(recipe.runtime, network, extraction["batch_size"], recipe.precision)
+    batch_size = network_batch_size(extraction["batch_size"])
+    return make_runner(recipe.runtime, network, batch_size, recipe.precision)

@@ -1,8 +1,8 @@
 """What runs the frozen network: TensorFlow, or OpenVINO on a CPU.
 
-Both take uint8 pixels and give float32 features at one fixed batch size; a
-smaller batch is padded, so that the network is traced and compiled once and a
-record's neighbours do not change its shape.
+Both take any number of images and run them at one fixed batch size; the last
+batch is padded.  So the network is traced and compiled once, and neither a
+record's neighbours nor the caller's batches change its features.
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ FULL, HALF, MIXED = "float32", "bfloat16", "mixed_float16"
 _OPENVINO_TYPES = {FULL: "f32", HALF: "bf16"}
 T = TypeVar("T")
 
+# A CPU is as fast with few images at a time, and with a fixed number of them a record
+# comes out the same, to the last bit, whatever --batch-size says.
+CPU_BATCH_SIZE = 16
+
 
 class Runner(ABC):
     """A compiled frozen network.
@@ -32,7 +36,7 @@ class Runner(ABC):
     Attributes:
         name: `tensorflow` or `openvino`.
         precision: What it computes in.
-        batch_size: Images of one call.
+        batch_size: Images of one call of the network.
         in_flight: Batches that it works on at the same time.
     """
 
@@ -43,10 +47,10 @@ class Runner(ABC):
         self.precision, self.batch_size = precision, batch_size
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
-        """Features of a batch.
+        """Features of any number of images.
 
         Args:
-            pixels: uint8 [n, S, S, 3], n at most `batch_size`.
+            pixels: uint8 [n, S, S, 3], n at least 1.
 
         Returns:
             float32 [n, *shape].
@@ -54,14 +58,32 @@ class Runner(ABC):
         return next(self.stream([(None, pixels)]))[1]
 
     def stream(self, batches: Iterable[tuple[T, np.ndarray]]) -> Iterator[tuple[T, np.ndarray]]:
-        """Features of many batches, in order, `in_flight` of them at a time.
+        """Features of many batches, in order.
 
         Args:
-            batches: Anything, and with it uint8 [n, S, S, 3], n at most `batch_size`.
+            batches: Anything, and with it uint8 [n, S, S, 3], n at least 1.
 
         Yields:
             The same thing, and float32 [n, *shape].
         """
+        parts = []
+        for (item, is_last), features in self._flow(self._cut(batches)):
+            parts.append(features)
+            if is_last:
+                yield item, np.concatenate(parts)
+                parts = []
+
+    def _cut(
+        self, batches: Iterable[tuple[T, np.ndarray]]
+    ) -> Iterator[tuple[tuple[T, bool], np.ndarray]]:
+        """Batches of at most `batch_size`, each told whether it ends one of the caller's."""
+        for item, pixels in batches:
+            for start in range(0, len(pixels), self.batch_size):
+                stop = start + self.batch_size
+                yield (item, stop >= len(pixels)), pixels[start:stop]
+
+    def _flow(self, batches: Iterable[tuple[T, np.ndarray]]) -> Iterator[tuple[T, np.ndarray]]:
+        """Batches through the network, `in_flight` of them at a time."""
         flying: deque[tuple[T, int, Callable[[], np.ndarray]]] = deque()
         try:
             for item, pixels in batches:
@@ -73,12 +95,6 @@ class Runner(ABC):
         finally:
             for *_, wait in flying:
                 wait()
-
-    def features(self, pixels: np.ndarray) -> np.ndarray:
-        """Like a call, for any number of images: float32 [n, *shape]."""
-        starts = range(0, len(pixels), self.batch_size)
-        batches = ((start, pixels[start : start + self.batch_size]) for start in starts)
-        return np.concatenate([part for _, part in self.stream(batches)])
 
     def _padded(self, pixels: np.ndarray) -> np.ndarray:
         short = self.batch_size - len(pixels)
@@ -210,6 +226,11 @@ def precision_of(runtime: str) -> str:
 def installed(runtime: str) -> bool:
     """Whether the runtime's package is there."""
     return importlib.util.find_spec(runtime) is not None
+
+
+def network_batch_size(batch_size: int) -> int:
+    """Images of one call of the network on this machine, where `--batch-size` says so many."""
+    return batch_size if gpu_present() else CPU_BATCH_SIZE
 
 
 def make_runner(runtime: str, network: keras.Model, batch_size: int, precision: str) -> Runner:

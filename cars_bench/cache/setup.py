@@ -17,7 +17,7 @@ from cars_bench.cache.options import NO_BOUNDARY, ExtractOptions
 from cars_bench.cache.plan import PlannedShard, plan
 from cars_bench.cache.precision import OutOfRange, stored
 from cars_bench.cache.recipe import FeatureRecipe, canonical
-from cars_bench.cache.runtimes import load_backbone, network_of
+from cars_bench.cache.runtimes import load_backbone, network_batch_size, network_of
 from cars_bench.cache.shards import ShardEntry
 from cars_bench.data.dataset import Dataset, ImageRecord
 from cars_bench.data.images import RESIZE_METHOD
@@ -60,6 +60,12 @@ class Setup:
     def feature_bytes(self) -> int:
         """Bytes of one stored feature."""
         return int(np.prod(self.shape)) * self.dtype.itemsize
+
+    @property
+    def batch_size(self) -> int:
+        """Images that are handled together: what was asked for, in whole calls of the network."""
+        call = self.choice.runner.batch_size
+        return -(-self.options.batch_size // call) * call
 
     def plan(self, views: int) -> list[PlannedShard]:
         """The shards of a cache with so many views."""
@@ -107,7 +113,8 @@ def prepare_setup(workspace: Workspace, options: ExtractOptions, progress: Progr
     progress.log(f"Building {options.backbone} ({options.weights} weights)")
     backbone = load_backbone(options.backbone, options.weights, options.image_size)
     network = network_of(backbone, options.pooling, options.boundary)
-    choice = choose(options.runtime, network, backbone.spec, options.batch_size, pixels)
+    batch_size = network_batch_size(options.batch_size)
+    choice = choose(options.runtime, network, backbone.spec, batch_size, pixels)
     progress.log(f"Runtime: {choice.why}")
     features, seconds = _timed(choice, pixels)
     recipe = _recipe(options, source, choice, backbone.weights_digest, backbone.spec.preprocessing)
@@ -129,11 +136,11 @@ def _probe(source: ImageSource) -> tuple[list[ImageRecord], np.ndarray]:
 
 def _timed(choice: Choice, pixels: np.ndarray) -> tuple[np.ndarray, float]:
     """Features of the probe, and the seconds an image takes in full batches."""
-    features = choice.runner.features(pixels)
+    features = choice.runner(pixels)
     count = choice.runner.batch_size * choice.runner.in_flight
     many = np.concatenate([pixels] * -(-count // len(pixels)))[:count]
     started = time.perf_counter()
-    choice.runner.features(many)
+    choice.runner(many)
     return features, (time.perf_counter() - started) / count
 
 

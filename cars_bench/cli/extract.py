@@ -52,7 +52,8 @@ def extract(
         str | None, typer.Option(help="auto, tensorflow or openvino [default: auto].")
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(help="Images of one call of the network [default: 32].")
+        int | None,
+        typer.Option(help="Images handled together; changes no feature on a CPU [default: 32]."),
     ] = None,
     boundary: Annotated[
         str | None, typer.Option(help="Cache the output of this block instead of pooled features.")

@@ -177,12 +177,12 @@ def test_a_stale_lock_file_blocks_nobody(setup, workspace):
 
 
 class Overflowing(Runner):
-    """A network whose features overflow from the third call on."""
+    """A network whose features overflow from the third call of eight images on."""
 
     name = "tensorflow"
 
     def __init__(self, inner: Runner) -> None:
-        super().__init__(inner.precision, inner.batch_size)
+        super().__init__(inner.precision, 8)
         self.inner, self.calls = inner, 0
 
     def _run(self, pixels):
