@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from cars_bench.data.copies import find_copies, remedy, sentence
 from cars_bench.data.dataset import BOX_COLUMNS
 from cars_bench.data.labels import some
 from cars_bench.errors import InputError
@@ -140,16 +141,11 @@ def _refuse_boxless(rows: pd.DataFrame, crop: str) -> None:
 
 
 def warn_of_duplicates(table: pd.DataFrame, problems: Problems) -> None:
-    """Report images whose very bytes stand in more than one split."""
-    splits = table.groupby("sha256")["split"].nunique()
-    shared = table[table["sha256"].isin(splits[splits > 1].index)].sort_values(
-        ["sha256", "image_id"]
-    )
-    if len(shared):
-        problems.warnings.append(
-            f"{len(shared):,} images are byte for byte the same as one in another split: "
-            f"{some(shared['image_id'].tolist())}."
-        )
+    """Report images whose very bytes stand in another split, or under another label."""
+    copies = find_copies(table)
+    if copies:
+        names = list(dict.fromkeys(name for item in copies for name in item.names))
+        problems.warnings.append(f"{sentence(copies)}: {some(names)}; {remedy(copies)}.")
 
 
 def refuse_empty_splits(table: pd.DataFrame, problems: Problems) -> None:

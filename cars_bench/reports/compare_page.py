@@ -15,7 +15,6 @@ from cars_bench.reports import finish_figures
 from cars_bench.reports.build import check_size
 from cars_bench.reports.compare import Comparison, Measure, compare
 from cars_bench.reports.index import COMPARISON, PLAIN_MODULES, write_index
-from cars_bench.reports.page import ICONS
 from cars_bench.reports.render import render
 from cars_bench.reports.sources import read_sources
 from cars_bench.reports.svg import BLUE, VERMILLION, draw, share_rows
@@ -60,7 +59,6 @@ def comparison_page(facts: Comparison) -> str:
         "compare.html.j2",
         PLAIN_MODULES,
         facts=facts,
-        icons=ICONS,
         drawings=drawings,
         version=__version__,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,14 +47,26 @@ class FeatureFacts:
 
     Attributes:
         method: How the map was made, in words.
+        images: Test images that have features; the map shows `points` of them.
         twins: Closest pairs across train and test, closest first.
         median_cosine: Of all test images to their nearest training image.
     """
 
     method: str
+    images: int
     points: tuple[Point, ...]
     twins: tuple[Twin, ...]
     median_cosine: float
+
+    @property
+    def least_cosine(self) -> float:
+        """At or just below the least alike of `twins`, to three digits."""
+        return math.floor(1000 * min(twin.cosine for twin in self.twins)) / 1000
+
+    @property
+    def predicted(self) -> bool:
+        """Whether the answers of a model to these images are known."""
+        return any(point.predicted is not None for point in self.points)
 
 
 def feature_facts(sources: Sources) -> FeatureFacts | None:
@@ -74,6 +87,7 @@ def feature_facts(sources: Sources) -> FeatureFacts | None:
     best, cosine = nearest(_flat(test), _flat(train))
     return FeatureFacts(
         method=method,
+        images=len(test.labels),
         points=tuple(_points(sources, test, places)),
         twins=tuple(_twins(test, train, best, cosine)),
         median_cosine=float(np.median(cosine)),

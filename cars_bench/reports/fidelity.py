@@ -25,7 +25,7 @@ class FidelityFacts:
         features: Features recomputed from the images against the stored ones.
         handoff: The reattached head against itself on the cache, before anything was unfrozen.
         precision: What the features were computed and stored in.
-        frozen: What training left alone, byte for byte.
+        frozen: What training left alone, byte for byte, and what it changed.
     """
 
     run: str
@@ -88,5 +88,5 @@ def _frozen(check: Json) -> Pairs:
     return (
         ("Backbone variables unchanged, byte for byte", f"{check['unchanged']:,}"),
         ("Of these in batch normalisations", f"{check['batch_norm_unchanged']:,}"),
-        ("Changed, all of them unfrozen", f"{check['changed']:,}"),
+        ("Changed by training, all of them unfrozen", f"{check['changed']:,}"),
     )

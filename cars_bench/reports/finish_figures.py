@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Callable
+
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from cars_bench.reports.finish import RunFacts
+from cars_bench.reports.finish import RunFacts, extremes
 from cars_bench.reports.mistakes import Gain, MistakeFacts
 from cars_bench.reports.ranks import RankedHead, RankFacts
 from cars_bench.reports.svg import (
@@ -26,6 +30,9 @@ from cars_bench.reports.verdict import Rung, Verdict, percent
 from cars_bench.reports.winner import Contender, WinnerFacts
 
 KIND_COLOURS = {"chance": MUTED, "probe": PURPLE, "frozen": BLUE, "finetuned": GREEN}
+NAME_WIDTH = 24
+PHONE_WIDTH = 4.8
+"""Inches that a phone shows whole, with text that can still be read."""
 MARKERS = {"chance": "|", "probe": "D", "frozen": "o", "finetuned": "s"}
 
 
@@ -42,7 +49,12 @@ def ladder(verdict: Verdict) -> Markup:
     said = "; ".join(f"{_label(r)} {percent(r.value)}" for r in rungs)
     height = 0.75 + 0.33 * len(rungs)
     return draw(
-        "ladder", "From chance to the finished model", said + ".", paint, width=5.7, height=height
+        "ladder",
+        "From chance to the finished model",
+        said + ".",
+        paint,
+        width=PHONE_WIDTH,
+        height=height,
     )
 
 
@@ -61,36 +73,67 @@ def _label(rung: Rung) -> str:
 
 
 def finetune_curve(run: RunFacts, number: int) -> Markup:
-    """Validation top-1, losses and the learning rate by epoch, with the best epoch marked."""
-    epochs = [item.epoch for item in run.history]
+    """Validation top-1, losses and learning rates by epoch, side by side where there is room."""
+    panels = {"validation top-1": _top1, "loss": _losses, "learning rate": _rates}
+    drawn = [
+        _panel(run, f"run{number}-{place}", title, paint)
+        for place, (title, paint) in enumerate(panels.items())
+    ]
+    return Markup('<div class="panels">{}</div>').format(Markup("").join(drawn))
 
-    def paint(figure: Figure) -> None:
-        left, middle, right = figure.subplots(1, 3)
-        _series(left, "validation top-1", epochs, [item.val_top1 for item in run.history], BLUE)
-        percent_axis(left)
-        frozen = [r for r in run.accuracies if r.kind == "frozen" and r.split == "val"]
-        if frozen:
-            left.axhline(frozen[0].value, color=MUTED, linestyle="--", linewidth=1)
-        _series(middle, "loss", epochs, [i.train_loss for i in run.history], VERMILLION, "train")
-        _series(middle, "loss", epochs, [i.val_loss for i in run.history], BLUE, "val", "--")
-        middle.legend(fontsize=8.5)
-        _series(right, "learning rate", epochs, [i.learning_rate for i in run.history], PURPLE)
-        right.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+
+def _panel(run: RunFacts, name: str, title: str, paint: Callable[[Axes, RunFacts], None]) -> Markup:
+    """One panel; the first epoch is marked where something was unfrozen, and the kept one."""
+
+    def paint_panel(figure: Figure) -> None:
+        axes = plain_axes(figure, "epoch")
+        axes.set_title(title)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        paint(axes, run)
+        if run.unfrozen:
+            axes.axvline(run.history[0].epoch, color=MUTED, linewidth=1, linestyle="-.")
         if run.best_epoch is not None:
-            for axes in (left, middle, right):
-                axes.axvline(run.best_epoch, color=GREEN, linewidth=1, linestyle=":")
+            axes.axvline(run.best_epoch, color=GREEN, linewidth=1, linestyle=":")
 
-    said = f"{len(epochs)} epochs of {run.name}; the best epoch is {run.best_epoch}."
-    return draw(f"run{number}", f"Fine-tuning {run.name}", said, paint, width=8.6, height=2.7)
+    unfrozen = f" {run.unfrozen} was unfrozen at the first." if run.unfrozen else ""
+    said = f"{len(run.history)} epochs of {run.name}; the best epoch is {run.best_epoch}.{unfrozen}"
+    return draw(name, f"Fine-tuning: {title}", said, paint_panel, width=2.9, height=2.8)
 
 
-def _series(axes: Axes, title: str, epochs: list[int], values: list[float | None],
+def _top1(axes: Axes, run: RunFacts) -> None:
+    _series(axes, run, [item.val_top1 for item in run.history], BLUE)
+    percent_axis(axes)
+    frozen = [rung for rung in run.accuracies if rung.kind == "frozen" and rung.split == "val"]
+    if frozen:
+        axes.axhline(frozen[0].value, color=MUTED, linestyle="--", linewidth=1)
+    if run.unfrozen:
+        axes.annotate(f"{run.unfrozen} unfrozen", (run.history[0].epoch, 1), xytext=(4, -1),
+                      xycoords=axes.get_xaxis_transform(), textcoords="offset points",
+                      va="top", color=MUTED, fontsize=8.5, parse_math=False)  # fmt: skip
+
+
+def _losses(axes: Axes, run: RunFacts) -> None:
+    _series(axes, run, [item.train_loss for item in run.history], VERMILLION, "train")
+    _series(axes, run, [item.val_loss for item in run.history], BLUE, "val", "--")
+    axes.legend(fontsize=8.5)
+
+
+def _rates(axes: Axes, run: RunFacts) -> None:
+    """The recorded rate is the head's; the backbone's is a share of it."""
+    rates = [item.learning_rate for item in run.history]
+    _series(axes, run, rates, PURPLE, "head")
+    if run.unfrozen:
+        below = [None if rate is None else rate * run.backbone_rate for rate in rates]
+        _series(axes, run, below, BLUE, f"backbone, × {run.backbone_rate:g}", "--")
+    axes.legend(fontsize=8.5)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+
+
+def _series(axes: Axes, run: RunFacts, values: list[float | None],
             colour: str, label: str = "", dash: str = "-") -> None:  # fmt: skip
+    epochs = [item.epoch for item in run.history]
     shown = [float("nan") if value is None else value for value in values]
     axes.plot(epochs, shown, color=colour, linestyle=dash, label=label, marker=".", markersize=4)
-    axes.set_title(title)
-    axes.set_xlabel("epoch")
-    axes.grid(axis="x", visible=False)
 
 
 def reliability(mistakes: MistakeFacts) -> Markup:
@@ -110,8 +153,11 @@ def reliability(mistakes: MistakeFacts) -> Markup:
         percent_axis(axes, "x")
         percent_axis(axes)
 
-    said = f"Expected calibration error {percent(mistakes.calibration_error)}."
-    return draw("reliability", "Reliability diagram", said, paint, width=4.6, height=3.4)
+    said = "; ".join(
+        f"{item.stage}: {percent(item.sure, 0)} sure, {percent(item.right.value, 0)} right"
+        for item in mistakes.calibrations
+    )
+    return draw("reliability", "Reliability diagram", said + ".", paint, width=4.6, height=3.4)
 
 
 def gains(changes: tuple[Gain, ...], count: int = 10) -> Markup:
@@ -121,28 +167,42 @@ def gains(changes: tuple[Gain, ...], count: int = 10) -> Markup:
         changes: Biggest gain first.
         count: Most classes shown of each kind.
     """
-    up = [gain for gain in changes[:count] if gain.change > 0]
-    down = [gain for gain in changes[-count:] if gain.change < 0 and gain not in up]
-    shown = [*up, *down][::-1]
+    up = extremes([gain for gain in changes if gain.change > 0], count)
+    down = extremes([gain for gain in changes[::-1] if gain.change < 0], count)
+    notes = [note for note in (up.note, down.note) if note]
+    rows: list[Gain | str] = [*up.shown, *notes, *down.shown[::-1]]
+    labels = [_wrapped(row) if isinstance(row, Gain) else row for row in rows]
 
     def paint(figure: Figure) -> None:
         axes = plain_axes(figure, "recall: open before, filled after")
         axes.grid(axis="x", visible=True)
-        for place, gain in enumerate(shown):
-            colour = GREEN if gain.change > 0 else VERMILLION
-            axes.plot([gain.before, gain.after], [place, place], color=colour, alpha=0.5)
-            axes.plot(gain.before, place, "o", color=colour, markerfacecolor=PAPER)
-            axes.plot(gain.after, place, "o" if gain.change > 0 else "v", color=colour)
-        axes.set_yticks(
-            range(len(shown)), [f"{g.name[:40]} ({g.n})" for g in shown], parse_math=False
-        )
+        for place, row in enumerate(rows):
+            if isinstance(row, Gain):
+                _gain(axes, place, row)
+        axes.set_yticks(range(len(rows)), labels, parse_math=False)
         axes.tick_params(axis="y", labelcolor=INK)
         axes.set_xlim(-0.03, 1.03)
+        axes.set_ylim(len(rows) - 0.4, -0.6)
         percent_axis(axes, "x")
 
-    said = f"{len(up)} classes that gained most and {len(down)} that lost most."
-    height = 0.8 + 0.27 * max(len(shown), 1)
-    return draw("gains", "Change by class", said, paint, height=height)
+    said = f"{len(up.shown)} classes that gained most and {len(down.shown)} that lost most."
+    lines = max((label.count("\n") + 1 for label in labels), default=1)
+    height = 0.8 + (0.12 + 0.15 * lines) * max(len(rows), 1)
+    return draw("gains", "Change by class", said, paint, width=PHONE_WIDTH, height=height)
+
+
+def _wrapped(gain: Gain) -> str:
+    """The whole name over as many lines as it takes, with the test images."""
+    return textwrap.fill(
+        f"{gain.name}\N{NO-BREAK SPACE}({gain.n})", NAME_WIDTH, break_on_hyphens=False
+    )
+
+
+def _gain(axes: Axes, place: int, gain: Gain) -> None:
+    colour = GREEN if gain.change > 0 else VERMILLION
+    axes.plot([gain.before, gain.after], [place, place], color=colour, alpha=0.5)
+    axes.plot(gain.before, place, "o", color=colour, markerfacecolor=PAPER)
+    axes.plot(gain.after, place, "o" if gain.change > 0 else "v", color=colour)
 
 
 def rank_slopes(ranks: RankFacts) -> Markup:
@@ -165,7 +225,7 @@ def rank_slopes(ranks: RankFacts) -> Markup:
         f"Kendall's tau {ranks.tau:.2f}."
     )
     height = 0.9 + 0.3 * len(heads)
-    return draw("ranks", "Rank before and after", said, paint, width=5.4, height=height)
+    return draw("ranks", "Rank before and after", said, paint, width=PHONE_WIDTH, height=height)
 
 
 def _slope(axes: Axes, head: RankedHead) -> None:
@@ -188,7 +248,7 @@ def contenders(facts: WinnerFacts) -> Markup:
 
     said = "; ".join(f"{_standing(item)} {percent(item.score)}" for item in facts.contenders)
     height = 0.75 + 0.34 * len(shown)
-    return draw("contenders", "The best heads", said + ".", paint, width=5.7, height=height)
+    return draw("contenders", "The best heads", said + ".", paint, width=PHONE_WIDTH, height=height)
 
 
 def _standing(item: Contender) -> str:

@@ -8,15 +8,18 @@ resampled to say how far the ranking itself can be trusted.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from sklearn.ensemble import RandomForestRegressor
 
 from cars_bench.reports.search import Hyperparameter, SearchFacts
 
-FEWEST_TRIALS = 20
+FEWEST_TRIALS, FEWEST_EACH = 20, 3
+"""Trials that an estimate takes: at least so many, and so many for each that varied."""
 TREES, RESAMPLES = 24, 40
 
 
@@ -36,10 +39,12 @@ class ImportanceFacts:
 
     Attributes:
         trials: How many completed trials there were.
-        needed: How many an estimate needs.
+        varied: How many hyperparameters varied.
+        needed: How many trials an estimate needs.
     """
 
     trials: int
+    varied: int
     needed: int
     overall: tuple[Importance, ...]
     top_half: tuple[Importance, ...]
@@ -52,20 +57,26 @@ def importance_facts(search: SearchFacts | None) -> ImportanceFacts | None:
     scores = {trial: score for _, trial, score in search.history}
     ordered = sorted(scores, key=lambda trial: -scores[trial])
     half = ordered[: len(ordered) // 2]
+    varied = search.hyperparameters
     return ImportanceFacts(
         trials=len(scores),
-        needed=FEWEST_TRIALS,
-        overall=tuple(_importances(search.hyperparameters, ordered, scores)),
-        top_half=tuple(_importances(search.hyperparameters, half, scores)),
+        varied=len(varied),
+        needed=_needed(varied),
+        overall=tuple(_importances(varied, ordered, scores)),
+        top_half=tuple(_importances(varied, half, scores)),
     )
+
+
+def _needed(varied: Sequence[Hyperparameter]) -> int:
+    return max(FEWEST_TRIALS, FEWEST_EACH * len(varied))
 
 
 def _importances(
     varied: Sequence[Hyperparameter], trials: list[str], scores: dict[str, float]
 ) -> list[Importance]:
-    if len(trials) < FEWEST_TRIALS or not varied:
+    if len(trials) < _needed(varied) or not varied:
         return []
-    x = np.column_stack([_column(item, trials) for item in varied])
+    x = np.column_stack([column(item, trials) for item in varied])
     y = np.array([scores[trial] for trial in trials])
     draws = permutation_importance(x, y)
     low, high = np.quantile(draws, [0.025, 0.975], axis=0)
@@ -76,13 +87,24 @@ def _importances(
     return sorted(found, key=lambda item: (-item.value, item.name))
 
 
-def _column(item: Hyperparameter, trials: list[str]) -> np.ndarray:
-    """A hyperparameter as numbers: logarithms on a log scale, -1 for an inactive choice."""
-    values = [item.values.get(trial) for trial in trials]
+def column(item: Hyperparameter, trials: list[str]) -> np.ndarray:
+    """A hyperparameter as numbers: logarithms on a log scale, the place of a choice.
+
+    Where it was not active it stands at the mean of the active ones, so that it does not
+    repeat what switched it off.
+    """
+    values = np.array([_number(item, item.values.get(trial)) for trial in trials])
+    inactive = np.isnan(values)
+    values[inactive] = 0.0 if inactive.all() else values[~inactive].mean()
+    return values
+
+
+def _number(item: Hyperparameter, value: Any) -> float:
+    if value is None:
+        return math.nan
     if item.options:
-        return np.array([item.options.index(v) if v is not None else -1 for v in values], float)
-    numbers = np.array([item.low if value is None else value for value in values], float)
-    return np.log(numbers) if item.log else numbers
+        return item.options.index(value)
+    return math.log(value) if item.log else float(value)
 
 
 def permutation_importance(x: np.ndarray, y: np.ndarray, seed: int = 0) -> np.ndarray:

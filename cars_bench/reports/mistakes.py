@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from cars_bench.data.copies import labels_elsewhere
 from cars_bench.evaluation.calibration import (
     ReliabilityBin,
     expected_calibration_error,
@@ -16,9 +17,9 @@ from cars_bench.evaluation.calibration import (
 )
 from cars_bench.evaluation.groups import GroupScore, accuracy_by, parse_name
 from cars_bench.evaluation.metrics import McNemar, mcnemar
+from cars_bench.reports.calibration import RELIABILITY_BINS, Calibration, calibrations
+from cars_bench.reports.confusion import Confusion, off_diagonal
 from cars_bench.reports.sources import Run, Sources
-
-RELIABILITY_BINS = 10
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,20 @@ class Pair:
 
 @dataclass(frozen=True)
 class Mistake:
-    """One wrong answer; `probability` is the model's own for it, `given` that for the truth."""
+    """One wrong answer.
+
+    Attributes:
+        probability: The model's own for its answer.
+        given: Its probability for the truth, where that is among the five kept.
+        twin: Class under which the very same file stands in the training split; empty if none.
+    """
 
     image_id: str
     true: str
     predicted: str
     probability: float
     given: float | None
+    twin: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,8 @@ class MistakeFacts:
         stage: `finetuned`, or `frozen` where only that was predicted.
         matrix: (true label, predicted label, count) of every pair that occurred.
         calibration_error: Expected calibration error in [0, 1] (Naeini et al. 2015).
+        calibrations: How sure each stage is against how right, frozen first.
+        confusions: The wrong cells of `matrix`, by name, most first.
         groups: Accuracy by make, body type and year, where class names tell at least two.
         changed: Frozen against fine-tuned, image by image, where both predicted.
     """
@@ -79,8 +89,10 @@ class MistakeFacts:
     worst: tuple[Mistake, ...]
     bins: tuple[ReliabilityBin, ...]
     calibration_error: float
+    calibrations: tuple[Calibration, ...]
     gains: tuple[Gain, ...]
     matrix: tuple[tuple[int, int, int], ...]
+    confusions: tuple[Confusion, ...]
     groups: dict[str, tuple[GroupScore, ...]]
     changed: McNemar | None
 
@@ -102,17 +114,20 @@ def mistake_facts(sources: Sources, pairs: int = 12, worst: int = 48) -> Mistake
         return None
     table = _marked(table).assign(p=table["prob1"].astype(float))
     bins = reliability(table["p"].to_numpy(), table["right"].to_numpy(), RELIABILITY_BINS)
+    matrix = tuple(confusion_cells(table, sources.class_names))
     return MistakeFacts(
         run=run.name,
         stage=stage,
         images=len(table),
         wrong=int((~table["right"]).sum()),
         pairs=tuple(confused(table, pairs)),
-        worst=tuple(confident_errors(table, worst)),
+        worst=tuple(confident_errors(table, worst, training_labels(sources))),
         bins=tuple(item for item in bins if item.n),
         calibration_error=expected_calibration_error(bins),
+        calibrations=calibrations(run.predictions),
         gains=tuple(class_gains(run)),
-        matrix=tuple(confusion_cells(table, sources.class_names)),
+        matrix=matrix,
+        confusions=off_diagonal(matrix, sources.class_names),
         groups=group_scores(table),
         changed=answers_changed(run),
     )
@@ -134,12 +149,27 @@ def confused(table: pd.DataFrame, limit: int) -> list[Pair]:
     return ordered[:limit]
 
 
-def confident_errors(table: pd.DataFrame, limit: int) -> list[Mistake]:
-    """Wrong answers, the most confident first."""
+def training_labels(sources: Sources) -> dict[str, str]:
+    """The training class, or classes, of each test image that is a training image as well."""
+    if sources.dataset is None:
+        return {}
+    found = labels_elsewhere(sources.dataset.table, "test", "train")
+    return {image: " and ".join(names) for image, names in found.items()}
+
+
+def confident_errors(
+    table: pd.DataFrame, limit: int, twins: dict[str, str] | None = None
+) -> list[Mistake]:
+    """Wrong answers, the most confident first; `twins` as from `training_labels`."""
     wrong = table[~table["right"]].sort_values(["p", "image_id"], ascending=[False, True])
     return [
         Mistake(
-            str(row["image_id"]), str(row["true"]), str(row["pred1"]), float(row["p"]), _given(row)
+            str(row["image_id"]),
+            str(row["true"]),
+            str(row["pred1"]),
+            float(row["p"]),
+            _given(row),
+            (twins or {}).get(str(row["image_id"]), ""),
         )
         for row in wrong.head(limit).to_dict("records")
     ]

@@ -89,7 +89,7 @@ def epochs(run: RunFacts) -> Table:
          *("" if (v := getattr(item, name)) is None else f"{v:.4g}" for name in names))
         for item in run.history
     ]  # fmt: skip
-    titles = ("Train loss", "Val loss", "Val top-1", "Rate", "Seconds")
+    titles = ("Train loss", "Val loss", "Val top-1", "Head's rate", "Seconds")
     return Table(("Epoch (★ kept)", *titles), tuple(rows))
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from cars_bench.evaluation.metrics import Estimate
 from cars_bench.reports.sources import Sources
 
 DRAWS = 4000
@@ -21,15 +23,24 @@ class Optimism:
         expected: By how much a winner's validation score exceeds its true one, on average.
         paired: Measured by the search on the heads' answers to the same images; else
             the noise of each head is taken as its own.
-        validation: The frozen winner's validation top-1, where its test top-1 is known too.
+        head: The trial whose frozen head was measured on both splits; empty where none was.
+        validation: Its validation top-1, on the backbone.
         test: Its test top-1.
+        change: Test less validation with its 95% interval (Newcombe 1998, for other images).
     """
 
     trials: int
     expected: float
     paired: bool
-    validation: float | None
-    test: float | None
+    head: str = ""
+    validation: float | None = None
+    test: float | None = None
+    change: Estimate | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether the change is more than noise."""
+        return self.change is not None and (self.change.low > 0 or self.change.high < 0)
 
 
 def optimism(sources: Sources) -> Optimism | None:
@@ -43,10 +54,24 @@ def optimism(sources: Sources) -> Optimism | None:
         return None
     measured_drop = (sources.study or {}).get("winner", {}).get("expected_drop")
     expected = _independent(scored) if measured_drop is None else float(measured_drop)
+    return Optimism(len(scored), expected, measured_drop is not None, *_happened(sources))
+
+
+def _happened(sources: Sources) -> tuple[str, float, float, Estimate] | tuple[()]:
     run = sources.run
-    val, test = (run.accuracy("frozen", split) if run else None for split in ("val", "test"))
-    measured = (val["top1"]["value"], test["top1"]["value"]) if val and test else (None, None)
-    return Optimism(len(scored), expected, measured_drop is not None, *measured)
+    scores = [run.accuracy("frozen", split) if run else None for split in ("val", "test")]
+    val, test = (Estimate.from_json(item["top1"]) if item else None for item in scores)
+    if run is None or val is None or test is None:
+        return ()
+    return str(run.record.get("trial_id", "")), val.value, test.value, difference(val, test)
+
+
+def difference(before: Estimate, after: Estimate) -> Estimate:
+    """`after - before` of shares of different images, by Newcombe's (1998) hybrid score."""
+    value = after.value - before.value
+    down = math.hypot(after.value - after.low, before.high - before.value)
+    up = math.hypot(after.high - after.value, before.value - before.low)
+    return Estimate(value, value - down, value + up)
 
 
 def _independent(scored: list[tuple[float | None, float]]) -> float:

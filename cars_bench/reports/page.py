@@ -22,8 +22,19 @@ from cars_bench.reports.sources import Json, Sources
 from cars_bench.reports.thumbnails import Thumbnails
 
 THUMBNAIL_BYTES = 1_400_000
-MODULES = ("core", "table", "filter", "trial", "parallel", "map", "confusion", "gallery", "main")
-ICONS = {"chance": "·", "probe": "◇", "frozen": "○", "finetuned": "■"}
+MODULES = (
+    "core",
+    "table",
+    "filter",
+    "trial",
+    "parallel",
+    "map",
+    "twins",
+    "confusion",
+    "gallery",
+    "main",
+)
+MARKS = {"val": "○", "test": "●"}
 
 
 def page_context(report: Report, sources: Sources) -> dict[str, Any]:
@@ -34,7 +45,7 @@ def page_context(report: Report, sources: Sources) -> dict[str, Any]:
         "atlas": atlas,
         "names": sources.class_names,
         "report": report,
-        "icons": ICONS,
+        "marks": MARKS,
         "version": __version__,
         "missing": missing_parts(report),
         "drawings": drawings(report),
@@ -124,7 +135,17 @@ def _atlas_images(report: Report, sources: Sources) -> list[str]:
 def island_document(report: Report, sources: Sources, atlas: Atlas) -> Json:
     """What the interactive parts read; the same numbers as the page's tables and figures."""
     rows = report.search.rows if report.search else ()
-    kept = ("trial_id", "score", "values", "head_spec", "training_spec", "curve", "best_epoch")
+    kept = (
+        "trial_id",
+        "score",
+        "values",
+        "head_spec",
+        "training_spec",
+        "curve",
+        "best_epoch",
+        "single",
+        "seeds",
+    )
     varied = report.search.hyperparameters if report.search else ()
     return {
         "title": report.title,

@@ -17,6 +17,9 @@ from cars_bench.tuning.ledger import TrialRecord
 EDGE = 0.05
 """Share of a (log) range that counts as its end."""
 
+COLUMNS = ("optimizer", "learning_rate", "batch_size", "parameters", "epochs")
+"""Columns of the table that are left out where all trials agree."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -27,6 +30,8 @@ class Row:
         tied: Its interval contains the best score, so the two cannot be told apart.
         stopped: It ended before its budget of epochs.
         note: Why it failed, or how far it is.
+        seeds: Trainings with new seeds that `score` is the mean of; 0 is none.
+        single: The trial's own score, which `curve` reaches.
     """
 
     rank: int
@@ -53,18 +58,23 @@ class Row:
     head_spec: Json
     training_spec: Json
     curve: tuple[tuple[int, float], ...]
+    seeds: int
+    single: float | None
 
 
 @dataclass(frozen=True)
 class Hyperparameter:
-    """One hyperparameter that varied: its values by trial and where the best one lies.
+    """One hyperparameter that varied: its values by trial and where the winner lies.
 
     Attributes:
         kind: `number` or `choice`.
         log: The space draws it on a log scale.
         low, high: Its range in the space, or as seen; `None` for a choice.
-        options: The choices in order; empty for a number.
-        edge: `low` or `high` where the best trial lies at the end of the range, else empty.
+        options: The choices in order, as text; empty for a number.
+        values: By trial; one of `options` for a choice.
+        edge: `low` or `high` where the winner lies at an end of the range that can be
+            widened, `limit` where it lies at 0, below which there is nothing, else empty.
+        integer: All its values are whole numbers.
     """
 
     name: str
@@ -75,6 +85,7 @@ class Hyperparameter:
     options: tuple[str, ...]
     values: dict[str, Any]
     edge: str = ""
+    integer: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,7 +115,33 @@ class SearchFacts:
 
     def tied(self) -> int:
         """How many trials cannot be told from the first."""
-        return sum(row.tied for row in self.rows if row.kind == "trial")
+        return sum(row.tied for row in self._trials)
+
+    @property
+    def winner(self) -> str:
+        """The winning trial; empty where none is."""
+        return next((row.trial_id for row in self.rows if row.winner), "")
+
+    @property
+    def curved(self) -> list[Row]:
+        """The trials with a learning curve, best first."""
+        return [row for row in self._trials if row.curve]
+
+    @property
+    def edges(self) -> set[str]:
+        """Every kind of edge that the winner lies at."""
+        return {item.edge for item in self.hyperparameters if item.edge}
+
+    @property
+    def constant(self) -> dict[str, Any]:
+        """The columns of the table in which all trials have the same value, and that value."""
+        seen = {name: {getattr(row, name) for row in self._trials} for name in COLUMNS}
+        same = {name: next(iter(v)) for name, v in seen.items() if len(v) == 1}
+        return same if len(self._trials) > 1 else {}
+
+    @property
+    def _trials(self) -> list[Row]:
+        return [row for row in self.rows if row.kind == "trial"]
 
 
 def search_facts(sources: Sources) -> SearchFacts | None:
@@ -113,6 +150,7 @@ def search_facts(sources: Sources) -> SearchFacts | None:
         return None
     budget = sources.study.get("budget", {})
     trials = [trial for trial in sources.trials if trial.kind == "trial"]
+    space, winner = sources.study.get("space") or {}, sources.winner
     history = tuple(
         (trial.number, trial.trial_id, trial.score)
         for trial in trials
@@ -130,7 +168,7 @@ def search_facts(sources: Sources) -> SearchFacts | None:
         history=history,
         best_so_far=tuple(best_so_far(history)),
         probes=tuple((probe_name(probe), probe.score or 0.0) for probe in sources.probes),
-        hyperparameters=tuple(hyperparameters(trials, sources.study.get("space") or {})),
+        hyperparameters=tuple(hyperparameters(trials, space, winner)),
     )
 
 
@@ -184,6 +222,8 @@ def _row(
         head_spec=line.head or {},
         training_spec=training,
         curve=curve(epochs_of(trial.epochs)),
+        seeds=line.repeats,
+        single=line.single if rank else None,
     )
 
 
@@ -209,16 +249,35 @@ def short(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def hyperparameters(trials: Iterable[TrialRecord], space: Json) -> list[Hyperparameter]:
-    """The hyperparameters whose value differs between completed trials."""
+def number_text(value: float) -> str:
+    """A number as a person writes it: `1024`, `0.5`, `1e-6`."""
+    return str(value) if isinstance(value, int) else f"{value:g}".replace("e-0", "e-")
+
+
+def choice_text(value: Any) -> str:
+    """A choice as a label; numbers that are equal have the same."""
+    return number_text(value) if _is_number(value) else str(value)
+
+
+def hyperparameters(
+    trials: Iterable[TrialRecord], space: Json, winner: TrialRecord | None = None
+) -> list[Hyperparameter]:
+    """The hyperparameters whose value differs between completed trials.
+
+    Args:
+        trials: Completed or not.
+        space: As the study keeps it.
+        winner: Whose values may lie at an edge; by default the best score.
+    """
     done = [trial for trial in trials if trial.status == "completed" and trial.score is not None]
     names = list(dict.fromkeys(name for trial in done for name in trial.values))
-    best = max(done, key=lambda trial: trial.score or 0.0, default=None)
+    best = winner or max(done, key=lambda trial: trial.score or 0.0, default=None)
     found = []
     for name in names:
         values = {t.trial_id: t.values[name] for t in done if t.values.get(name) is not None}
         if len(set(map(str, values.values()))) > 1:
-            found.append(_hyperparameter(name, values, _declared(space, name), best))
+            won = best.values.get(name) if best else None
+            found.append(_hyperparameter(name, values, _declared(space, name), won))
     return found
 
 
@@ -228,21 +287,26 @@ def _declared(space: Json, name: str) -> Json:
     return said if isinstance(said, dict) else {}
 
 
-def _hyperparameter(
-    name: str, values: Json, said: Json, best: TrialRecord | None
-) -> Hyperparameter:
-    numbers = [value for value in values.values() if _is_number(value)]
-    if len(numbers) < len(values):
-        options = said.get("values") or sorted(map(str, values.values()))
-        texts = tuple(dict.fromkeys(map(str, options)))
-        shown = {trial: str(value) for trial, value in values.items()}
-        return Hyperparameter(name, "choice", False, None, None, texts, shown)
-    choices = [value for value in said.get("values") or [] if _is_number(value)]
-    low = float(min([*numbers, *choices, *_bound(said, "min")]))
-    high = float(max([*numbers, *choices, *_bound(said, "max")]))
-    log = bool(said.get("log"))
-    edge = _edge(values.get(best.trial_id) if best else None, low, high, log)
-    return Hyperparameter(name, "number", log and low > 0, low, high, (), values, edge)
+def _hyperparameter(name: str, values: Json, said: Json, won: Any) -> Hyperparameter:
+    if said.get("values") or not all(map(_is_number, values.values())):
+        return _choice(name, values, said.get("values") or [], won)
+    low = float(min([*values.values(), *_bound(said, "min")]))
+    high = float(max([*values.values(), *_bound(said, "max")]))
+    log = bool(said.get("log")) and low > 0
+    edge = "" if won is None else _edge(_place(float(won), low, high, log), low)
+    integer = all(isinstance(value, int) for value in values.values())
+    return Hyperparameter(name, "number", log, low, high, (), values, edge, integer)
+
+
+def _choice(name: str, values: Json, declared: list[Any], won: Any) -> Hyperparameter:
+    """A choice: evenly spaced, with an edge only where the choices are rising numbers."""
+    shown = {trial: choice_text(value) for trial, value in values.items()}
+    options = tuple(dict.fromkeys([*map(choice_text, declared), *sorted(shown.values())]))
+    edge = ""
+    if all(map(_is_number, [*declared, *values.values()])) and declared == sorted(declared):
+        place = None if won is None else options.index(choice_text(won)) / (len(options) - 1)
+        edge = "" if place is None else _edge(place, declared[0])
+    return Hyperparameter(name, "choice", False, None, None, options, shown, edge)
 
 
 def _bound(said: Json, name: str) -> list[float]:
@@ -253,17 +317,14 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _edge(value: Any, low: float, high: float, log: bool) -> str:
-    """Which end of its range a value lies at, if any."""
-    if value is None or high <= low:
-        return ""
-    place = _place(float(value), low, high, log)
+def _edge(place: float, low: float) -> str:
+    """Which end of its range a place in [0, 1] lies at, if any; 0 is the end of them all."""
     if place <= EDGE:
-        return "low"
+        return "limit" if low == 0 else "low"
     return "high" if place >= 1 - EDGE else ""
 
 
 def _place(value: float, low: float, high: float, log: bool) -> float:
-    if log and low > 0:
+    if log:
         return math.log(value / low) / math.log(high / low)
     return (value - low) / (high - low)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import numpy as np
+import math
+from collections.abc import Iterable
+from typing import Any
+
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from cars_bench.reports.importance import Importance, ImportanceFacts
-from cars_bench.reports.search import Hyperparameter, Row, SearchFacts
+from cars_bench.reports.search import Hyperparameter, Row, SearchFacts, number_text
 from cars_bench.reports.svg import (
     BLUE,
     GREEN,
     INK,
     MUTED,
+    PAPER,
     PURPLE,
     VERMILLION,
     draw,
@@ -26,6 +30,11 @@ from cars_bench.reports.verdict import percent
 TOP_CURVES = 5
 CURVE_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, INK)
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
+EDGE_WORDS = {"low": "  ⚠ edge", "high": "  ⚠ edge", "limit": "  at 0"}
+FEW_TICKS = 5
+"""Whole numbers up to which each has its tick."""
+ROOM = 19
+"""Letters that fit beneath a slice side by side."""
 
 
 def history(search: SearchFacts) -> Markup:
@@ -51,7 +60,7 @@ def history(search: SearchFacts) -> Markup:
 
 def learning_curves(search: SearchFacts) -> Markup:
     """Validation top-1 by epoch: the best five in colour, the rest grey, a cross where stopped."""
-    rows = [row for row in search.rows if row.curve and row.kind == "trial"]
+    rows = search.curved
 
     def paint(figure: Figure) -> None:
         axes = plain_axes(figure, "epoch", "validation top-1")
@@ -75,41 +84,56 @@ def _points(row: Row) -> tuple[list[int], list[float]]:
 
 
 def slices(search: SearchFacts) -> Markup:
-    """Validation top-1 against each hyperparameter that varied."""
-    varied = search.hyperparameters
+    """Validation top-1 against each hyperparameter that varied: a figure each, on one scale."""
+    drawn = (_slice(search, item, number) for number, item in enumerate(search.hyperparameters))
+    return Markup('<div class="slices">{}</div>').format(Markup("").join(drawn))
+
+
+def _slice(search: SearchFacts, item: Hyperparameter, number: int) -> Markup:
     scores = {trial: score for _, trial, score in search.history}
-    columns = 3
-    rows = -(-len(varied) // columns)
+    places = {trial: _position(item, value) for trial, value in item.values.items()}
 
     def paint(figure: Figure) -> None:
-        grid = list(figure.subplots(rows, columns, squeeze=False, sharey=True).flat)
-        for axes in grid[len(varied) :]:
-            axes.set_visible(False)
-        for axes, item in zip(grid, varied, strict=False):
-            _slice(axes, item, scores)
-        figure.set_layout_engine("constrained", h_pad=0.09)
+        axes = plain_axes(figure)
+        axes.plot(list(places.values()), [scores[trial] for trial in places], "o", color=BLUE,
+                  markersize=3.5, alpha=0.6)  # fmt: skip
+        if search.winner in places:
+            axes.plot(places[search.winner], scores[search.winner], "*", color=VERMILLION,
+                      markersize=11, markeredgecolor=PAPER, markeredgewidth=0.8)  # fmt: skip
+        _choices(axes, item) if item.options else _range(axes, item)
+        axes.set_ylim(*_reach(scores.values()))
+        axes.set_title(item.name + EDGE_WORDS.get(item.edge, ""), fontsize=9, parse_math=False)
+        percent_axis(axes)
 
-    edges = [item.name for item in varied if item.edge]
-    said = (
-        f"The best trial lies at the edge of: {', '.join(edges)}." if edges else "No edge optimum."
+    won = item.values.get(search.winner)
+    said = f"{len(places)} trials by {item.name}; " + (
+        "it is not active in the winner." if won is None else f"the winner has {_words(won)}."
     )
-    return draw(
-        "slices", "Slices by hyperparameter", said, paint, width=8.6, height=0.4 + 1.9 * rows
-    )
+    return draw(f"slice{number}", item.name, said, paint, width=2.3, height=1.7)
 
 
-def _slice(axes: Axes, item: Hyperparameter, scores: dict[str, float]) -> None:
-    shown = [item.options.index(v) if item.options else v for v in item.values.values()]
-    axes.plot(shown, [scores[t] for t in item.values], "o", color=BLUE, markersize=3.5, alpha=0.6)
-    if item.options:
-        names = [option[:12] for option in item.options]
-        axes.set_xticks(range(len(names)), names, fontsize=8, parse_math=False)
-        axes.set_xlim(-0.5, len(names) - 0.5)
-    else:
-        _range(axes, item)
-    axes.set_title(item.name + ("  ⚠ edge" if item.edge else ""), parse_math=False)
-    axes.grid(axis="x", visible=False)
-    percent_axis(axes)
+def _position(item: Hyperparameter, value: Any) -> float:
+    return item.options.index(value) if item.options else float(value)
+
+
+def _words(value: Any) -> str:
+    return value if isinstance(value, str) else number_text(value)
+
+
+def _reach(scores: Iterable[float]) -> tuple[float, float]:
+    """The range of all scores, with a margin for the marks."""
+    ends = sorted(scores)
+    margin = 0.08 * (ends[-1] - ends[0]) or 0.01
+    return ends[0] - margin, ends[-1] + margin
+
+
+def _choices(axes: Axes, item: Hyperparameter) -> None:
+    """The choices evenly spaced, each named; names that would meet are turned."""
+    names = [option[:12] for option in item.options]
+    axes.set_xticks(range(len(names)), names, fontsize=8, parse_math=False)
+    if len("".join(names)) > ROOM:
+        axes.tick_params(axis="x", labelrotation=35)
+    axes.set_xlim(-0.5, len(names) - 0.5)
 
 
 def _range(axes: Axes, item: Hyperparameter) -> None:
@@ -118,12 +142,24 @@ def _range(axes: Axes, item: Hyperparameter) -> None:
     if item.log:
         axes.set_xscale("log")
         axes.xaxis.set_minor_locator(NullLocator())
-        ticks, margin = np.geomspace(low, high, 3), (high / low) ** 0.06
+        margin = (high / low) ** 0.06
         axes.set_xlim(low / margin, high * margin)
     else:
-        ticks, margin = np.linspace(low, high, 3), 0.06 * (high - low)
+        margin = 0.06 * (high - low)
         axes.set_xlim(low - margin, high + margin)
-    axes.set_xticks(ticks, [f"{float(f'{tick:.3g}'):g}" for tick in ticks])
+    marks = ticks(item)
+    axes.set_xticks(marks, [number_text(tick) for tick in marks], fontsize=8)
+
+
+def ticks(item: Hyperparameter) -> list[float]:
+    """Ends and middle of a number's range: whole numbers for whole numbers, all of a few."""
+    low, high = item.low or 0.0, item.high or 0.0
+    if item.integer and high - low < FEW_TICKS:
+        return list(range(int(low), int(high) + 1))
+    middle = math.sqrt(low * high) if item.log else (low + high) / 2
+    if item.integer:
+        return [int(low), round(middle), int(high)]
+    return [low, float(f"{middle:.2g}"), high]
 
 
 def importances(facts: ImportanceFacts) -> Markup:

@@ -44,6 +44,7 @@ class Run:
     Attributes:
         predictions: By table name (`test`, `test-frozen`, `val`, `val-frozen`), those that exist.
         looks: Its `heatmaps.json`, where it was computed.
+        boundary: The cache of activations that it was trained on, where that is still there.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Run:
     history: tuple[Epoch, ...]
     predictions: dict[str, pd.DataFrame]
     looks: Json | None = None
+    boundary: Manifest | None = None
 
     def accuracy(self, stage: str, split: str) -> Json | None:
         """The score document of `frozen` or `finetuned` on a split, if it was measured."""
@@ -138,7 +140,7 @@ def read_sources(workspace: Workspace, study_name: str | None = None) -> Sources
         trials=tuple(study.trials()),
         search_seconds=busy_seconds(read_events(study.ledger_path)),
         winner_id=(_json(study.folder / "winner" / "winner.json") or {}).get("trial_id"),
-        runs=tuple(_runs(study.folder / "final")),
+        runs=tuple(_runs(workspace, study.folder / "final")),
         ranking=_ranking(study.folder),
     )
 
@@ -153,9 +155,13 @@ def _study(workspace: Workspace, name: str | None) -> Study | None:
 
 
 def _manifest(workspace: Workspace, key: str | None) -> Manifest | None:
-    chosen = key or workspace.settings().get("cache", {}).get("key")
+    return _cached(workspace, key or workspace.settings().get("cache", {}).get("key"))
+
+
+def _cached(workspace: Workspace, key: str | None) -> Manifest | None:
+    """The manifest of a cache; `None` where there is no such cache."""
     try:
-        return read_manifest(workspace.features / chosen) if chosen else None
+        return read_manifest(workspace.features / key) if key else None
     except CacheMissing:
         return None
 
@@ -173,7 +179,7 @@ def _validation_top1(run: Run) -> float:
     return float(score["top1"]["value"])
 
 
-def _runs(folder: Path) -> Iterator[Run]:
+def _runs(workspace: Workspace, folder: Path) -> Iterator[Run]:
     for path in sorted(folder.glob("*/run.json")):
         tables = {
             file.stem.removeprefix("predictions-"): pd.read_csv(
@@ -183,7 +189,8 @@ def _runs(folder: Path) -> Iterator[Run]:
         }
         record = _json(path) or {}
         history, looks = path.parent / "history.csv", path.parent / "heatmaps.json"
-        yield Run(path.parent.name, record, _history(history), tables, _json(looks))
+        boundary = _cached(workspace, record.get("boundary_cache_key"))
+        yield Run(path.parent.name, record, _history(history), tables, _json(looks), boundary)
 
 
 def _ranking(folder: Path) -> Json | None:

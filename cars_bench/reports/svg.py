@@ -20,6 +20,8 @@ from matplotlib.figure import Figure
 
 INK, MUTED, RULE, PAPER = "#010203", "#040506", "#070809", "#0a0b0c"
 BLUE, VERMILLION, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
+PHONE_PIXELS = 358
+"""Room on a phone; a figure that needs more scrolls, and the page says so."""
 VARIABLES = {
     INK: "--ink",
     MUTED: "--muted",
@@ -126,10 +128,12 @@ def _inline(svg: str, name: str, title: str, description: str) -> str:
     box = re.search(r'viewBox="0 0 ([\d.]+) [^"]+"', svg)
     assert box is not None
     shown_pixels = round(1.4 * float(box.group(1)))
+    least_pixels = round(0.62 * shown_pixels)
+    wide = " data-wide" if least_pixels > PHONE_PIXELS else ""
     head = (
-        f'<svg class="figure" xmlns="http://www.w3.org/2000/svg" '
+        f'<svg class="figure"{wide} xmlns="http://www.w3.org/2000/svg" '
         f'xmlns:xlink="http://www.w3.org/1999/xlink" {box.group()} role="img" '
-        f'style="max-width:{shown_pixels}px;min-width:{round(0.62 * shown_pixels)}px" '
+        f'style="max-width:{shown_pixels}px;min-width:{least_pixels}px" '
         f'aria-labelledby="{name}-title {name}-desc">'
         f'<title id="{name}-title">{html.escape(title)}</title>'
         f'<desc id="{name}-desc">{html.escape(description)}</desc>'

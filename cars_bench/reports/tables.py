@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cars_bench.cache.manifest import Manifest
 from cars_bench.data.dataset import SPLITS
 from cars_bench.reports.sources import Json, Sources
 
@@ -91,7 +92,7 @@ def cache_facts(sources: Sources) -> CacheFacts | None:
     manifest = sources.manifest
     if manifest is None:
         return None
-    recipe, extraction = manifest.recipe, manifest.extraction
+    recipe = manifest.recipe
     where = ("Boundary", recipe.boundary) if recipe.boundary else ("Pooling", recipe.pooling)
     pairs = [
         ("Backbone", recipe.backbone),
@@ -100,7 +101,7 @@ def cache_facts(sources: Sources) -> CacheFacts | None:
         ("Crop", recipe.crop),
         ("Feature", f"{' × '.join(map(str, manifest.shape))}, {recipe.dtype}"),
         ("Views of a training image", f"{manifest.views('train')}"),
-        ("Augmentation", str(extraction.get("augment", "none"))),
+        ("Augmentation", policy(manifest)),
         ("Runtime", f"{recipe.runtime}, {recipe.precision}"),
         ("Records", f"{manifest.records:,} in {len(manifest.shards):,} shards"),
         ("Size", size(manifest.bytes)),
@@ -108,6 +109,13 @@ def cache_facts(sources: Sources) -> CacheFacts | None:
     if sources.cache_cost.images:
         pairs.append(("Speed", f"{sources.cache_cost.images_per_second:,.0f} images/s"))
     return CacheFacts(recipe.key, manifest.records, manifest.bytes, tuple(pairs))
+
+
+def policy(manifest: Manifest) -> str:
+    """The augmentation that stored views show; none where only the plain view is stored."""
+    if manifest.views("train") <= 1:
+        return "none (plain view only)"
+    return str(manifest.extraction.get("augment", "none"))
 
 
 def size(count: float) -> str:

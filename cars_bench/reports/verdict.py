@@ -5,11 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
+from cars_bench.data.copies import (
+    SAID,
+    find_copies,
+    labels_elsewhere,
+    remedy,
+    same_files,
+    sentence,
+)
 from cars_bench.reports.sources import Json, Run, Sources
 from cars_bench.tuning.leaderboard import Row
 from cars_bench.tuning.ledger import TrialRecord
 
 PROBE_NAMES = {"ridge": "ridge", "logistic": "logistic regression", "knn": "nearest neighbours"}
+SAME_SCORE = 1e-9
+MOST_FILES = 50
 
 
 @dataclass(frozen=True)
@@ -35,10 +47,36 @@ class Rung:
 
 @dataclass(frozen=True)
 class Caution:
-    """One thing a reader should know before trusting a number, and what to do about it."""
+    """One thing a reader should know before trusting a number, and what to do about it.
+
+    Attributes:
+        files: The files that it speaks of, a line each.
+    """
 
     text: str
     fix: str = ""
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FrozenScores:
+    """The validation scores of one frozen head; each is of another training, top-1 in [0, 1].
+
+    Attributes:
+        carried: Of the training on which the fine-tuned model was built, if there is one.
+        mean: Over `repeats` trainings with new seeds.
+        picked: Of the trial, for which the head was picked.
+    """
+
+    carried: float | None
+    mean: float
+    repeats: int
+    picked: float
+
+    @property
+    def one_training(self) -> bool:
+        """Whether the model carries the very score that the head was picked for."""
+        return self.carried is not None and abs(self.carried - self.picked) < SAME_SCORE
 
 
 @dataclass(frozen=True)
@@ -49,6 +87,7 @@ class Verdict:
         stage: `prepared`, `extracted`, `tuned` or `finetuned`: the last stage that left a result.
         cost_seconds: Wall time by stage, for the stages that recorded it.
         next_command: What makes the next missing part; empty when nothing is missing.
+        frozen_scores: Where the frozen head has more than one validation score.
     """
 
     stage: str
@@ -57,6 +96,7 @@ class Verdict:
     cost_seconds: dict[str, float]
     warnings: tuple[Caution, ...]
     next_command: str
+    frozen_scores: FrozenScores | None = None
 
     def rung(self, kind: str, split: str) -> Rung | None:
         """The best rung of a kind on a split."""
@@ -75,6 +115,7 @@ def verdict(sources: Sources) -> Verdict:
         cost_seconds=_costs(sources),
         warnings=tuple(_warnings(sources)),
         next_command=_next(sources, stage),
+        frozen_scores=frozen_scores(sources),
     )
 
 
@@ -129,6 +170,18 @@ def _board_rung(label: str, kind: str, row: Row) -> Rung:
     return Rung(label, kind, "val", value, low, value if row.high is None else row.high)
 
 
+def frozen_scores(sources: Sources) -> FrozenScores | None:
+    """Tell the scores of the frozen head apart; `None` where it was trained with one seed only."""
+    run, winner = sources.run, sources.winner
+    trial_id = run.record.get("trial_id") if run else winner and winner.trial_id
+    row = next((row for row in sources.board if row.trial_id == trial_id), None)
+    if row is None or not row.repeats or row.score is None or row.single is None:
+        return None
+    carried = run.accuracy("frozen", "val") if run else None
+    value = float(carried["top1"]["value"]) if carried else None
+    return FrozenScores(value, row.score, row.repeats, row.single)
+
+
 def _triple(estimate: Any) -> tuple[float, float, float]:
     return float(estimate["value"]), float(estimate["low"]), float(estimate["high"])
 
@@ -144,8 +197,8 @@ def _headline(sources: Sources, stage: str, rungs: tuple[Rung, ...]) -> str:
     if stage == "finetuned":
         best = by_place["finetuned", "test"]
         return (
-            f"The fine-tuned model names {percent(best.value)} of {best.n:,} unseen test images "
-            f"right at the first guess."
+            f"The fine-tuned model names {percent(best.value)} of "
+            f"{_test_images(sources, best.n)} right at the first guess."
         )
     if stage == "tuned" and sources.winner:
         trials = sum(t.kind == "trial" and t.status == "completed" for t in sources.trials)
@@ -158,6 +211,13 @@ def _headline(sources: Sources, stage: str, rungs: tuple[Rung, ...]) -> str:
         return f"{sources.manifest.records:,} features are cached and no head has been tried yet."
     images = len(sources.dataset.table) if sources.dataset else 0
     return f"{images:,} images are prepared and no features have been extracted yet."
+
+
+def _test_images(sources: Sources, count: int) -> str:
+    """How many images the test accuracy is of; `unseen` only where that is known to be so."""
+    data = sources.dataset
+    unseen = data is not None and not labels_elsewhere(data.table, "test", "train")
+    return f"{count:,} {'unseen ' if unseen else ''}test images"
 
 
 def percent(value: float, digits: int = 1) -> str:
@@ -200,8 +260,9 @@ def _data_warnings(sources: Sources) -> list[Caution]:
     if sources.dataset is None:
         return [Caution("The dataset is gone from cache/, so pictures and counts are missing.",
                          "cars-bench prepare SOURCE")]  # fmt: skip
-    card = sources.dataset.card
-    found = [Caution(str(text)) for text in card.get("warnings", [])]
+    card, copies = sources.dataset.card, _copy_warnings(sources.dataset.table)
+    told = [str(text) for text in card.get("warnings", [])]
+    found = copies + [Caution(text) for text in told if not (copies and SAID in text)]
     count = len(card.get("quarantined", []))
     if count:
         found.append(
@@ -212,6 +273,17 @@ def _data_warnings(sources: Sources) -> list[Caution]:
         found.append(Caution("The dataset has changed since this study was made.",
                               "cars-bench extract, then tune again"))  # fmt: skip
     return found
+
+
+def _copy_warnings(table: pd.DataFrame) -> list[Caution]:
+    """Pictures that stand in two splits or under two labels, counted from the table itself."""
+    copies = find_copies(table)
+    if not copies:
+        return []
+    files, text = same_files(table, copies), f"{sentence(copies)}."
+    rest = len(files) - MOST_FILES
+    more = [f"and {rest:,} more"] if rest > 0 else []
+    return [Caution(text, remedy(copies), (*files[:MOST_FILES], *more))]
 
 
 def _search_warnings(sources: Sources) -> list[Caution]:

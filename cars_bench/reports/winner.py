@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cars_bench.evaluation.metrics import Estimate
 from cars_bench.reports.search import Row, search_rows
 from cars_bench.reports.sources import Sources
+from cars_bench.tuning.leaderboard import differences
 
 CONTENDERS = 5
 
@@ -21,6 +23,8 @@ class Contender:
         single: The trial's own score, which it was picked for.
         seeds: Score of each training with a new seed.
         tied: Cannot be told from the first one.
+        difference: Score less the winner's, with the 95% interval of the paired bootstrap;
+            `None` for the winner, and where the ledger does not hold both heads' answers.
     """
 
     trial_id: str
@@ -33,6 +37,7 @@ class Contender:
     parameters: int | None
     tied: bool
     winner: bool
+    difference: Estimate | None
 
 
 @dataclass(frozen=True)
@@ -51,16 +56,23 @@ class WinnerFacts:
         """The winner, where it is among them."""
         return next((item for item in self.contenders if item.winner), None)
 
+    @property
+    def paired(self) -> bool:
+        """Whether any was compared with the winner image by image."""
+        return any(item.difference for item in self.contenders)
+
 
 def winner_facts(sources: Sources) -> WinnerFacts | None:
     """Compare the best few heads; `None` where no trial has completed."""
     done = [row for row in search_rows(sources) if row.rank and row.kind == "trial"]
     best = done[:CONTENDERS] + [row for row in done[CONTENDERS:] if row.winner]
-    scored = [_contender(sources, row, row is best[0]) for row in best]
+    winner = sources.winner
+    against = differences(sources.ranked, winner) if winner else {}
+    scored = [_contender(sources, row, row is best[0], against.get(row.trial_id)) for row in best]
     return WinnerFacts(tuple(scored)) if scored else None
 
 
-def _contender(sources: Sources, row: Row, first: bool) -> Contender:
+def _contender(sources: Sources, row: Row, first: bool, difference: Estimate | None) -> Contender:
     trial = next(item for item in sources.trials if item.trial_id == row.trial_id)
     line = next(item for item in sources.board if item.trial_id == row.trial_id)
     score = row.score or 0.0
@@ -75,4 +87,5 @@ def _contender(sources: Sources, row: Row, first: bool) -> Contender:
         parameters=row.parameters,
         tied=line.tied and not first,
         winner=row.winner,
+        difference=None if row.winner else difference,
     )

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from cars_bench.errors import NoTrialCompleted
+from cars_bench.evaluation.metrics import Estimate
 from cars_bench.training.specs import HeadSpec, from_json
 from cars_bench.tuning.ledger import TrialRecord
 from cars_bench.tuning.ranking import (
@@ -168,6 +169,28 @@ def winners_curse(study: Study) -> WinnersCurse | None:
     test = _test_top1(study, winner.trial_id)
     observed = None if test is None else score - test
     return WinnersCurse(winner.trial_id, len(done), score, drop, observed)
+
+
+def differences(records: list[TrialRecord], reference: TrialRecord) -> dict[str, Estimate]:
+    """By how much each record's score differs from another's, with 95% intervals.
+
+    From the same paired resamples that say which rows are tied, for all records whose
+    answers the ledger holds; none where it does not hold the reference's.
+
+    Args:
+        records: Completed ones in the leaderboard's order, the reference among them.
+        reference: What the others are compared with.
+    """
+    means, own = _means(records), _shown(reference) or 0.0
+    if reference.trial_id not in means:
+        return {}
+    return {
+        item.trial_id: interval(
+            means[item.trial_id] - means[reference.trial_id], (_shown(item) or 0.0) - own
+        )
+        for item in records
+        if item.trial_id in means
+    }
 
 
 def _test_top1(study: Study, trial_id: str) -> float | None:

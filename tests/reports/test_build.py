@@ -11,6 +11,8 @@ import pytest
 
 from cars_bench.errors import CarsBenchError
 from cars_bench.reports.build import LIMIT_BYTES, build_report, check_size
+from cars_bench.reports.features import feature_facts
+from cars_bench.reports.sources import read_sources
 from tests.reports.workspaces import CLASSES, EVIL, STAGES, make_workspace
 
 
@@ -103,3 +105,51 @@ def test_report_json_holds_the_numbers_of_the_page(drawn, pages):
 def test_a_page_too_large_to_send_is_refused():
     with pytest.raises(CarsBenchError, match="limit of 5 MB"):
         check_size("x" * (LIMIT_BYTES + 1))
+
+
+def _part(page: str, begin: str, end: str) -> str:
+    return page.split(begin, 1)[1].split(end, 1)[0]
+
+
+def test_the_pairs_slider_begins_at_the_least_alike_pair_and_says_how_many_there_are(drawn, pages):
+    facts = feature_facts(read_sources(drawn("finetuned")))
+    data = _part(pages["finetuned"], '<section id="data"', "</section>")
+    least = facts.least_cosine
+    assert f"Shown: the {len(facts.twins)} closest of {facts.images}." in data
+    assert f'min="{least}" max="1" step="0.001" value="{least}"' in data
+
+
+def test_open_marks_are_validation_and_filled_ones_test_whatever_the_model(pages):
+    tiles = _part(pages["finetuned"], '<div class="tiles">', '<p class="costs">')
+    found = re.findall(r'aria-hidden="true">(.)</span> ([\w-]+)[^<]*, (\w+)</p>', tiles)
+    assert set(found) == {
+        ("●", "Fine-tuned", "test"),
+        ("○", "Fine-tuned", "val"),
+        ("●", "Frozen", "test"),
+        ("○", "Frozen", "val"),
+    }
+
+
+def test_the_data_section_counts_the_images_set_aside_even_where_there_are_none(tmp_path, pages):
+    assert "0 images set aside" not in pages["prepared"]
+    workspace = make_workspace(tmp_path, "prepared")
+    card = workspace.datasets / "drawn" / "card.json"
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"quarantined": []}))
+    assert "0 images set aside." in build_report(workspace).read_text("utf-8")
+
+
+def test_the_map_says_of_how_many_images_what_its_marks_mean_and_what_is_missing_without_scripts(
+    pages,
+):
+    cache = _part(pages["finetuned"], '<section id="cache"', "</section>")
+    assert "30 of 30 test images" in _part(cache, "<noscript>", "</noscript>")
+    assert 'aria-label="Map of 30 of 30 test images;' in cache
+    assert "named right by the fine-tuned model" in cache
+    assert "named wrong" in cache
+    assert "named wrong" not in _part(pages["tuned"], '<section id="cache"', "</section>")
+
+
+def test_the_fine_tuning_table_marks_the_split_as_the_verdict_does(pages):
+    table = _part(pages["finetuned"], 'class="accuracies"', "</table>")
+    found = re.findall(r'<th scope="row">(.) [^<]*</th><td>(\w+)</td>', table)
+    assert set(found) == {("○", "val"), ("●", "test")}

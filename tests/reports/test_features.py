@@ -3,7 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cars_bench.reports.features import MOST_POINTS, feature_facts, nearest, project, sampled
+from cars_bench.reports.features import (
+    MOST_POINTS,
+    TWINS,
+    feature_facts,
+    nearest,
+    project,
+    sampled,
+)
 from cars_bench.reports.importance import importance_facts, permutation_importance
 from cars_bench.reports.optimism import expected_optimism, optimism
 from cars_bench.reports.search import search_facts
@@ -80,3 +87,20 @@ def test_optimism_stands_beside_what_happened(finished):
     assert facts is not None
     assert facts.trials == 29
     assert facts.test == finished.run.accuracy("frozen", "test")["top1"]["value"]
+
+
+def test_the_facts_say_how_many_test_images_the_map_and_the_pairs_are_of(finished):
+    facts = feature_facts(finished)
+    assert facts.images == len(finished.dataset.split("test")) == 30
+    assert len(facts.twins) == TWINS
+
+
+def test_the_slider_begins_where_every_pair_that_is_kept_still_shows(finished):
+    facts = feature_facts(finished)
+    least = min(twin.cosine for twin in facts.twins)
+    assert least - 0.001 < facts.least_cosine <= least
+
+
+def test_the_map_knows_whether_a_model_has_answered(drawn, finished):
+    assert feature_facts(finished).predicted
+    assert not feature_facts(read_sources(drawn("tuned"))).predicted

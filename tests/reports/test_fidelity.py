@@ -20,6 +20,7 @@ def test_features_and_hand_off_say_by_how_much(finished):
     )
     assert dict(facts.handoff)["Same first answer, assembled float32 model"] == "99.00%"
     assert facts.frozen[0][1] == "12"
+    assert facts.frozen[-1] == ("Changed by training, all of them unfrozen", "3")
 
 
 def test_an_older_run_takes_its_precision_from_the_manifest_and_has_no_drift(finished):

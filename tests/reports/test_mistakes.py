@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
@@ -71,3 +73,17 @@ def test_facts_of_a_finished_study_agree_with_its_record(finished):
     assert 1 - facts.wrong / facts.images == pytest.approx(recorded)
     assert sum(count for *_, count in facts.matrix) == facts.images
     assert all(a.change >= b.change for a, b in zip(facts.gains, facts.gains[1:], strict=False))
+
+
+def test_an_error_on_a_training_image_says_under_which_label_it_was_learnt(finished):
+    table = finished.dataset.table.copy()
+    wrong = mistake_facts(finished).worst[0].image_id
+    learnt = table[table["split"] == "train"].iloc[0]
+    table.loc[table["image_id"] == wrong, "sha256"] = learnt["sha256"]
+    facts = mistake_facts(replace(finished, dataset=replace(finished.dataset, table=table)))
+    assert [item.twin for item in facts.worst[:2]] == [learnt["class_name"], ""]
+
+
+def test_an_error_is_no_twin_where_the_dataset_is_gone(finished):
+    facts = mistake_facts(replace(finished, dataset=None))
+    assert {item.twin for item in facts.worst} == {""}

@@ -80,3 +80,71 @@ def test_the_winner_is_shown_by_its_mean_over_new_seeds(drawn):
     rung = said.rung("frozen", "val")
     assert (rung.value, rung.low, rung.high) == (0.5, 0.4, 0.6)
     assert "50.0%" in said.headline
+
+
+def _with_copy(sources, class_name=None, warnings=()):
+    """The sources whose first test image is a training image, by default under its own label."""
+    table = sources.dataset.table.copy()
+    test = table.index[table["split"] == "test"][0]
+    train = table.index[(table["split"] == "train") & (table["class_name"] != class_name)][0]
+    table.loc[test, "sha256"] = table.loc[train, "sha256"]
+    table.loc[test, "class_name"] = class_name or table.loc[train, "class_name"]
+    card = sources.dataset.card | {"warnings": list(warnings)}
+    return replace(sources, dataset=replace(sources.dataset, table=table, card=card))
+
+
+def test_the_headline_says_unseen_only_where_no_test_image_is_a_training_image(finished):
+    assert "30 unseen test images right" in verdict(finished).headline
+    assert "of 30 test images right" in verdict(_with_copy(finished)).headline
+    assert "unseen" not in verdict(replace(finished, dataset=None)).headline
+
+
+def test_one_file_under_two_labels_is_told_with_what_to_do(finished):
+    sources = _with_copy(finished, "BMW X6 SUV 2012")
+    (found,) = (w for w in verdict(sources).warnings if "byte for byte" in w.text)
+    assert found.text == ("1 test image is byte for byte a training image, under another label.")
+    assert "correct the labels" in found.fix
+    assert len(found.files) == 1
+    assert "(test, BMW X6 SUV 2012) = " in found.files[0]
+
+
+def test_the_count_of_the_table_replaces_the_sentence_of_an_old_card(finished):
+    old = "2 images are byte for byte the same as one in another split: a, b."
+    texts = [w.text for w in verdict(_with_copy(finished, None, [old, "Other."])).warnings]
+    assert old not in texts
+    assert "Other." in texts
+    assert sum("byte for byte" in text for text in texts) == 1
+
+
+def test_an_old_cards_sentence_still_shows_where_the_table_cannot_say_it_better(finished):
+    old = "2 images are byte for byte the same as one in another split: a, b."
+    dataset = replace(finished.dataset, card=finished.dataset.card | {"warnings": [old]})
+    texts = [w.text for w in verdict(replace(finished, dataset=dataset)).warnings]
+    assert old in texts
+
+
+def _with_repeats(sources, trial_id, single):
+    board = [
+        replace(row, score=0.5, repeats=3, single=single) if row.trial_id == trial_id else row
+        for row in sources.board
+    ]
+    return replace(sources, board=tuple(board))
+
+
+def test_the_scores_of_one_frozen_head_are_told_apart_by_training(finished):
+    carried = finished.run.accuracy("frozen", "val")["top1"]["value"]
+    found = verdict(_with_repeats(finished, finished.run.record["trial_id"], 0.7)).frozen_scores
+    assert (found.carried, found.mean, found.repeats, found.picked) == (carried, 0.5, 3, 0.7)
+    assert not found.one_training
+    same = _with_repeats(finished, finished.run.record["trial_id"], carried)
+    assert verdict(same).frozen_scores.one_training
+
+
+def test_before_fine_tuning_no_score_is_carried_into_a_model(drawn):
+    sources = read_sources(drawn("tuned"))
+    found = verdict(_with_repeats(sources, sources.winner.trial_id, 0.6)).frozen_scores
+    assert (found.carried, found.picked) == (None, 0.6)
+
+
+def test_a_head_that_was_trained_once_has_one_score(finished):
+    assert verdict(finished).frozen_scores is None

@@ -2,12 +2,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from cars_bench.evaluation.metrics import wilson
+from cars_bench.reports.facts import gather
 from cars_bench.reports.finish_figures import contenders
-from cars_bench.reports.optimism import optimism
+from cars_bench.reports.optimism import difference, optimism
+from cars_bench.reports.render import environment
 from cars_bench.reports.sources import read_sources
-from cars_bench.reports.winner import CONTENDERS, winner_facts
+from cars_bench.reports.winner import CONTENDERS, WinnerFacts, winner_facts
+from cars_bench.tuning.ranking import pack
 
 
 def test_the_best_few_stand_in_order_and_one_of_them_wins(finished):
@@ -50,3 +55,72 @@ def test_what_the_search_measured_goes_before_an_estimate(finished):
     measured, estimated = optimism(replace(finished, study=study)), optimism(finished)
     assert (measured.paired, measured.expected) == (True, pytest.approx(0.0125))
     assert not estimated.paired
+
+
+def _answered(sources, **right):
+    """The best trials with their answers in the ledger: shares of 200 images named right."""
+    answers = {name: pack(np.arange(200) < 200 * share) for name, share in right.items()}
+    trials = tuple(
+        replace(t, correct=answers.get(t.trial_id, ""), score=right.get(t.trial_id, t.score))
+        for t in sources.trials
+    )
+    return replace(sources, trials=trials)
+
+
+def test_runners_up_differ_from_the_winner_on_the_same_images(finished):
+    best = finished.winner.trial_id
+    other = next(t.trial_id for t in finished.ranked if t.kind == "trial" and t.trial_id != best)
+    facts = winner_facts(_answered(finished, **{best: 0.6, other: 0.55}))
+    found = {item.trial_id: item.difference for item in facts.contenders}
+    assert found[best] is None
+    assert found[other].value == pytest.approx(-0.05)
+    assert found[other].high < 0, "nested answers: the loser is never right where the winner errs"
+    assert facts.paired
+    assert sum(item is not None for item in found.values()) == 1
+
+
+def test_without_answers_in_the_ledger_no_difference_is_given(finished):
+    facts = winner_facts(finished)
+    assert not facts.paired
+    assert {item.difference for item in facts.contenders} == {None}
+
+
+def test_the_interval_of_a_change_between_other_images_is_newcombes():
+    """His example: 56/70 against 48/80 is 0.2 with 0.0524 to 0.3339."""
+    found = difference(wilson(48, 80), wilson(56, 70))
+    assert found.value == pytest.approx(0.2)
+    assert (found.low, found.high) == pytest.approx((0.0524, 0.3339), abs=5e-5)
+
+
+def test_a_change_within_noise_is_called_so(finished):
+    facts = optimism(finished)
+    assert facts.head == finished.run.record["trial_id"]
+    assert facts.change.low < facts.change.value < facts.change.high
+    assert facts.change.value == pytest.approx(facts.test - facts.validation)
+    assert not facts.settled
+    assert "within noise" in _section(finished)
+
+
+def test_the_scores_of_the_winner_are_told_apart(finished):
+    report = gather(finished)
+    winner = replace(report.winner.chosen, seeds=(0.5, 0.52), score=0.51, single=0.6)
+    page = _section(finished, winner=WinnerFacts((winner,)))
+    assert "60.0% when it was picked, 51.0% as the mean of 2 trainings with new seeds" in page
+    assert "when it was picked," not in _section(finished)
+
+
+def test_the_page_says_that_the_comparison_is_paired(finished):
+    best = finished.winner.trial_id
+    other = next(t.trial_id for t in finished.ranked if t.kind == "trial" and t.trial_id != best)
+    page = _section(_answered(finished, **{best: 0.6, other: 0.55}))
+    assert "paired bootstrap over images" in page
+    assert "-5.0 (" in page
+    assert "paired bootstrap over images" not in _section(finished)
+
+
+def _section(sources, **changes):
+    """The section of the winner as HTML."""
+    report = replace(gather(sources), **changes)
+    text = '{% import "macros.html.j2" as ui %}{% include "sections/winner.html.j2" %}'
+    shown = {"report": report, "missing": {}, "drawings": {"contenders": ""}}
+    return environment().from_string(text).render(shown)

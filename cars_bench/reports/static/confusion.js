@@ -18,6 +18,22 @@ export function boundaries(classes, order) {
   return order.flatMap((label, index) => (index && classes[label][1] !== classes[order[index - 1]][1] ? [index] : []));
 }
 
+/** The makes in order: `[make, first place, number of classes]`. */
+export function makeGroups(classes, order) {
+  const starts = order.length ? [0, ...boundaries(classes, order)] : [];
+  return starts.map((from, index) => [classes[order[from]][1], from, (starts[index + 1] ?? order.length) - from]);
+}
+
+/** The makes whose names fit beside an axis, `[make, middle in pixels]`; large makes go first. */
+export function fittingNames(groups, cell, gap) {
+  const kept = [];
+  for (const [make, from, count] of [...groups].sort((a, b) => b[2] - a[2])) {
+    const middle = (from + count / 2) * cell;
+    if (kept.every(([, other]) => Math.abs(other - middle) >= gap)) kept.push([make, middle]);
+  }
+  return kept;
+}
+
 /** Colour of a count: viridis, dark to light (van der Walt & Smith 2015), by share of the most. */
 export function viridis(share) {
   const stops = [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]];
@@ -27,56 +43,151 @@ export function viridis(share) {
   return `rgb(${mix.join(",")})`;
 }
 
-/** Wake the canvas inside `holder`; hovering a cell shows both classes. */
+/** Colour of a number of errors, where the fullest wrong cell holds `most`. */
+export function errorColour(count, most) {
+  return viridis(most > 1 ? 0.4 + (0.6 * (count - 1)) / (most - 1) : 1);
+}
+
+/** The counts that the legend shows: all of them up to five, else five from 1 to the most. */
+export function legendCounts(most) {
+  const steps = Math.min(5, most);
+  return Array.from({ length: steps }, (_, index) => Math.round(1 + (index * (most - 1)) / Math.max(1, steps - 1)));
+}
+
+/** The cell nearest to a place; cells are `[row, column, count]`. */
+export function nearestCell(cells, row, column) {
+  return leastBy(cells, ([r, c]) => (r - row) ** 2 + (c - column) ** 2);
+}
+
+/** The next cell from `from` in the direction `[down, right]`, straight ahead before aside. */
+export function nextCell(cells, from, [down, right]) {
+  const ahead = ([r, c]) => (r - from[0]) * down + (c - from[1]) * right;
+  const aside = ([r, c]) => Math.abs((r - from[0]) * right) + Math.abs((c - from[1]) * down);
+  return leastBy(cells.filter((cell) => ahead(cell) > 0), (cell) => ahead(cell) + 3 * aside(cell)) ?? from;
+}
+
+function leastBy(items, measure) {
+  let [found, least] = [undefined, Infinity];
+  for (const item of items) {
+    const value = measure(item);
+    if (value < least) [found, least] = [item, value];
+  }
+  return found;
+}
+
+/** What the card says of a cell; `of` is the number of test images of the true class. */
+export function countWords([row, column, count], of) {
+  return `${count} of ${of} test image${of === 1 ? "" : "s"}${row === column ? ", named right" : ""}`;
+}
+
+const CONFUSION_DARK = viridis(0);
+const CONFUSION_RIGHT = "rgb(255 255 255 / 0.3)";
+
+function drawNames(pen, groups, margin, side, colour) {
+  const cell = side / (groups.at(-1)[1] + groups.at(-1)[2]);
+  pen.font = "10px sans-serif";
+  pen.fillStyle = colour;
+  pen.textAlign = "right";
+  pen.textBaseline = "middle";
+  for (const [make, middle] of fittingNames(groups, cell, 11)) {
+    pen.fillText(make, margin - 5, margin + middle, margin - 7);
+    pen.save();
+    pen.translate(margin + middle, margin - 5);
+    pen.rotate(Math.PI / 2);
+    pen.fillText(make, 0, 0, margin - 7);
+    pen.restore();
+  }
+}
+
+function drawCells(pen, cells, most, cell) {
+  const mark = Math.max(cell, 4);
+  const inset = (cell - mark) / 2;
+  for (const [row, column, count] of [...cells].sort((a, b) => a[2] - b[2])) {
+    if (row === column) {
+      pen.fillStyle = CONFUSION_RIGHT;
+      pen.fillRect(column * cell, row * cell, cell, cell);
+    } else {
+      pen.fillStyle = errorColour(count, most);
+      pen.fillRect(column * cell + inset, row * cell + inset, mark, mark);
+    }
+  }
+}
+
+function drawLines(pen, groups, side, cell) {
+  pen.strokeStyle = "rgb(255 255 255 / 0.14)";
+  for (const [, from] of groups.slice(1)) {
+    pen.strokeRect(from * cell, 0, 0, side);
+    pen.strokeRect(0, from * cell, side, 0);
+  }
+}
+
+function confusionLegend(holder, most) {
+  const entry = (colour, text) => {
+    const swatch = element("i");
+    swatch.style.background = colour;
+    return [swatch, ` ${text}`];
+  };
+  const right = `linear-gradient(${CONFUSION_RIGHT}, ${CONFUSION_RIGHT}), ${CONFUSION_DARK}`;
+  const wrong = legendCounts(most).flatMap((count) => entry(errorColour(count, most), count));
+  holder.replaceChildren(...wrong, " images named wrong in a cell", ...entry(right, "named right"));
+}
+
+/** Wake the canvas inside `holder`; the cell nearest to the pointer shows both classes. */
 export function startConfusion(holder, data, atlas) {
   const canvas = holder.querySelector("canvas");
   const card = holder.querySelector(".card");
   const { order, place } = groupedOrder(data.classes);
-  const size = order.length;
-  const counts = new Map(data.matrix.map(([t, p, count]) => [place[t] * size + place[p], count]));
-  const most = Math.max(1, ...data.matrix.map(([, , count]) => count));
-  let cursor = [0, 0];
+  const groups = makeGroups(data.classes, order);
+  const cells = data.matrix.map(([t, p, count]) => [place[t], place[p], count]);
+  const wrong = cells.filter(([row, column]) => row !== column);
+  const most = Math.max(1, ...wrong.map(([, , count]) => count));
+  const sizes = order.map((_, row) => cells.reduce((sum, [r, , count]) => sum + (r === row ? count : 0), 0));
+  let cursor = null;
+  const margin = () => (canvas.clientWidth < 420 ? 62 : 88);
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const draw = () => {
     const ratio = devicePixelRatio || 1;
-    const width = canvas.clientWidth;
+    const [width, edge] = [canvas.clientWidth, margin()];
+    const side = width - edge;
+    const cell = side / order.length;
     canvas.width = canvas.height = width * ratio;
     const pen = canvas.getContext("2d");
     pen.scale(ratio, ratio);
-    pen.fillStyle = viridis(0);
-    pen.fillRect(0, 0, width, width);
-    const cell = width / size;
-    for (const [key, count] of counts) {
-      pen.fillStyle = viridis(0.25 + (0.75 * count) / most);
-      pen.fillRect((key % size) * cell, Math.floor(key / size) * cell, Math.max(cell, 1.5), Math.max(cell, 1.5));
-    }
-    pen.strokeStyle = "rgb(255 255 255 / 0.14)";
-    for (const at of boundaries(data.classes, order)) {
-      pen.strokeRect(at * cell, 0, 0, width);
-      pen.strokeRect(0, at * cell, width, 0);
-    }
+    drawNames(pen, groups, edge, side, colour("--muted"));
+    pen.translate(edge, edge);
+    pen.fillStyle = CONFUSION_DARK;
+    pen.fillRect(0, 0, side, side);
+    drawLines(pen, groups, side, cell);
+    drawCells(pen, cells, most, cell);
+    if (!cursor) return;
+    const frame = Math.max(cell, 4) + 4;
     pen.strokeStyle = "#fff";
-    pen.strokeRect(cursor[1] * cell, cursor[0] * cell, cell, cell);
+    pen.strokeRect((cursor[1] + 0.5) * cell - frame / 2, (cursor[0] + 0.5) * cell - frame / 2, frame, frame);
   };
-  const show = (row, column) => {
-    cursor = [row, column];
+  const show = (found) => {
+    if (!found || found === cursor) return;
+    cursor = found;
     draw();
-    const [truth, predicted] = [order[row], order[column]];
-    const count = counts.get(row * size + column) ?? 0;
+    const [truth, predicted] = [order[found[0]], order[found[1]]];
     const side = (label, words) => element("div", {}, tilePicture(atlas, data.tile, data.class_tiles[label] ?? -1, 2), element("p", {}, `${words}: ${data.classes[label][0]}`));
-    const number = element("p", { class: "big" }, `${count} test image${count === 1 ? "" : "s"}`);
+    const number = element("p", { class: "big" }, countWords(found, sizes[found[0]]));
     card.replaceChildren(number, side(truth, "True"), side(predicted, "Predicted"));
   };
-  const clamp = (value) => Math.min(size - 1, Math.max(0, value));
-  canvas.addEventListener("pointermove", (event) => {
+  const point = (event) => {
     const box = canvas.getBoundingClientRect();
-    show(clamp(Math.floor(((event.clientY - box.top) / box.height) * size)), clamp(Math.floor(((event.clientX - box.left) / box.width) * size)));
-  });
+    const at = (place) => ((place - margin()) / (box.width - margin())) * order.length - 0.5;
+    show(nearestCell(cells, at(event.clientY - box.top), at(event.clientX - box.left)));
+  };
+  canvas.addEventListener("pointermove", point);
+  canvas.addEventListener("pointerdown", point);
   canvas.addEventListener("keydown", (event) => {
     const step = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] }[event.key];
     if (!step) return;
     event.preventDefault();
-    show(clamp(cursor[0] + step[0]), clamp(cursor[1] + step[1]));
+    show(cursor ? nextCell(cells, cursor, step) : wrong.find(([, , count]) => count === most) ?? cells[0]);
   });
   addEventListener("resize", draw);
+  document.documentElement.addEventListener("themechange", draw);
+  confusionLegend(holder.querySelector(".scale"), most);
   draw();
 }

@@ -11,12 +11,14 @@ export class RowFilter {
   constructor(rows) {
     this.rows = rows;
     this.tests = new Map();
+    this.changed = () => {};
   }
 
   /** Set or replace one filter by name and show what is left. */
   set(name, keeps) {
     this.tests.set(name, keeps);
     for (const row of this.rows) row.hidden = ![...this.tests.values()].every((test) => test(row));
+    this.changed();
   }
 }
 

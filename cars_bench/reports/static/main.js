@@ -5,8 +5,9 @@ import { startConfusion } from "./confusion.js";
 import { startGallery } from "./gallery.js";
 import { startMap } from "./map.js";
 import { startParallel } from "./parallel.js";
-import { startCsv, startSorting } from "./table.js";
+import { startCount, startCsv, startSorting } from "./table.js";
 import { trialDialog } from "./trial.js";
+import { startTwins } from "./twins.js";
 
 function startTables(data) {
   const filters = new Map();
@@ -16,6 +17,9 @@ function startTables(data) {
   }
   for (const input of document.querySelectorAll("input[data-filter]")) {
     startSearch(input, filters.get(input.dataset.filter));
+  }
+  for (const holder of document.querySelectorAll("[data-count]")) {
+    startCount(holder, filters.get(holder.dataset.count));
   }
   for (const button of document.querySelectorAll("button[data-csv]")) {
     const name = button.dataset.csv;
@@ -72,7 +76,7 @@ const start = async () => {
 start();
 wake("parallel", (holder) => startParallel(holder, islandData, tableFilters.get("trials")));
 wake("gallery", startGallery);
-wake("twins", startGallery);
+wake("twins", startTwins);
 startTrials(islandData);
 startContents();
 addEventListener("beforeprint", () => {

@@ -17,7 +17,13 @@ export function position(axis, trial) {
   if (value === null || value === undefined) return null;
   if (!axis.options.length) return place(value, axis.low, axis.high, axis.log);
   const last = Math.max(axis.options.length - 1, 1);
-  return axis.options.indexOf(pythonText(value)) / last;
+  return optionIndex(axis.options, value) / last;
+}
+
+/** Where a value stands among the options; numbers are the same however they are spelt. */
+export function optionIndex(options, value) {
+  const text = pythonText(value);
+  return options.findIndex((option) => option === text || (typeof value === "number" && Number(option) === value));
 }
 
 /** A value as the options spell it: Python's names of true and false. */
@@ -38,7 +44,8 @@ export function inBrushes(axes, brushes, trial) {
 export function endLabel(axis, end) {
   if (axis.options.length) return axis.options[end ? axis.options.length - 1 : 0].slice(0, 12);
   const value = end ? axis.high : axis.low;
-  return axis.key === null ? percentText(value) : Number(value.toPrecision(3)).toString();
+  if (axis.key === null) return percentText(value);
+  return String(Number.isInteger(value) ? value : Number(value.toPrecision(3)));
 }
 
 /** Where an axis is named: in two rows by turns where there are many, so that names do not meet. */

@@ -57,6 +57,19 @@ export function startSorting(table) {
   });
 }
 
+/** How many rows of a table are shown; empty while all of them are. */
+export function countText(shown, all) {
+  return shown === all ? "" : `${shown} of ${all}`;
+}
+
+/** Keep saying how many rows a filter leaves. */
+export function startCount(holder, filter) {
+  filter.changed = () => {
+    const shown = filter.rows.filter((row) => !row.hidden).length;
+    holder.textContent = countText(shown, filter.rows.length);
+  };
+}
+
 /** Download the rows that are shown. */
 export function startCsv(button, table, name) {
   button.addEventListener("click", () => {

@@ -18,6 +18,16 @@ export function curvePath(points, width, height, top) {
     .join("");
 }
 
+/** A trial and its score, with what it was measured on: its own training, or others with new seeds. */
+export function titleText(trial) {
+  if (trial.score === null) return trial.trial_id;
+  const score = percentText(trial.score, 2);
+  if (!trial.seeds) return `${trial.trial_id}, ${score} on validation`;
+  const own = trial.single === null ? "" : `; ${percentText(trial.single, 2)} when it was picked`;
+  const seeds = trial.seeds === 1 ? "in one training with a new seed" : `the mean of ${trial.seeds} new seeds`;
+  return `${trial.trial_id}, ${score} on validation, ${seeds}${own}${trial.curve.length ? " (this curve)" : ""}`;
+}
+
 function curveFigure(trial) {
   const top = Math.min(1, Math.max(...trial.curve.map(([, value]) => value)) * 1.15 || 1);
   const [width, height] = [WIDTH - LEFT - 10, HEIGHT - BOTTOM - 10];
@@ -52,8 +62,7 @@ export function trialDialog() {
   return {
     dialog,
     show(trial) {
-      const score = trial.score === null ? "" : `, ${percentText(trial.score, 2)} on validation`;
-      title.textContent = trial.trial_id + score;
+      title.textContent = titleText(trial);
       const spec = { values: trial.values, head: trial.head_spec, training: trial.training_spec };
       body.replaceChildren(
         ...(trial.curve.length ? [curveFigure(trial)] : []),

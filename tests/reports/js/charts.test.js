@@ -2,11 +2,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { percentText, place } from "../../../cars_bench/reports/static/core.js";
-import { boundaries, groupedOrder, viridis } from "../../../cars_bench/reports/static/confusion.js";
+import { boundaries, countWords, errorColour, fittingNames, groupedOrder, legendCounts, makeGroups, nearestCell, nextCell, viridis } from "../../../cars_bench/reports/static/confusion.js";
 import { cardPasses } from "../../../cars_bench/reports/static/gallery.js";
 import { isError, nearestPoint, pointText } from "../../../cars_bench/reports/static/map.js";
-import { axesOf, endLabel, inBrushes, nameTop, position } from "../../../cars_bench/reports/static/parallel.js";
-import { curvePath } from "../../../cars_bench/reports/static/trial.js";
+import { axesOf, endLabel, inBrushes, nameTop, optionIndex, position } from "../../../cars_bench/reports/static/parallel.js";
+import { curvePath, titleText } from "../../../cars_bench/reports/static/trial.js";
+import { shownText } from "../../../cars_bench/reports/static/twins.js";
 
 const HYPERPARAMETERS = [
   { name: "rate", kind: "number", log: true, low: 0.0001, high: 1, options: [] },
@@ -72,4 +73,61 @@ test("curves begin at the first epoch and cards pass by words and number", () =>
 test("names of many axes stand in two rows by turns", () => {
   assert.equal(nameTop(0, 5), nameTop(1, 5));
   assert.notEqual(nameTop(0, 16), nameTop(1, 16));
+});
+
+test("the pairs that are shown are told of all that are kept", () => {
+  assert.equal(shownText(3, 24), "3 of 24 shown");
+});
+
+test("the ends of an axis are written in full, and numbers find their choice", () => {
+  const units = { key: "units_1", kind: "number", low: 64, high: 1024, options: [] };
+  assert.deepEqual([endLabel(units, 0), endLabel(units, 1)], ["64", "1024"]);
+  assert.equal(endLabel({ ...units, high: 0.123456 }, 1), "0.123");
+  assert.equal(optionIndex(["0", "1e-6", "1e-5"], 0.000001), 1);
+  assert.equal(optionIndex(["False", "True"], true), 1);
+  assert.equal(optionIndex(["adam", "sgd"], "sgd"), 1);
+});
+
+test("a trial's title says which number it gives", () => {
+  const trial = { trial_id: "t1", score: 0.5583, single: 0.5614, seeds: 3, curve: [[1, 0.5]] };
+  assert.equal(titleText(trial), "t1, 55.83% on validation, the mean of 3 new seeds; 56.14% when it was picked (this curve)");
+  assert.equal(titleText({ ...trial, seeds: 0 }), "t1, 55.83% on validation");
+  assert.equal(titleText({ ...trial, score: null }), "t1");
+});
+
+const CELLS = [[0, 0, 5], [0, 3, 1], [2, 2, 4], [3, 0, 2]];
+
+test("pointing snaps to the nearest cell that is not empty", () => {
+  assert.deepEqual(nearestCell(CELLS, 0.4, 2.4), [0, 3, 1]);
+  assert.deepEqual(nearestCell(CELLS, 9, 9), [2, 2, 4]);
+  assert.equal(nearestCell([], 0, 0), undefined);
+});
+
+test("arrow keys go from one cell that is not empty to the next, straight ahead first", () => {
+  assert.deepEqual(nextCell(CELLS, CELLS[0], [0, 1]), [0, 3, 1]);
+  assert.deepEqual(nextCell(CELLS, CELLS[0], [1, 0]), [3, 0, 2]);
+  assert.deepEqual(nextCell(CELLS, CELLS[1], [0, 1]), CELLS[1]);
+});
+
+test("each make is one group, and names that would overlap are left out, small makes first", () => {
+  const classes = [["Audi A3", "Audi"], ["Audi S4", "Audi"], ["BMW X5", "BMW"], ["Fiat 500", "Fiat"]];
+  const groups = makeGroups(classes, [0, 1, 2, 3]);
+  assert.deepEqual(groups, [["Audi", 0, 2], ["BMW", 2, 1], ["Fiat", 3, 1]]);
+  assert.deepEqual(fittingNames(groups, 10, 5).map(([make]) => make), ["Audi", "BMW", "Fiat"]);
+  assert.deepEqual(fittingNames(groups, 5, 9), [["Audi", 5], ["Fiat", 17.5]]);
+  assert.deepEqual(makeGroups([], []), []);
+});
+
+test("the colours of errors run to the fullest wrong cell, and the legend says which counts", () => {
+  assert.equal(errorColour(4, 4), viridis(1));
+  assert.notEqual(errorColour(1, 4), viridis(0));
+  assert.equal(errorColour(1, 1), viridis(1));
+  assert.deepEqual(legendCounts(3), [1, 2, 3]);
+  assert.deepEqual(legendCounts(21), [1, 6, 11, 16, 21]);
+  assert.deepEqual(legendCounts(1), [1]);
+});
+
+test("a cell counts its images out of those of the true class", () => {
+  assert.equal(countWords([1, 2, 3], 8), "3 of 8 test images");
+  assert.equal(countWords([1, 1, 1], 1), "1 of 1 test image, named right");
 });

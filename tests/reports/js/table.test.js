@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { sortKey, sortedOrder, toCsv } from "../../../cars_bench/reports/static/table.js";
+import { countText, sortKey, sortedOrder, startCount, toCsv } from "../../../cars_bench/reports/static/table.js";
 import { matches, RowFilter } from "../../../cars_bench/reports/static/filter.js";
 
 test("numbers sort by value, with separators and percent signs", () => {
@@ -34,4 +34,14 @@ test("a row is shown only when every filter keeps it", () => {
   assert.deepEqual(rows.map((row) => row.hidden), [true, false, true]);
   filter.set("brush", () => true);
   assert.deepEqual(rows.map((row) => row.hidden), [true, false, false]);
+});
+
+test("a filtered table says how many rows are left, and nothing once all are", () => {
+  assert.equal(countText(4, 20), "4 of 20");
+  const [filter, holder] = [new RowFilter([{ n: 1 }, { n: 2 }]), {}];
+  startCount(holder, filter);
+  filter.set("words", (row) => row.n > 1);
+  assert.equal(holder.textContent, "1 of 2");
+  filter.set("words", () => true);
+  assert.equal(holder.textContent, "");
 });
