@@ -102,13 +102,9 @@ class Runner(ABC):
             return pixels
         return np.concatenate([pixels, np.zeros((short, *pixels.shape[1:]), np.uint8)])
 
+    @abstractmethod
     def _start(self, pixels: np.ndarray) -> Callable[[], np.ndarray]:
         """Begin a full batch; the function that is returned waits for its features."""
-        result = self._run(pixels)
-        return lambda: result
-
-    @abstractmethod
-    def _run(self, pixels: np.ndarray) -> np.ndarray: ...
 
 
 def _landed(item: T, count: int, wait: Callable[[], np.ndarray]) -> tuple[T, np.ndarray]:
@@ -124,11 +120,11 @@ class TensorFlowRunner(Runner):
         super().__init__(precision, batch_size)
         self._function = _traced(network, batch_size)
 
-    def _run(self, pixels: np.ndarray) -> np.ndarray:
+    def _start(self, pixels: np.ndarray) -> Callable[[], np.ndarray]:
         import tensorflow as tf
 
-        result: np.ndarray = self._function(tf.constant(pixels)).numpy()
-        return result
+        features = self._function(tf.constant(pixels))
+        return lambda: np.asarray(features.numpy())
 
 
 class OpenVinoRunner(Runner):
@@ -152,9 +148,6 @@ class OpenVinoRunner(Runner):
         compiled = openvino.Core().compile_model(converted, "CPU", settings)
         self.in_flight = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS") + 1
         self._idle = [compiled.create_infer_request() for _ in range(self.in_flight)]
-
-    def _run(self, pixels: np.ndarray) -> np.ndarray:
-        return self._start(pixels)()
 
     def _start(self, pixels: np.ndarray) -> Callable[[], np.ndarray]:
         request = self._idle.pop()
