@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -173,6 +174,19 @@ def paired_bootstrap(
         raise ValueError(f"{len(a)} and {len(b)} values are not pairs")
     difference = np.asarray(b, np.float64) - np.asarray(a, np.float64)
     return bootstrap(difference, confidence, resamples, seed)
+
+
+def newcombe(before: Estimate, after: Estimate) -> Estimate:
+    """`after - before` of shares of different images, by Newcombe's (1998) hybrid score.
+
+    Args:
+        before: With Wilson's interval.
+        after: The same, at the same confidence, of other images.
+    """
+    value = after.value - before.value
+    down = math.hypot(after.value - after.low, before.high - before.value)
+    up = math.hypot(after.high - after.value, before.value - before.low)
+    return Estimate(value, value - down, value + up)
 
 
 def mcnemar(first_correct: np.ndarray, second_correct: np.ndarray) -> McNemar:

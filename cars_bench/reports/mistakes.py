@@ -12,7 +12,6 @@ import pandas as pd
 from cars_bench.data.copies import labels_elsewhere
 from cars_bench.evaluation.calibration import (
     ReliabilityBin,
-    expected_calibration_error,
     reliability,
 )
 from cars_bench.evaluation.groups import GroupScore, accuracy_by, parse_name
@@ -115,6 +114,7 @@ def mistake_facts(sources: Sources, pairs: int = 12, worst: int = 48) -> Mistake
     table = _marked(table).assign(p=table["prob1"].astype(float))
     bins = reliability(table["p"].to_numpy(), table["right"].to_numpy(), RELIABILITY_BINS)
     matrix = tuple(confusion_cells(table, sources.class_names))
+    told = calibrations(run.predictions)
     return MistakeFacts(
         run=run.name,
         stage=stage,
@@ -123,8 +123,8 @@ def mistake_facts(sources: Sources, pairs: int = 12, worst: int = 48) -> Mistake
         pairs=tuple(confused(table, pairs)),
         worst=tuple(confident_errors(table, worst, training_labels(sources))),
         bins=tuple(item for item in bins if item.n),
-        calibration_error=expected_calibration_error(bins),
-        calibrations=calibrations(run.predictions),
+        calibration_error=next(item.error for item in told if item.stage == stage),
+        calibrations=told,
         gains=tuple(class_gains(run)),
         matrix=matrix,
         confusions=off_diagonal(matrix, sources.class_names),

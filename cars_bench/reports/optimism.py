@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from cars_bench.evaluation.metrics import Estimate
+from cars_bench.evaluation.metrics import Estimate, newcombe
 from cars_bench.reports.sources import Sources
 
 DRAWS = 4000
@@ -63,15 +62,7 @@ def _happened(sources: Sources) -> tuple[str, float, float, Estimate] | tuple[()
     val, test = (Estimate.from_json(item["top1"]) if item else None for item in scores)
     if run is None or val is None or test is None:
         return ()
-    return str(run.record.get("trial_id", "")), val.value, test.value, difference(val, test)
-
-
-def difference(before: Estimate, after: Estimate) -> Estimate:
-    """`after - before` of shares of different images, by Newcombe's (1998) hybrid score."""
-    value = after.value - before.value
-    down = math.hypot(after.value - after.low, before.high - before.value)
-    up = math.hypot(after.high - after.value, before.value - before.low)
-    return Estimate(value, value - down, value + up)
+    return str(run.record.get("trial_id", "")), val.value, test.value, newcombe(val, test)
 
 
 def _independent(scored: list[tuple[float | None, float]]) -> float:

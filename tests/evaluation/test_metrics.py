@@ -129,6 +129,13 @@ def test_mcnemar_is_exact(only_first, only_second, p_value):
     assert found.p_value == pytest.approx(p_value)
 
 
+def test_the_interval_of_a_change_between_other_images_is_newcombes():
+    """His example: 56/70 against 48/80 is 0.2 with 0.0524 to 0.3339."""
+    found = metrics.newcombe(metrics.wilson(48, 80), metrics.wilson(56, 70))
+    assert found.value == pytest.approx(0.2)
+    assert (found.low, found.high) == pytest.approx((0.0524, 0.3339), abs=5e-5)
+
+
 def test_mcnemar_refuses_different_lengths():
     with pytest.raises(ValueError, match="pairs"):
         metrics.mcnemar(np.ones(3, bool), np.ones(2, bool))

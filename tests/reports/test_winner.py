@@ -5,10 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cars_bench.evaluation.metrics import wilson
 from cars_bench.reports.facts import gather
 from cars_bench.reports.finish_figures import contenders
-from cars_bench.reports.optimism import difference, optimism
+from cars_bench.reports.optimism import optimism
 from cars_bench.reports.render import environment
 from cars_bench.reports.sources import read_sources
 from cars_bench.reports.winner import CONTENDERS, WinnerFacts, winner_facts
@@ -83,13 +82,6 @@ def test_without_answers_in_the_ledger_no_difference_is_given(finished):
     facts = winner_facts(finished)
     assert not facts.paired
     assert {item.difference for item in facts.contenders} == {None}
-
-
-def test_the_interval_of_a_change_between_other_images_is_newcombes():
-    """His example: 56/70 against 48/80 is 0.2 with 0.0524 to 0.3339."""
-    found = difference(wilson(48, 80), wilson(56, 70))
-    assert found.value == pytest.approx(0.2)
-    assert (found.low, found.high) == pytest.approx((0.0524, 0.3339), abs=5e-5)
 
 
 def test_a_change_within_noise_is_called_so(finished):
