@@ -16,31 +16,57 @@ if TYPE_CHECKING:
     from rich.live import Live
 
 MINUTE, HOUR = 60, 3600  # seconds
+TINY = 1e-9
 
 
 class Task:
-    """One counted piece of work inside a `Progress.stage`."""
+    """One counted piece of work inside a `Progress.stage`.
+
+    Attributes:
+        total: Items in all; `None` when unknown.
+        done: Items counted so far.
+        earlier: Those of them that were done before this stage began.
+    """
 
     def __init__(self, total: int | None) -> None:
         self.total = total
-        self.done = 0
-        self.started = time.monotonic()
+        self.done = self.earlier = 0
+        self._begun = self._latest = time.monotonic()
 
     @property
     def seconds(self) -> float:
         """Seconds since the stage began."""
-        return time.monotonic() - self.started
+        return time.monotonic() - self._begun
+
+    @property
+    def pace(self) -> float | None:
+        """Seconds an item of this stage has taken, `None` before the first."""
+        count = self.done - self.earlier
+        return (self._latest - self._begun) / count if count else None
 
     @property
     def seconds_left(self) -> float | None:
         """Estimated seconds to the end, `None` while unknown."""
-        if not self.total or not self.done:
+        pace = self.pace
+        if not self.total or pace is None:
             return None
-        return self.seconds / self.done * (self.total - self.done)
+        since = time.monotonic() - self._latest
+        return max(0.0, pace * (self.total - self.done) - since)
 
-    def advance(self, count: int = 1, note: str = "") -> None:
-        """Count `count` more items; `note` is shown beside the bar."""
+    def advance(self, count: int = 1, note: str = "", earlier: bool = False) -> None:
+        """Count `count` more items.
+
+        Args:
+            count: How many.
+            note: Shown beside the bar.
+            earlier: They were done before this stage began, as those of a
+                resumed run are, and tell nothing of its pace.
+        """
         self.done += count
+        if earlier:
+            self.earlier += count
+        else:
+            self._latest = time.monotonic()
 
     def line(self, text: str) -> None:
         """Say one finished item (a shard, a trial, an epoch) on a line of its own."""
@@ -91,7 +117,7 @@ class _PlainTask(Task):
 
 
 class TerminalProgress(Progress):
-    """A live bar with rate and time left (rich), on standard error."""
+    """A live bar with rate and time left, on standard error."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -112,27 +138,35 @@ class TerminalProgress(Progress):
             bars.TextColumn("{task.description}"),
             bars.BarColumn(),
             bars.MofNCompleteColumn(),
-            bars.TextColumn("{task.fields[rate]}"),
-            bars.TimeRemainingColumn(),
+            bars.TextColumn("{task.fields[work].ahead}"),
             bars.TextColumn("{task.fields[note]}", markup=False),
         )
         bar = bars.Progress(*columns, console=self.console)
-        identity = bar.add_task(title, total=total, rate="", note="")
         with Live(bar, console=self.console, refresh_per_second=10) as live:
-            yield _BarTask(total, bar, identity, unit, live)
+            yield _BarTask(title, total, unit, bar, live)
 
 
 class _BarTask(Task):
     def __init__(
-        self, total: int | None, bar: bars.Progress, identity: bars.TaskID, unit: str, live: Live
+        self, title: str, total: int | None, unit: str, bar: bars.Progress, live: Live
     ) -> None:
         super().__init__(total)
-        self._bar, self._identity, self._unit, self._live = bar, identity, unit, live
+        self._unit, self._bar, self._live = unit, bar, live
+        self._identity = bar.add_task(title, total=total, work=self, note="")
 
-    def advance(self, count: int = 1, note: str = "") -> None:
-        super().advance(count)
-        rate = f"{self.done / max(self.seconds, 1e-9):.1f} {self._unit}/s"
-        self._bar.update(self._identity, completed=self.done, rate=rate, note=note)
+    @property
+    def ahead(self) -> str:
+        """Rate and time left; rich's own forgets items that take longer than half a minute."""
+        pace, left = self.pace, self.seconds_left
+        if pace is None:
+            return ""
+        per, name = (1, "s") if pace < 1 else (MINUTE, "min")
+        rate = f"{per / max(pace, TINY):,.1f} {self._unit}/{name}"
+        return rate if left is None else f"{rate}, {duration(left)} left"
+
+    def advance(self, count: int = 1, note: str = "", earlier: bool = False) -> None:
+        super().advance(count, note, earlier)
+        self._bar.update(self._identity, completed=self.done, note=note)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         from rich.console import Group

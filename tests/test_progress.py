@@ -1,10 +1,18 @@
 """What a person is told while work goes on."""
 
 import io
+import time
 
 import pytest
 
-from cars_bench.progress import PlainProgress, Progress, Task, duration, for_stream
+from cars_bench.progress import (
+    PlainProgress,
+    Progress,
+    Task,
+    TerminalProgress,
+    duration,
+    for_stream,
+)
 
 
 @pytest.mark.parametrize(
@@ -43,6 +51,40 @@ def test_a_stage_of_unknown_length_promises_no_end() -> None:
 def test_time_left_is_unknown_before_the_first_item() -> None:
     assert Task(10).seconds_left is None
     assert Task(None).seconds_left is None
+
+
+def test_time_left_goes_by_the_pace_of_this_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    task = Task(30)
+    task.advance(8, earlier=True)
+    assert task.seconds_left is None
+    now[0] += 90
+    task.advance()
+    assert task.seconds_left == 21 * 90
+    now[0] += 60
+    assert task.seconds_left == 21 * 90 - 60
+    now[0] += 90 * 30
+    assert task.seconds_left == 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.01, "100.0 epochs/s, 0 s left"), (90, "0.7 epochs/min, 31 min 30 s left")],
+)
+def test_a_bar_tells_rate_and_time_left_however_slow_the_items_are(
+    seconds: float,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    with TerminalProgress().stage("Fine-tuning", 30, "epochs") as task:
+        task.advance(8, earlier=True)
+        now[0] += seconds
+        task.advance()
+    assert f"9/30 {said}" in capfd.readouterr().err
 
 
 def test_quiet_progress_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:

@@ -96,8 +96,7 @@ def _card(document: dict[str, Any]) -> list[str]:
         f"- {document['epochs']} epochs of {training['optimizer']} at "
         f"{training['learning_rate']:g} ({training['schedule']['kind']}), batch "
         f"{training['batch_size']}, label smoothing {training['label_smoothing']:g}, "
-        f"{document['recipe']['views']} views of the policy "
-        f"{document['recipe']['augment']!r}, seed {document['seed']}.",
+        f"{_examples(document)}, seed {document['seed']}.",
         *(f"- Steered by hand from epoch {s['from_epoch']}: {s}." for s in document["steering"]),
         "",
         "## Results",
@@ -118,6 +117,13 @@ def _card(document: dict[str, Any]) -> list[str]:
 
 def _choice(document: dict[str, Any]) -> str:
     return f"The epoch ({document['best_epoch']}) was chosen on validation; test was read once."
+
+
+def _examples(document: dict[str, Any]) -> str:
+    views, augment = document["recipe"]["views"], document["recipe"]["augment"]
+    if document["boundary_cache_key"]:
+        return f"{views} cached views of the policy {augment!r}"
+    return f"images augmented anew by the policy {augment!r} each time"
 
 
 def _results(document: dict[str, Any]) -> list[str]:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from cars_bench.cache.extract import extract
 from cars_bench.cache.options import ExtractOptions
 from cars_bench.cache.store import FeatureCache
+from cars_bench.data.dataset import Split
 from cars_bench.data.policies import policy
 from cars_bench.finetune.job import Job
 from cars_bench.finetune.live import LiveImages
@@ -19,6 +20,8 @@ from cars_bench.progress import Progress
 from cars_bench.training.engine import Examples, Views
 from cars_bench.training.pointwise import with_pointwise_products
 from cars_bench.workspace import Workspace
+
+FRESH = 2**31 - 1  # views of a live image: so many that none is drawn twice
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ def gather_material(workspace: Workspace, job: Job, progress: Progress) -> Mater
     """
     boundary = None if job.recipe.live else job.unfreeze.boundary
     if boundary is None:
-        training, validation = _live(job)
+        training, validation = _live(job, "train"), _live(job, "val")
         return _material(job, job.assembled.whole(), training, validation, None)
     options = _boundary_options(job, boundary)
     cache = FeatureCache.open(workspace, extract(workspace, options, progress).key)
@@ -93,14 +96,11 @@ def gather_material(workspace: Workspace, job: Job, progress: Progress) -> Mater
     return _material(job, job.assembled.above(boundary), training, validation, cache.key)
 
 
-def _live(job: Job) -> tuple[Examples, Examples]:
+def _live(job: Job, split: Split) -> Examples:
+    """Images of a split that are augmented anew each time they are trained on."""
     chosen, size = policy(job.recipe.augment), job.assembled.backbone.image_size
-    records = job.dataset.records("train")
-    images = LiveImages(records, size, chosen, job.plan.seed, job.recipe.views)
-    return (
-        Examples(images, job.labels("train")),
-        Examples(job.images("val"), job.labels("val")),
-    )
+    records = job.dataset.records(split)
+    return Examples(LiveImages(records, size, chosen, job.plan.seed, FRESH), job.labels(split))
 
 
 def _material(

@@ -22,9 +22,9 @@ class Recipe:
     Attributes:
         unfreeze: As `--unfreeze`; `default` is the backbone's own top block.
         augment: Policy of the views above 0, by name or path.
-        views: Views of each training image, the plain one included; of `live`
-            training, the number of different ones that it draws from.
-        live: Run the whole network on freshly decoded images.
+        views: Cached views of each training image, the plain one included;
+            `live` training, which never shows the same view twice, ignores it.
+        live: Run the whole network on freshly decoded and augmented images.
         training: Of the unfrozen part and the head.
     """
 

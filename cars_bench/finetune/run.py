@@ -220,7 +220,7 @@ def _train(
         progress.stage("Fine-tuning", training.epochs, "epochs") as task,
         stop_when_asked(progress, stopping) as stop,
     ):
-        task.advance(len(start.history) if start else 0)
+        task.advance(len(start.history) if start else 0, earlier=True)
         on_epoch = _keeper(folder, material.model, task, stop, training.epochs)
         try:
             return train(

@@ -97,10 +97,9 @@ def _what(run: Run) -> list[tuple[str, str]]:
 def _trained_on(record: Json) -> str:
     if record.get("boundary_cache_key"):
         return "cached activations of the boundary"
-    recipe = record.get("recipe", {})
-    if not recipe.get("live"):
+    if not record.get("epochs") or "recipe" not in record:
         return ""
-    return f"live images, {recipe['views']} views of each, augmentation {recipe['augment']}"
+    return f"live images, augmented anew each time ({record['recipe']['augment']})"
 
 
 def _how(training: Json) -> list[tuple[str, str]]:

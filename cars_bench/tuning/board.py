@@ -17,16 +17,16 @@ class Board:
         self.task = task
         self.best: list[TrialRecord] = []
 
-    def count(self, record: TrialRecord) -> None:
-        """Take an ended trial into account."""
+    def count(self, record: TrialRecord, earlier: bool = False) -> None:
+        """Take an ended trial into account, `earlier` if it ended before this search began."""
         if record.score is None:
-            self.task.advance(note=f"{record.trial_id} failed")
+            self.task.advance(note=f"{record.trial_id} failed", earlier=earlier)
             self.task.line(f"{record.trial_id}  failed: {record.reason}")
             return
         self.best = sorted([*self.best, record], key=lambda item: -(item.score or 0.0))[:SHOWN]
         first = self.best[0]
         best = f"best {first.score:.4f} ({first.trial_id})"
-        self.task.advance(note=best)
+        self.task.advance(note=best, earlier=earlier)
         self.task.table(COLUMNS, [cells(item) for item in self.best])
         self.task.line(
             f"{record.trial_id}  val top-1 {record.score:.4f}  {record.seconds:5.1f} s  {best}"

@@ -58,7 +58,7 @@ class Trials:
             if record.status == "running":
                 return self._job(record)
             self.proposals.end(number, record.score)
-            board.count(record)
+            board.count(record, earlier=True)
         return None
 
     def _proposed(self, number: int, values: Values, specs_of: SpecsOf) -> TrialRecord:

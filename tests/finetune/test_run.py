@@ -16,6 +16,7 @@ from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset
 from cars_bench.evaluation.metrics import topk_correct
 from cars_bench.evaluation.predictions import read_predictions
+from cars_bench.finetune import live
 from cars_bench.finetune.finished import FinishedModel
 from cars_bench.finetune.plan import FinetuneOptions
 from cars_bench.finetune.run import FinetuneResult, finetune
@@ -104,9 +105,7 @@ def test_the_weights_file_gives_the_saved_predictions(finished_once: Finished) -
     root, result = finished_once
     model = FinishedModel.open(Workspace(root))
     records = Dataset.load(Workspace(root)).records("test")
-    from cars_bench.finetune.live import LiveImages
-
-    logits = logits_of(model.load(), LiveImages(records, model.image_size))
+    logits = logits_of(model.load(), live.LiveImages(records, model.image_size))
     saved = read_predictions(result.folder / "predictions-test.csv")
     said = [model.class_names[label] for label in logits.argmax(1)]
     assert [row.answers[0] for row in saved] == said
@@ -127,6 +126,17 @@ def test_live_and_cached_runs_end_with_a_model(
     document = finetune(tuned, options, Progress()).document
     assert document["recipe"]["live"] is True
     assert np.isfinite(document["finetuned"]["val"]["top1"]["value"])
+
+
+def test_live_training_never_shows_the_same_view_twice(tuned: Workspace, recipe: Path) -> None:
+    options = FinetuneOptions(recipe=str(recipe), live=True, refit=True, epochs=2)
+    with mock.patch.object(live, "augmented_image", wraps=live.augmented_image) as drawn:
+        finetune(tuned, options, Progress())
+    shown = [call.args[-2:] for call in drawn.call_args_list]
+    dataset = Dataset.load(tuned)
+    trained_on = [*dataset.records("train"), *dataset.records("val")]
+    assert {image_id for image_id, _ in shown} == {record.image_id for record in trained_on}
+    assert len(set(shown)) >= 2 * len(trained_on)
 
 
 def test_a_refit_trains_on_both_for_all_epochs_and_is_measured_on_test_alone(

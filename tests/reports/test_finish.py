@@ -65,10 +65,10 @@ def test_a_second_cache_that_was_deleted_is_described_from_the_run(finished):
 
 
 def test_a_live_run_says_so_and_has_no_second_cache(finished):
-    recipe = {"live": True, "views": 4, "augment": "default"}
-    facts = _with_record(finished, recipe=recipe)
+    recipe = {"live": True, "views": 4, "augment": "light"}
+    facts = _with_record(finished, recipe=recipe, epochs=3)
     assert facts.boundary == ()
-    assert dict(facts.facts)["Trained on"].startswith("live images, 4 views")
+    assert dict(facts.facts)["Trained on"] == "live images, augmented anew each time (light)"
 
 
 def test_the_curves_name_both_rates_and_what_was_unfrozen(finished):
