@@ -140,6 +140,9 @@ class _Pass:
             )
 
     def _write(self, missing: list[PlannedShard]) -> dict[str, ShardEntry]:
+        if not missing:
+            self.progress.log("All that is asked for is cached already")
+            return {}
         total = sum(shard.records for shard in missing)
         made: dict[str, ShardEntry] = {}
         with (
