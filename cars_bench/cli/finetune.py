@@ -86,6 +86,8 @@ def finetune(
     heads = sum((best, trial is not None, top is not None))
     if heads > 1 or (heads == 0 and not resume):
         raise UsageError("Say which head to finish.", "add one of --best, --trial ID, --top N")
+    if dry_run and heads == 0:
+        raise UsageError("--dry-run shows a run that is not begun.", "add --best or --trial ID")
     if top is not None and (resume or dry_run or refit):
         raise UsageError(
             "--top goes with neither --resume, --dry-run nor --refit.",
@@ -114,11 +116,12 @@ def finetune(
 
 
 def _one(session: Session, options: FinetuneOptions, resume: bool, begin: bool) -> Document:
-    from cars_bench.finetune.plan import last_plan, new_plan
+    from cars_bench.finetune.plan import is_begun, last_plan, planned
 
-    plan = None
-    if not resume or (begin and last_plan(session.workspace) is None):
-        plan = new_plan(session.workspace, options)
+    plan = planned(session.workspace, options) if begin else None
+    if plan and resume and not is_begun(session.workspace, plan):
+        plan = None if last_plan(session.workspace) else plan
+    if plan:
         # Stored before Keras is even imported, so that a run killed from here on can be resumed.
         plan.write(session.workspace)
     session.choose_backend("tensorflow")
@@ -148,16 +151,23 @@ def _top(session: Session, options: FinetuneOptions, count: int) -> Document:
 
 def _dry_run(session: Session, options: FinetuneOptions) -> Document:
     session.choose_backend("tensorflow")
-    from cars_bench.finetune.job import describe_job, prepare_job
+    from cars_bench.finetune.job import describe_run
     from cars_bench.finetune.plan import new_plan
 
-    found = describe_job(prepare_job(session.workspace, new_plan(session.workspace, options)))
-    session.say("\n".join(found["layers"]))
-    session.say(
-        f"{found['trainable_parameters']:,} trainable parameters in {len(found['layers'])} "
-        f"backbone layers and the head; all below {found['boundary'] or 'the pixels'} is frozen"
-    )
+    found = describe_run(session.workspace, new_plan(session.workspace, options))
+    session.say("\n".join([*found["layers"], _outline(found)]))
     return found
+
+
+def _outline(found: Document) -> str:
+    if not found["layers"]:
+        return "nothing would be trained"
+    below = found["boundary"]
+    return (
+        f"{found['trainable_parameters']:,} trainable parameters in {len(found['layers'])} "
+        "backbone layers and the head; "
+        + (f"all below {below} is frozen" if below else "only batch norms are frozen")
+    )
 
 
 def _said(session: Session, result: FinetuneResult) -> Document:

@@ -82,6 +82,8 @@ def _study(study: StudyState) -> Iterator[str]:
         yield f"    {run.run}: test top-1 {_share(run.frozen_top1)} frozen, " + (
             f"{_share(run.finetuned_top1)} fine-tuned"
         )
+    for name in study.unfinished:
+        yield f"    {name}: unfinished; the same finetune command goes on with it"
 
 
 def _share(value: float | None) -> str:

@@ -16,7 +16,7 @@ from cars_bench.training.loop import Epoch, Position
 from cars_bench.workspace import atomic_file
 
 CHECKPOINT_FILE = "checkpoint.npz"
-BEGIN_AGAIN = "cars-bench finetune --best begins another run"
+KINDS = ("current", "best")
 
 
 def save_checkpoint(folder: Path, position: Position, model: keras.Model) -> None:
@@ -28,6 +28,7 @@ def save_checkpoint(folder: Path, position: Position, model: keras.Model) -> Non
         "history": [asdict(row) for row in position.history],
         "best_epoch": position.best_epoch,
         "weights": _names(model),
+        "arrays": {"current": len(position.current), "best": len(position.best)},
     }
     arrays = {f"current{index}": value for index, value in enumerate(position.current)}
     arrays |= {f"best{index}": value for index, value in enumerate(position.best)}
@@ -47,11 +48,11 @@ def load_checkpoint(folder: Path, model: keras.Model) -> Position | None:
     try:
         with np.load(path, allow_pickle=False) as stored:
             about: dict[str, Any] = json.loads(str(stored["about"]))
-            current, best = _row(stored, "current"), _row(stored, "best")
+            current, best = (_row(stored, kind, about["arrays"][kind]) for kind in KINDS)
     except (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError) as error:
-        raise CarsBenchError(f"{path} is damaged ({error}).", BEGIN_AGAIN) from error
+        raise CarsBenchError(f"{path} is damaged ({error}).", _begin_again(path)) from error
     if about["weights"] != _names(model):
-        raise CarsBenchError(f"{path} belongs to another model.", BEGIN_AGAIN)
+        raise CarsBenchError(f"{path} belongs to another model.", _begin_again(path))
     history = [Epoch(**row) for row in about["history"]]
     return Position(history, int(about["best_epoch"]), best, current)
 
@@ -69,6 +70,9 @@ def _names(model: keras.Model) -> list[list[Any]]:
     return [[variable.path, *variable.shape] for variable in model.weights]
 
 
-def _row(stored: Any, kind: str) -> list[Any]:
-    count = sum(name.startswith(kind) for name in stored.files)
+def _begin_again(path: Path) -> str:
+    return f"delete {path} and run again, from the first epoch"
+
+
+def _row(stored: Any, kind: str, count: int) -> list[Any]:
     return [stored[f"{kind}{index}"] for index in range(count)]

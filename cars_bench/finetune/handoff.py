@@ -19,6 +19,8 @@ from cars_bench.tuning.winner import TrainedHead
 
 LARGEST_DIFFERENCE = 1e-2
 LARGEST_FALL = 0.01
+ALIKE = 0.9999  # cosine of two features of one image
+AGREEING = 0.9  # share of images; of an unchanged one over 0.96 was measured with bfloat16
 
 Logits = npt.NDArray[np.float32]
 
@@ -95,31 +97,97 @@ def measure_handoff(
     )
 
 
-def require_handoff(measured: Handoff, causes: str) -> None:
+def require_handoff(measured: Handoff, network: str, runtime: str) -> None:
     """Stop unless the head behaves as it did on the cache.
 
     Args:
         measured: The comparison.
-        causes: What was compared with what, for the message.
+        network: Backbone and image size, for the message.
+        runtime: What extracted the features and in which precision, for the message.
 
     Raises:
         HandoffFailed: Says by how much and names the likeliest cause.
     """
     if measured.max_abs_diff > LARGEST_DIFFERENCE or measured.top1_agreement < 1.0:
+        cause, fix = _likeliest_cause(measured, runtime)
         raise HandoffFailed(
-            "The reattached head does not reproduce its logits: they differ by up to "
-            f"{measured.max_abs_diff:.3g} and {1 - measured.top1_agreement:.1%} of the "
-            f"validation images change their answer ({causes}).",
-            "the images, the preprocessing or the runtime changed: cars-bench cache verify, "
-            "then cars-bench extract and cars-bench tune again",
+            f"The head reattached to {network} does not reproduce its logits: they differ by up "
+            f"to {measured.max_abs_diff:.3g} and {1 - measured.top1_agreement:.1%} of the "
+            f"validation images change their answer, most likely because {cause}.",
+            fix,
         )
     fall = measured.witness_top1 - measured.assembled_top1
     if fall > LARGEST_FALL:
         raise HandoffFailed(
-            f"The assembled float32 model is {fall:.1%} less accurate on the validation images "
-            f"than the head on the cache ({causes}).",
-            "extract again with --runtime tensorflow, whose precision is float32",
+            f"The assembled float32 model ({network}) is {fall:.1%} less accurate on the "
+            "validation images than the head on the cache, most likely because the precision "
+            f"of {runtime} is too low for it.",
+            "extract again with --runtime tensorflow, whose precision is float32, and tune again",
         )
+
+
+def _likeliest_cause(measured: Handoff, runtime: str) -> tuple[str, str]:
+    """What the features and the float32 model say of it, and what mends it."""
+    features = f"the features changed (smallest cosine {measured.features.min_cosine:.4f})"
+    if measured.features.min_cosine > ALIKE:
+        return (
+            "the head's weights changed, for the features are the cache's",
+            "cars-bench tune again with another --study",
+        )
+    if measured.assembled_agreement > AGREEING:
+        return (
+            f"{features} while Keras in float32 still answers as the head did, so the "
+            f"extraction's own preprocessing or {runtime} is not what it was",
+            "put the old versions of the packages back, or extract and tune again",
+        )
+    return (
+        f"{features} and Keras in float32 is off as well, so the preprocessing (decoding, "
+        "resizing, scaling), the image size or the weights are not what they were",
+        "put the old versions of the packages back, or extract and tune again",
+    )
+
+
+@dataclass(frozen=True)
+class WholeCheck:
+    """The finished model on original images against its trained part on cached activations.
+
+    Attributes:
+        images: Validation images.
+        max_abs_diff: Largest difference between two logits.
+        top1_agreement: Share of images with the same top-1.
+        trained_top1: Accuracy of the part that was trained.
+        whole_top1: Accuracy of the finished model.
+    """
+
+    images: int
+    max_abs_diff: float
+    top1_agreement: float
+    trained_top1: float
+    whole_top1: float
+
+
+def check_whole(trained: Logits, whole: Logits, labels: npt.NDArray[np.int64]) -> WholeCheck:
+    """Compare logits `[N, C]` of the trained part and of the finished model.
+
+    Raises:
+        HandoffFailed: The finished model is more than a point less accurate.
+    """
+    said, says = trained.argmax(1), whole.argmax(1)
+    found = WholeCheck(
+        images=len(labels),
+        max_abs_diff=float(np.abs(trained - whole).max()),
+        top1_agreement=float((said == says).mean()),
+        trained_top1=float((said == labels).mean()),
+        whole_top1=float((says == labels).mean()),
+    )
+    if found.trained_top1 - found.whole_top1 > LARGEST_FALL:
+        raise HandoffFailed(
+            f"The finished model is {found.trained_top1 - found.whole_top1:.1%} less accurate on "
+            "the validation images than its trained part on cached activations, most likely "
+            "because the precision of the extraction's runtime is too low for it.",
+            "cars-bench extract --runtime tensorflow, tune and fine-tune on that cache",
+        )
+    return found
 
 
 @dataclass(frozen=True)
@@ -149,16 +217,23 @@ def check_frozen(before: dict[str, bytes], backbone: keras.Model) -> FrozenCheck
     """Compare with `values_of` before training.
 
     Raises:
-        CarsBenchError: A frozen variable moved, or nothing that is unfrozen did.
+        CarsBenchError: A frozen variable moved, or an unfrozen layer did not.
     """
     now = values_of(backbone)
     changed = {path for path, value in before.items() if now[path] != value}
     moved = sorted(changed & {item.path for item in backbone.non_trainable_variables})
     if moved:
         raise CarsBenchError(f"Frozen variables moved: {', '.join(moved[:3])}.", "report this")
-    if not changed:
+    unmoved = [
+        layer.name
+        for layer in backbone.layers
+        if layer.trainable_variables
+        and changed.isdisjoint(variable.path for variable in layer.trainable_variables)
+    ]
+    if unmoved:
         raise CarsBenchError(
-            "Training changed nothing that is unfrozen.", "raise the rate with --lr"
+            f"Training did not change what is unfrozen: {', '.join(unmoved[:3])}.",
+            "raise the rate with --lr",
         )
     norms = {
         variable.path

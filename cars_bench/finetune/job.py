@@ -21,6 +21,7 @@ from cars_bench.finetune.recipe import Recipe
 from cars_bench.finetune.unfreeze import Unfreeze, apply_unfreeze, parse_unfreeze
 from cars_bench.training.engine import logits_of
 from cars_bench.training.heads import build_head
+from cars_bench.training.specs import HeadSpec, from_json
 from cars_bench.tuning.study import Study
 from cars_bench.tuning.winner import TrainedHead, head_of_trial
 from cars_bench.workspace import Workspace
@@ -69,15 +70,20 @@ def prepare_job(workspace: Workspace, plan: RunPlan) -> Job:
         CacheStale: The dataset, its classes or the backbone's weights changed.
         UsageError: What to unfreeze makes no sense.
     """
-    study = Study.open(workspace, plan.study)
-    cache = FeatureCache.open(workspace, study.cache_key)
-    dataset = Dataset.load(workspace, cache.manifest.dataset)
-    study.require_dataset(dataset)
+    study, cache, dataset = _opened(workspace, plan)
     head = head_of_trial(study, study.trial(plan.trial_id), cache, refit=plan.refit)
     backbone = _backbone(cache)
     unfreeze = parse_unfreeze(plan.recipe.unfreeze, backbone)
     assembled = Assembled(backbone, cache.recipe.pooling, head.model())
     return Job(plan, study, cache, dataset, head, assembled, unfreeze)
+
+
+def _opened(workspace: Workspace, plan: RunPlan) -> tuple[Study, FeatureCache, Dataset]:
+    study = Study.open(workspace, plan.study)
+    cache = FeatureCache.open(workspace, study.cache_key)
+    dataset = Dataset.load(workspace, cache.manifest.dataset)
+    study.require_dataset(dataset)
+    return study, cache, dataset
 
 
 def with_fresh_head(job: Job) -> Job:
@@ -104,8 +110,8 @@ def prove(job: Job) -> Handoff:
     recipe = job.cache.recipe
     require_handoff(
         measured,
-        f"{recipe.backbone} at {recipe.image_size} px, {recipe.runtime} in {recipe.precision} "
-        "against Keras in float32",
+        f"{recipe.backbone} at {recipe.image_size} px",
+        f"{recipe.runtime} in {recipe.precision}",
     )
     return measured
 
@@ -121,14 +127,26 @@ def _backbone(cache: FeatureCache) -> Backbone:
     return backbone
 
 
-def describe_job(job: Job) -> dict[str, Any]:
-    """What a run would train: layers, parameters and where the cached activations begin."""
-    apply_unfreeze(job.assembled.backbone, job.unfreeze)
-    variables = job.assembled.whole().trainable_variables
+def describe_run(workspace: Workspace, plan: RunPlan) -> dict[str, Any]:
+    """What a run would train: layers, parameters and where the cached activations begin.
+
+    Nothing is trained and nothing is written.
+
+    Raises:
+        As `prepare_job`.
+    """
+    study, cache, _ = _opened(workspace, plan)
+    backbone = _backbone(cache)
+    unfreeze = parse_unfreeze(plan.recipe.unfreeze, backbone)
+    apply_unfreeze(backbone, unfreeze)
+    spec = from_json(HeadSpec, study.trial(plan.trial_id).head or {})
+    head = build_head(spec, cache.manifest.shape[-1], len(study.class_names))
+    whole = Assembled(backbone, cache.recipe.pooling, head).whole()
+    variables = whole.trainable_variables if unfreeze.layers else []
     return {
-        "trial_id": job.head.trial_id,
-        "unfreeze": job.unfreeze.text,
-        "boundary": job.unfreeze.boundary,
-        "layers": list(job.unfreeze.layers),
+        "trial_id": plan.trial_id,
+        "unfreeze": unfreeze.text,
+        "boundary": unfreeze.boundary,
+        "layers": list(unfreeze.layers),
         "trainable_parameters": int(sum(np.prod(variable.shape) for variable in variables)),
     }

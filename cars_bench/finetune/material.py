@@ -13,11 +13,11 @@ from cars_bench.cache.extract import extract
 from cars_bench.cache.options import ExtractOptions
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Split
-from cars_bench.data.policies import policy
+from cars_bench.finetune.handoff import WholeCheck, check_whole
 from cars_bench.finetune.job import Job
 from cars_bench.finetune.live import LiveImages
 from cars_bench.progress import Progress
-from cars_bench.training.engine import Examples, Views
+from cars_bench.training.engine import Examples, Views, logits_of
 from cars_bench.training.pointwise import with_pointwise_products
 from cars_bench.workspace import Workspace
 
@@ -30,14 +30,14 @@ class Material:
 
     Attributes:
         model: From activations or pixels to logits.
-        training: Training examples.
-        validation: Validation examples; `None` when they are trained on too.
+        training: Training examples, after a refit those of validation too.
+        validation: Validation examples, plain view.
         boundary_key: Key of the cache of activations; `None` on live images.
     """
 
     model: keras.Model
     training: Examples
-    validation: Examples | None
+    validation: Examples
     boundary_key: str | None
 
 
@@ -70,11 +70,13 @@ class Joined:
         """Activations of image and view indices, broadcast against each other."""
         images, views = np.broadcast_arrays(*index)
         count = self.first.shape[0]
-        here = images < count
+        here, there = images < count, images >= count
         out = np.empty((*images.shape, *self.shape[2:]), self.dtype)
-        out[here] = self.first[images[here], views[here]]
-        there = views[~here] % self.second.shape[1]
-        out[~here] = self.second[images[~here] - count, there]
+        if here.any():
+            out[here] = self.first[images[here], views[here]]
+        if there.any():
+            own = views[there] % self.second.shape[1]
+            out[there] = self.second[images[there] - count, own]
         return out
 
 
@@ -96,11 +98,22 @@ def gather_material(workspace: Workspace, job: Job, progress: Progress) -> Mater
     return _material(job, job.assembled.above(boundary), training, validation, cache.key)
 
 
+def prove_whole(job: Job, material: Material) -> WholeCheck:
+    """Compare the finished model with its trained part, on the validation images.
+
+    Raises:
+        HandoffFailed: The finished model is more than a point less accurate.
+    """
+    trained = logits_of(material.model, material.validation.x)
+    whole = logits_of(job.assembled.whole(), job.images("val"))
+    return check_whole(trained, whole, material.validation.labels)
+
+
 def _live(job: Job, split: Split) -> Examples:
     """Images of a split that are augmented anew each time they are trained on."""
-    chosen, size = policy(job.recipe.augment), job.assembled.backbone.image_size
+    policy, size = job.plan.require_policy(), job.assembled.backbone.image_size
     records = job.dataset.records(split)
-    return Examples(LiveImages(records, size, chosen, job.plan.seed, FRESH), job.labels(split))
+    return Examples(LiveImages(records, size, policy, job.plan.seed, FRESH), job.labels(split))
 
 
 def _material(
@@ -110,7 +123,8 @@ def _material(
     if not job.plan.refit:
         return Material(model, training, validation, key)
     labels = np.concatenate([training.labels, validation.labels])
-    return Material(model, Examples(Joined(training.x, validation.x), labels), None, key)
+    both = Examples(Joined(training.x, validation.x), labels)
+    return Material(model, both, validation, key)
 
 
 def _boundary_options(job: Job, boundary: str) -> ExtractOptions:
@@ -122,5 +136,6 @@ def _boundary_options(job: Job, boundary: str) -> ExtractOptions:
         image_size=recipe.image_size,
         boundary=boundary,
         views=job.recipe.views,
-        augment=job.recipe.augment,
+        augment=job.plan.require_policy(),
+        runtime="tensorflow" if recipe.runtime == "tensorflow" else "auto",
     )

@@ -14,15 +14,18 @@ from typing import Any
 
 from cars_bench import SCHEMA_VERSION
 from cars_bench.backbones.catalogue import spec
-from cars_bench.errors import InputError, ModelMissing
+from cars_bench.cache.recipe import canonical
+from cars_bench.data.policies import Policy, policy
+from cars_bench.errors import InputError, ModelMissing, UsageError
 from cars_bench.finetune.recipe import DEFAULT, Recipe, load_recipe
-from cars_bench.training.specs import Schedule, TrainingSpec, from_json, to_json
+from cars_bench.training.specs import TrainingSpec, from_json, to_json
 from cars_bench.tuning.leaderboard import best_trial
 from cars_bench.tuning.study import Study
 from cars_bench.workspace import Workspace, write_json
 
 PLAN_FILE, RUN_FILE, FINAL = "plan.json", "run.json", "final"
-CONSTANT = "constant"
+CONSTANT, NOTHING = "constant", "none"
+BOTH = ("val", "test")
 
 
 @dataclass(frozen=True)
@@ -87,11 +90,16 @@ class FinetuneOptions:
     def _training(self, training: TrainingSpec) -> TrainingSpec:
         if self.epochs is not None:
             training = replace(training, epochs=self.epochs)
-        if self.learning_rate is not None:
-            training = replace(training, learning_rate=self.learning_rate)
         if self.schedule is not None:
-            training = replace(training, schedule=Schedule(self.schedule))
-        return training
+            training = replace(training, schedule=replace(training.schedule, kind=self.schedule))
+        if self.learning_rate is None:
+            return training
+        if training.schedule.kind == "piecewise":
+            raise UsageError(
+                "A piecewise schedule takes its rates from the recipe's `values`, not from --lr.",
+                "leave out --lr, or name another --schedule",
+            )
+        return replace(training, learning_rate=self.learning_rate)
 
 
 @dataclass(frozen=True)
@@ -126,6 +134,7 @@ class RunPlan:
         splits: Which ones are measured at the end.
         steering: Changes made by hand since.
         asked: The command line's words for all of it but study and trial.
+        augmentation: What the recipe's policy holds, as canonical JSON.
     """
 
     run: str
@@ -135,9 +144,10 @@ class RunPlan:
     warm_up: bool = True
     refit: bool = False
     seed: int = 0
-    splits: tuple[str, ...] = ("val", "test")
+    splits: tuple[str, ...] = BOTH
     steering: tuple[Steering, ...] = ()
     asked: tuple[str, ...] = ()
+    augmentation: str = ""
 
     def folder(self, workspace: Workspace) -> Path:
         """Where its files are."""
@@ -150,14 +160,50 @@ class RunPlan:
         workspace.remember("finetune", study=self.study, run=self.run)
 
     def discard(self, workspace: Workspace) -> None:
-        """Forget a plan that came to nothing."""
-        folder = self.folder(workspace)
-        (folder / PLAN_FILE).unlink(missing_ok=True)
-        workspace.remember("finetune", study=None, run=None)
+        """Forget a plan that came to nothing; `--resume` falls back on the run begun before it."""
+        (self.folder(workspace) / PLAN_FILE).unlink(missing_ok=True)
+        paths = (workspace.studies / self.study).glob(f"{FINAL}/*/{PLAN_FILE}")
+        before = max(paths, key=lambda path: path.stat().st_mtime, default=None)
+        run = before.parent.name if before else None
+        workspace.remember("finetune", study=self.study if run else None, run=run)
+
+    def require_policy(self) -> Policy:
+        """The augmentation policy, which must hold what it held when the run was begun.
+
+        Raises:
+            UsageError: It is a file, and the file has changed since.
+        """
+        name = self.recipe.augment
+        found = policy(name)
+        if self.augmentation not in ("", canonical(found.to_json())):
+            raise UsageError(
+                f"The augmentation policy {name} has changed since the run {self.run!r} was begun.",
+                f"put back {self.augmentation}, or begin another run",
+            )
+        return found
 
     def same_work(self, other: RunPlan) -> bool:
         """Whether both would train the same, whatever they are called."""
         return replace(self, run="", asked=()) == replace(other, run="", asked=())
+
+    def unlike(self, options: FinetuneOptions) -> list[str]:
+        """Options that the run was not begun with, and that nothing can change on the way."""
+        words = dict(zip(self.asked, self.asked[1:], strict=False))
+        begun_and_asked = {
+            "--trial": (self.trial_id, options.trial),
+            "--study": (self.study, options.study),
+            "--recipe": (words.get("--recipe", DEFAULT), options.recipe),
+            "--unfreeze": (self.recipe.unfreeze, options.unfreeze),
+            "--seed": (self.seed, options.seed or None),
+            "--live": (self.recipe.live, options.live or None),
+            "--no-warm-up": (not self.warm_up, not options.warm_up or None),
+            "--refit": (self.refit, options.refit or None),
+        }
+        return [
+            name
+            for name, (begun, asked) in begun_and_asked.items()
+            if asked not in (None, begun, DEFAULT)
+        ]
 
     def steered(self, done: int, options: FinetuneOptions) -> RunPlan:
         """The plan changed by what `--resume` was given beside it, from epoch `done + 1` on.
@@ -174,6 +220,21 @@ class RunPlan:
         return replace(self, recipe=recipe, steering=(*self.steering, change))
 
 
+def planned(
+    workspace: Workspace, options: FinetuneOptions, splits: tuple[str, ...] = BOTH
+) -> RunPlan:
+    """The plan of an earlier run that does what is asked, finished or not, or a new one.
+
+    So the same command again goes on where it was stopped.
+
+    Raises:
+        As `new_plan`.
+    """
+    wanted = replace(new_plan(workspace, options), splits=splits)
+    known = plans(Study.open(workspace, options.study))
+    return next((plan for plan in known if plan.same_work(wanted)), wanted)
+
+
 def new_plan(workspace: Workspace, options: FinetuneOptions) -> RunPlan:
     """Resolve what was asked for; nothing is written.
 
@@ -182,6 +243,11 @@ def new_plan(workspace: Workspace, options: FinetuneOptions) -> RunPlan:
         UsageError: The recipe makes no sense.
     """
     recipe, study = options.resolved(), Study.open(workspace, options.study)
+    if recipe.unfreeze == NOTHING and (options.refit or not options.warm_up):
+        raise UsageError(
+            "--unfreeze none trains nothing, so it goes with neither --refit nor --no-warm-up.",
+            "name a block, or leave the other out",
+        )
     record = study.trial(options.trial) if options.trial else best_trial(study)
     if recipe.unfreeze == DEFAULT:
         backbone = spec(str(study.document["features"]["backbone"]))
@@ -196,6 +262,7 @@ def new_plan(workspace: Workspace, options: FinetuneOptions) -> RunPlan:
         options.refit,
         options.seed,
         asked=options.words(),
+        augmentation=canonical(policy(recipe.augment).to_json()),
     )
     final = study.folder / FINAL
     taken = {path.parent.name for path in final.glob("*/[!.]*")}
@@ -218,9 +285,7 @@ def read_plan(folder: Path) -> RunPlan:
     except FileNotFoundError as error:
         raise ModelMissing(f"There is no run in {folder}.", "cars-bench finetune --best") from error
     except (ValueError, KeyError, AttributeError) as error:
-        raise InputError(
-            f"{path} is damaged ({error}).", "cars-bench finetune --best begins another run"
-        ) from error
+        raise InputError(f"{path} is damaged ({error}).", f"delete {folder}") from error
 
 
 def plans(study: Study) -> Iterator[RunPlan]:
@@ -236,6 +301,11 @@ def last_plan(workspace: Workspace) -> RunPlan | None:
         return None
     folder = workspace.studies / str(last["study"]) / FINAL / str(last["run"])
     return read_plan(folder) if (folder / PLAN_FILE).is_file() else None
+
+
+def is_begun(workspace: Workspace, plan: RunPlan) -> bool:
+    """Whether its plan is stored."""
+    return (plan.folder(workspace) / PLAN_FILE).is_file()
 
 
 def is_finished(workspace: Workspace, plan: RunPlan) -> bool:

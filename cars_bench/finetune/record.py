@@ -16,7 +16,7 @@ from cars_bench.data.dataset import Split
 from cars_bench.evaluation.metrics import score
 from cars_bench.evaluation.predictions import predictions, write_predictions
 from cars_bench.finetune.export import export_saved_model, write_card
-from cars_bench.finetune.handoff import FrozenCheck, Handoff
+from cars_bench.finetune.handoff import FrozenCheck, Handoff, WholeCheck
 from cars_bench.finetune.job import Job
 from cars_bench.finetune.looks import write_looks
 from cars_bench.finetune.plan import RUN_FILE
@@ -39,6 +39,8 @@ class Outcome:
     Attributes:
         handoff: The proof before anything was unfrozen.
         frozen_check: The proof that only what was unfrozen moved; `None` when nothing was.
+        whole_check: The proof that the finished model answers as its part that was trained
+            on cached activations; `None` when it was trained whole.
         position: The training's end.
         boundary_key: Cache of activations that it was trained on, if any.
         logits: Of `frozen` and `finetuned`, by split.
@@ -47,6 +49,7 @@ class Outcome:
 
     handoff: Handoff
     frozen_check: FrozenCheck | None
+    whole_check: WholeCheck | None
     position: Position
     boundary_key: str | None
     logits: Scored
@@ -56,7 +59,7 @@ class Outcome:
 def run_document(job: Job, outcome: Outcome) -> dict[str, Any]:
     """The run's record, `run.json`, but for the files' digests."""
     plan, position = job.plan, outcome.position
-    check = outcome.frozen_check
+    check, whole = outcome.frozen_check, outcome.whole_check
     return {
         "schema_version": SCHEMA_VERSION,
         "run": plan.run,
@@ -78,6 +81,7 @@ def run_document(job: Job, outcome: Outcome) -> dict[str, Any]:
         "training_seconds": round(sum(row.seconds for row in position.history), 1),
         "handoff": outcome.handoff.to_json(),
         "frozen_check": asdict(check) if check else None,
+        "whole_check": asdict(whole) if whole else None,
         **scores(job, outcome.logits),
         "backend": keras.backend.backend(),
         "versions": package_versions(),

@@ -19,16 +19,16 @@ from cars_bench.finetune.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from cars_bench.finetune.handoff import FrozenCheck, check_frozen, values_of
+from cars_bench.finetune.handoff import FrozenCheck, WholeCheck, check_frozen, values_of
 from cars_bench.finetune.job import Job, prepare_job, prove, with_fresh_head
-from cars_bench.finetune.material import Material, gather_material
+from cars_bench.finetune.material import Material, gather_material, prove_whole
 from cars_bench.finetune.plan import (
     RUN_FILE,
     FinetuneOptions,
     RunPlan,
     is_finished,
     last_plan,
-    new_plan,
+    planned,
     read_plan,
 )
 from cars_bench.finetune.record import (
@@ -42,7 +42,7 @@ from cars_bench.finetune.record import (
     write_run,
     write_tables,
 )
-from cars_bench.finetune.unfreeze import apply_unfreeze
+from cars_bench.finetune.unfreeze import apply_unfreeze, seed_dropout
 from cars_bench.progress import Progress, Task, stop_when_asked
 from cars_bench.training.engine import logits_of
 from cars_bench.training.loop import Epoch, OnEpoch, Position, train
@@ -50,7 +50,23 @@ from cars_bench.workspace import Workspace, locked, sha256_file
 
 SPLITS: tuple[Split, ...] = ("val", "test")
 RESUME = "cars-bench finetune --resume"
-NOTHING_TRAINED = Position([], 0, [], [])
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """What the training of a run came to; its checks are `None` where there is nothing to check.
+
+    Attributes:
+        position: The training's end.
+        check: Only what was unfrozen moved.
+        proof: The whole model answers as its trained part does.
+        key: Cache of activations that it was trained on, if any.
+    """
+
+    position: Position
+    check: FrozenCheck | None = None
+    proof: WholeCheck | None = None
+    key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -67,14 +83,14 @@ class FinetuneResult:
 
 
 def finetune(workspace: Workspace, options: FinetuneOptions, progress: Progress) -> FinetuneResult:
-    """Finish a head into a fine-tuned model.
+    """Finish a head into a fine-tuned model; asked again, it goes on with what was stopped.
 
     Raises:
         HandoffFailed: The head does not behave as it did on the cache.
         Interrupted: Ctrl-C; the run can be resumed.
         CarsBenchError: The training diverged, or a frozen layer moved.
     """
-    return perform(workspace, new_plan(workspace, options), progress)
+    return perform(workspace, planned(workspace, options), progress)
 
 
 def resume(workspace: Workspace, options: FinetuneOptions, progress: Progress) -> FinetuneResult:
@@ -90,15 +106,27 @@ def resume(workspace: Workspace, options: FinetuneOptions, progress: Progress) -
 
     Raises:
         ModelMissing: No run was begun.
-        UsageError: It is finished, so it cannot be steered.
+        UsageError: It is finished, so it cannot be steered, or an option was
+            given that cannot change any more.
     """
     plan = last_plan(workspace)
     if plan is None:
         raise ModelMissing("There is no run to resume.", "cars-bench finetune --best")
-    steered = plan.steered(finished_epochs(plan.folder(workspace)), options)
+    if changed := plan.unlike(options):
+        raise UsageError(
+            f"The run {plan.run!r} was begun without {' and '.join(changed)}.",
+            "leave it out; --lr, --schedule and --epochs steer a run that goes on",
+        )
+    done = finished_epochs(plan.folder(workspace))
+    steered = plan.steered(done, options)
     if steered != plan and is_finished(workspace, plan):
         raise UsageError(
             f"The run {plan.run!r} is finished.", "cars-bench finetune --best begins another"
+        )
+    if steered != plan and done >= steered.recipe.training.epochs:
+        raise UsageError(
+            f"All {done} epochs of {plan.run!r} are done, so there is nothing to steer.",
+            f"{RESUME}, or more --epochs",
         )
     return perform(workspace, steered, progress)
 
@@ -119,7 +147,10 @@ def perform(workspace: Workspace, plan: RunPlan, progress: Progress) -> Finetune
     folder = plan.folder(workspace)
     with locked(folder / ".lock", f"Run {plan.run}"):
         if is_finished(workspace, plan):
-            progress.log(f"The run {plan.run} is finished already")
+            progress.log(
+                f"The run {plan.run} is finished already; "
+                f"another --seed, or deleting {folder}, trains anew"
+            )
         else:
             plan.write(workspace)
             _performed_or_kept(workspace, plan, progress)
@@ -168,14 +199,18 @@ def _performed_or_kept(workspace: Workspace, plan: RunPlan, progress: Progress) 
 
 def _perform(workspace: Workspace, plan: RunPlan, progress: Progress) -> None:
     begun = time.monotonic()
+    if keras.backend.backend() != "tensorflow":
+        progress.log("Without KERAS_BACKEND=tensorflow there are no SavedModel and no heatmaps")
     job = prepare_job(workspace, plan)
     progress.log(f"Proving the hand-off of {job.head.trial_id} on the validation images")
     handoff = prove(job)
     job = job if plan.warm_up else with_fresh_head(job)
-    position, check, key = _trained(workspace, job, progress)
+    trained = _trained(workspace, job, progress)
     logits = _logits(job, progress)
     seconds = time.monotonic() - begun
-    outcome = Outcome(handoff, check, position, key, logits, seconds)
+    outcome = Outcome(
+        handoff, trained.check, trained.proof, trained.position, trained.key, logits, seconds
+    )
     write_run(plan.folder(workspace), job, outcome)
 
 
@@ -194,40 +229,50 @@ def _logits(job: Job, progress: Progress) -> Scored:
     }
 
 
-def _trained(
-    workspace: Workspace, job: Job, progress: Progress
-) -> tuple[Position, FrozenCheck | None, str | None]:
-    """Train what is unfrozen, and see that it moved and that nothing else did."""
-    backbone = job.assembled.backbone.model
-    apply_unfreeze(job.assembled.backbone, job.unfreeze)
+def _trained(workspace: Workspace, job: Job, progress: Progress) -> _Trained:
+    """Train what is unfrozen, see that it moved and nothing else did, and prove the whole."""
+    backbone = job.assembled.backbone
+    apply_unfreeze(backbone, job.unfreeze)
     if not job.unfreeze.layers:
-        return NOTHING_TRAINED, None, None
+        return _Trained(Position([], 0, [], []))
+    seed_dropout(backbone, job.plan.seed)
     material = gather_material(workspace, job, progress)
-    before = values_of(backbone)
+    before = values_of(backbone.model)
     start = load_checkpoint(job.plan.folder(workspace), material.model)
     if start:
         progress.log(f"Resuming {job.plan.run} after epoch {len(start.history)}")
-    position = _train(workspace, job, material, start, progress)
-    return position, check_frozen(before, backbone), material.boundary_key
+    position = _train(workspace, job, material, before, start, progress)
+    check = check_frozen(before, backbone.model)
+    if material.boundary_key is None:
+        return _Trained(position, check)
+    progress.log("Proving the whole model on the validation images")
+    proof = prove_whole(job, material)
+    return _Trained(position, check, proof, material.boundary_key)
 
 
 def _train(
-    workspace: Workspace, job: Job, material: Material, start: Position | None, progress: Progress
+    workspace: Workspace,
+    job: Job,
+    material: Material,
+    before: dict[str, bytes],
+    start: Position | None,
+    progress: Progress,
 ) -> Position:
     training, folder = job.recipe.training, job.plan.folder(workspace)
+    validation = None if job.plan.refit else material.validation
     stopping = "Stopping after this epoch; press Ctrl-C again to stop now."
     with (
         progress.stage("Fine-tuning", training.epochs, "epochs") as task,
         stop_when_asked(progress, stopping) as stop,
     ):
         task.advance(len(start.history) if start else 0, earlier=True)
-        on_epoch = _keeper(folder, material.model, task, stop, training.epochs)
+        on_epoch = _keeper(folder, job, material.model, before, task, stop)
         try:
             return train(
                 material.model,
                 training,
                 material.training,
-                material.validation,
+                validation,
                 job.plan.seed,
                 on_epoch,
                 start,
@@ -240,11 +285,22 @@ def _train(
 
 
 def _keeper(
-    folder: Path, model: keras.Model, task: Task, stop: Callable[[], bool], epochs: int
+    folder: Path,
+    job: Job,
+    model: keras.Model,
+    before: dict[str, bytes],
+    task: Task,
+    stop: Callable[[], bool],
 ) -> OnEpoch:
-    """Saves and tells each epoch, and ends the training after it when Ctrl-C was pressed."""
+    """Saves and tells each epoch, and ends the training after it when Ctrl-C was pressed.
+
+    A training that moves what is frozen, or not what is unfrozen, ends after its first epoch.
+    """
+    epochs = job.recipe.training.epochs
 
     def keep(row: Epoch, capture: Callable[[], Position]) -> None:
+        if row.epoch == 1:
+            check_frozen(before, job.assembled.backbone.model)
         save_checkpoint(folder, capture(), model)
         found = "" if row.val_top1 is None else f"  val top-1 {row.val_top1:.4f}"
         task.advance(note=found.strip())

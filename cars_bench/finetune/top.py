@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,10 @@ import numpy.typing as npt
 from scipy.stats import kendalltau
 
 from cars_bench import SCHEMA_VERSION
-from cars_bench.errors import UsageError
+from cars_bench.errors import Interrupted, UsageError
 from cars_bench.evaluation.metrics import Estimate
 from cars_bench.evaluation.predictions import read_predictions
-from cars_bench.finetune.plan import FINAL, FinetuneOptions, RunPlan, new_plan, plans
+from cars_bench.finetune.plan import FINAL, FinetuneOptions, planned
 from cars_bench.finetune.run import FinetuneResult, measure_test, perform
 from cars_bench.progress import Progress
 from cars_bench.tuning.leaderboard import leaderboard
@@ -85,7 +85,12 @@ def finetune_top(
     results: list[FinetuneResult] = []
     for number, trial_id in enumerate(chosen, 1):
         progress.log(f"Head {number} of {len(chosen)}: {trial_id}")
-        results.append(perform(workspace, _plan(workspace, options, trial_id), progress))
+        plan = planned(workspace, options.of_trial(trial_id), ("val",))
+        try:
+            results.append(perform(workspace, plan, progress))
+        except Interrupted as stopped:
+            again = " ".join(["cars-bench finetune --top", str(count), *options.words()])
+            raise Interrupted(stopped.message, again) from None
     frozen, finetuned = _rights(results, "-frozen"), _rights(results, "")
     finishers = [
         Finisher(
@@ -99,6 +104,7 @@ def finetune_top(
     ]
     order = sorted(range(len(results)), key=lambda index: -finishers[index].finetuned)
     best = measure_test(workspace, results[order[0]], progress)
+    workspace.remember("model", study=best.document["study"], run=best.document["run"])
     tau = rank_agreement(frozen, finetuned, options.seed)
     found = TopResult(tuple(finishers[index] for index in order), tau, best)
     write_json(
@@ -151,13 +157,6 @@ def _chosen(study: Study, count: int, seed: int) -> list[str]:
             "cars-bench tune --trials 20, or a larger --top",
         )
     return chosen
-
-
-def _plan(workspace: Workspace, options: FinetuneOptions, trial_id: str) -> RunPlan:
-    """The plan of one head: that of an earlier run that does the same, or a new one."""
-    wanted = replace(new_plan(workspace, options.of_trial(trial_id)), splits=("val",))
-    study = Study.open(workspace, options.study)
-    return next((plan for plan in plans(study) if plan.same_work(wanted)), wanted)
 
 
 def _rights(results: list[FinetuneResult], suffix: str) -> Rights:

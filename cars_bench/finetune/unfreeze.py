@@ -8,8 +8,10 @@ import keras
 
 from cars_bench.backbones.build import Backbone
 from cars_bench.errors import UsageError
+from cars_bench.finetune.plan import NOTHING
 
-ALL, NONE = "all", "none"
+ALL = "all"
+CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Unfreeze:
 def parse_unfreeze(text: str | None, backbone: Backbone) -> Unfreeze:
     """Understand `BLOCK`, `last:N`, `from:LAYER`, `all` or `none`.
 
+    `last:N` counts convolutional layers, depthwise and separable ones too.
+
     Args:
         text: What was asked for; `None` takes the backbone's default block.
         backbone: Gives the names.
@@ -40,10 +44,15 @@ def parse_unfreeze(text: str | None, backbone: Backbone) -> Unfreeze:
     """
     text = text or backbone.spec.default_unfreeze
     order = [layer.name for layer in backbone.model.layers]
-    if text == NONE:
+    if text == NOTHING:
         return Unfreeze(text, backbone.blocks.names[-1], ())
     start = _first_layer(text, backbone, order)
     trained = [name for name in order[start:] if _is_trained(backbone.model.get_layer(name))]
+    if not trained:
+        raise UsageError(
+            f"--unfreeze {text} leaves nothing of the backbone to train.",
+            "name an earlier layer, or say --unfreeze none",
+        )
     return Unfreeze(text, _boundary(backbone, order[start]), tuple(trained))
 
 
@@ -55,6 +64,14 @@ def apply_unfreeze(backbone: Backbone, unfreeze: Unfreeze) -> None:
     """
     for layer in backbone.model.layers:
         layer.trainable = layer.name in unfreeze.layers
+
+
+def seed_dropout(backbone: Backbone, seed: int) -> None:
+    """Seed the backbone's own dropout (stochastic depth), which Keras seeds from the clock."""
+    for index, layer in enumerate(backbone.model.layers):
+        generator = getattr(layer, "seed_generator", None)
+        if generator is not None:
+            generator.state.assign([seed, index])
 
 
 def _first_layer(text: str, backbone: Backbone, order: list[str]) -> int:
@@ -74,12 +91,12 @@ def _last_convolutions(text: str, backbone: Backbone, order: list[str]) -> int:
     convolutions = [
         index
         for index, name in enumerate(order)
-        if isinstance(backbone.model.get_layer(name), keras.layers.Conv2D)
+        if isinstance(backbone.model.get_layer(name), CONVOLUTIONS)
     ]
     if not number.isdigit() or not 0 < int(number) <= len(convolutions):
         raise UsageError(
             f"--unfreeze {text} needs a number from 1 to {len(convolutions)}.",
-            "count convolutional layers, as in last:5",
+            "count convolutional layers, depthwise ones too, as in last:5",
         )
     return convolutions[-int(number)]
 

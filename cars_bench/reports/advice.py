@@ -62,6 +62,10 @@ def _search(study: StudyState) -> Advice | None:
 def _finish(study: StudyState) -> Advice | None:
     if study.runs:
         return None
+    if study.unfinished:
+        return Advice(
+            "cars-bench finetune --resume", f"the run {study.unfinished[-1]} is not finished"
+        )
     return Advice(f"cars-bench finetune --best --study {study.name}", "the winner is not finished")
 
 

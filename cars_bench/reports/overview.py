@@ -77,6 +77,7 @@ class StudyState:
     Attributes:
         planned: Trials of its budget, `None` if unknown.
         best: Best validation top-1 of its trials in [0, 1].
+        unfinished: Fine-tuning runs that were begun and not ended.
         stale: Why its results are not those of the present files; empty if they are.
         detail: What makes it unreadable; empty if it is readable.
     """
@@ -89,6 +90,7 @@ class StudyState:
     running: int = 0
     best: float | None = None
     runs: tuple[RunState, ...] = ()
+    unfinished: tuple[str, ...] = ()
     stale: str = ""
     detail: str = ""
     current: bool = False
@@ -204,6 +206,7 @@ def _study(
         running=_count(searched, "running"),
         best=max((trial.score for trial in searched if trial.score is not None), default=None),
         runs=tuple(_run(path) for path in sorted(folder.glob("final/*/run.json"))),
+        unfinished=_unfinished(folder),
         stale=_stale_study(document, datasets, caches),
         current=current,
     )
@@ -223,6 +226,11 @@ def _stale_study(
     if study.get("cache_key") not in {cache.key for cache in caches}:
         return "its cache is no longer there"
     return ""
+
+
+def _unfinished(folder: Path) -> tuple[str, ...]:
+    plans = sorted(folder.glob("final/*/plan.json"))
+    return tuple(plan.parent.name for plan in plans if not plan.with_name("run.json").is_file())
 
 
 def _run(path: Path) -> RunState:

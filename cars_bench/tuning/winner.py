@@ -8,6 +8,7 @@ score that the ledger holds.
 from __future__ import annotations
 
 import json
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,10 @@ def head_of_trial(
         cache: The study's cache.
         refit: A head that was trained on the validation images too will do.  Where
             they are still to choose or to measure by, it will not.
+
+    Raises:
+        CarsBenchError: Trained again it is worse than the interval of its score,
+            or its files are damaged.
     """
     folder = study.folder / "heads" / record.trial_id
     for place in (study.folder / WINNER, folder):
@@ -169,12 +174,19 @@ def read_head(folder: Path) -> TrainedHead:
 
     Raises:
         ModelMissing: There is none.
+        CarsBenchError: The witness is damaged.
     """
     if not (folder / SPEC_FILE).is_file():
         raise ModelMissing(f"There is no trained head in {folder}.", "cars-bench tune --trials 100")
     document = _spec(folder)
-    with np.load(folder / WITNESS_FILE, allow_pickle=False) as witness:
-        ids, labels, logits = (witness[key] for key in ("image_ids", "labels", "logits"))
+    try:
+        with np.load(folder / WITNESS_FILE, allow_pickle=False) as witness:
+            ids, labels, logits = (witness[key] for key in ("image_ids", "labels", "logits"))
+    except (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError) as error:
+        raise CarsBenchError(
+            f"{folder / WITNESS_FILE} is damaged ({error}).",
+            f"delete {folder} and run the command again",
+        ) from error
     return TrainedHead(
         folder,
         document["trial_id"],
@@ -204,6 +216,12 @@ def _train_and_store(
         data, epochs = (joined(train_set, val_set), None), record.best_epoch
     classes, seed = len(study.class_names), trial_seed(study)
     model, position = train_head(head, training, classes, *data, seed, stop_after=epochs)
+    if not refit and record.low is not None and position.best_top1 < record.low:
+        raise CarsBenchError(
+            f"The head of {record.trial_id} trained again scores {position.best_top1:.4f} on "
+            f"validation, below the interval of its {record.score:.4f} in the search.",
+            "run again with the KERAS_BACKEND of the search, or search again",
+        )
     logits = logits_of(model, val_set.x)
     (folder / SPEC_FILE).unlink(missing_ok=True)
     with atomic_path(folder / WEIGHTS_FILE) as temporary:

@@ -11,6 +11,8 @@ from cars_bench.cli.evaluate import evaluate
 from cars_bench.cli.finetune import finetune
 from cars_bench.cli.predict import predict
 from cars_bench.cli.session import Session
+from cars_bench.tuning.leaderboard import best_trial
+from cars_bench.tuning.study import Study
 from tests.finetune import conftest as fixtures
 
 finished, finished_once = fixtures.finished, fixtures.finished_once
@@ -40,6 +42,17 @@ def test_a_dry_run_lists_layers_and_writes_nothing(tuned, recipe, capsys):
     assert set(tuned.root.rglob("*")) == before
 
 
+def test_a_dry_run_of_any_head_trains_nothing(tuned, recipe, capsys):
+    best = best_trial(Study.open(tuned)).trial_id
+    other = next(name for name in ("t0000", "t0001") if name != best)
+    before = set(tuned.root.rglob("*"))
+    session = Session(tuned, quiet=True)
+    options = {"trial": other, "recipe": str(recipe), "unfreeze": "none", "dry_run": True}
+    assert session.run(lambda: finetune(session, **options)) == 0
+    assert capsys.readouterr().out == "nothing would be trained\n"
+    assert set(tuned.root.rglob("*")) == before
+
+
 @pytest.mark.parametrize(
     ("options", "code"),
     [
@@ -47,6 +60,7 @@ def test_a_dry_run_lists_layers_and_writes_nothing(tuned, recipe, capsys):
         ({"best": True, "trial": "t0000"}, 2),
         ({"top": 2, "resume": True}, 2),
         ({"resume": True}, 3),
+        ({"resume": True, "dry_run": True}, 2),
         ({"trial": "t0099"}, 3),
         ({"best": True, "recipe": "no-such-recipe"}, 2),
         ({"best": True, "unfreeze": "conv99"}, 2),

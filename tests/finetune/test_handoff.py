@@ -10,14 +10,21 @@ from cars_bench.cache.images import ImageSource
 from cars_bench.cache.store import FeatureCache
 from cars_bench.errors import CacheStale, CarsBenchError, HandoffFailed, InputError
 from cars_bench.finetune import job as jobs
-from cars_bench.finetune.handoff import Drift, measure_drift, measure_handoff, require_handoff
+from cars_bench.finetune.handoff import (
+    Drift,
+    check_whole,
+    measure_drift,
+    measure_handoff,
+    require_handoff,
+)
 from cars_bench.finetune.job import Job, prepare_job, prove
 from cars_bench.finetune.plan import FinetuneOptions, new_plan
 from cars_bench.tuning.study import Study
-from cars_bench.tuning.winner import TrainedHead, read_head
+from cars_bench.tuning.winner import TrainedHead, read_head, store_winner
 from cars_bench.workspace import Workspace, sha256_file
 
 NO_DRIFT = Drift(1, 0.0, 1.0)
+NAMES = ("a network", "a runtime in float32")
 
 
 def test_an_honest_study_passes(tuned: Workspace) -> None:
@@ -72,7 +79,49 @@ def test_a_wrong_head_stops_it(tuned: Workspace) -> None:
     head = read_head(Study.open(tuned).folder / "winner")
     wrong = head.logits + np.float32(0.02)
     with pytest.raises(HandoffFailed, match=r"differ by up to 0\.02"):
-        require_handoff(measure_handoff(head, NO_DRIFT, wrong, head.logits), "a test")
+        require_handoff(measure_handoff(head, NO_DRIFT, wrong, head.logits), *NAMES)
+
+
+@pytest.mark.parametrize(
+    ("drift", "assembled_is_right", "cause"),
+    [
+        (NO_DRIFT, True, "the head's weights changed"),
+        (Drift(1, 1.0, 0.9), True, "a runtime in float32 is not what it was"),
+        (Drift(1, 1.0, 0.9), False, "the image size or the weights"),
+    ],
+)
+def test_the_likeliest_cause_is_named(
+    tuned: Workspace, drift: Drift, assembled_is_right: bool, cause: str
+) -> None:
+    head = read_head(Study.open(tuned).folder / "winner")
+    assembled = head.logits if assembled_is_right else -head.logits
+    with pytest.raises(HandoffFailed, match=cause):
+        require_handoff(measure_handoff(head, drift, -head.logits, assembled), *NAMES)
+
+
+def test_a_finished_model_that_answers_otherwise_than_its_trained_part_is_refused() -> None:
+    trained = np.eye(4, dtype=np.float32)
+    labels = np.arange(4)
+    found = check_whole(trained, trained + np.float32(0.001), labels)
+    assert (found.top1_agreement, found.trained_top1, found.whole_top1) == (1.0, 1.0, 1.0)
+    assert found.max_abs_diff == pytest.approx(0.001, rel=1e-3)
+    with pytest.raises(HandoffFailed, match=r"25\.0% less accurate"):
+        check_whole(trained, trained[[0, 1, 2, 0]], labels)
+
+
+def test_a_damaged_witness_is_refused_by_name(tuned: Workspace) -> None:
+    witness = Study.open(tuned).folder / "winner" / "witness.npz"
+    flip_bit(witness)
+    with pytest.raises(CarsBenchError, match=r"witness\.npz is damaged"):
+        job_of(tuned)
+
+
+def test_a_head_that_cannot_be_trained_to_its_score_again_is_refused(tuned: Workspace) -> None:
+    study = Study.open(tuned)
+    cache = FeatureCache.open(tuned, study.cache_key)
+    record = replace(study.trial("t0000"), score=1.0, low=1.1)
+    with pytest.raises(CarsBenchError, match="trained again scores"):
+        store_winner(study, record, cache)
 
 
 def test_a_fall_of_more_than_one_point_stops_it(tuned: Workspace) -> None:
@@ -80,7 +129,7 @@ def test_a_fall_of_more_than_one_point_stops_it(tuned: Workspace) -> None:
     head = all_right(head)
     worst = -head.logits
     with pytest.raises(HandoffFailed, match="less accurate"):
-        require_handoff(measure_handoff(head, NO_DRIFT, head.logits, worst), "a test")
+        require_handoff(measure_handoff(head, NO_DRIFT, head.logits, worst), *NAMES)
 
 
 def test_other_weights_of_the_backbone_are_refused(tuned: Workspace, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import random
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ import pytest
 from cars_bench.errors import CarsBenchError, Interrupted, ModelMissing, UsageError
 from cars_bench.finetune import checkpoint, run
 from cars_bench.finetune.finished import FinishedModel
-from cars_bench.finetune.plan import FinetuneOptions, last_plan
+from cars_bench.finetune.plan import FinetuneOptions, RunPlan, last_plan, planned
 from cars_bench.finetune.run import finetune, resume
 from cars_bench.progress import Progress
 from cars_bench.workspace import Workspace
@@ -118,6 +119,101 @@ def test_a_failure_before_the_first_epoch_leaves_no_run(tuned: Workspace, recipe
     assert last_plan(tuned) is None
 
 
+@pytest.fixture
+def stopped(tuned: Workspace, recipe: Path, monkeypatch: pytest.MonkeyPatch) -> RunPlan:
+    """The plan of a run in `tuned` that was killed after its first epoch."""
+    with monkeypatch.context() as patched:
+        stop_after(patched, 1, Killed)
+        with pytest.raises(Killed):
+            finetune(tuned, FinetuneOptions(recipe=str(recipe)), Progress())
+    plan = last_plan(tuned)
+    assert plan is not None
+    return plan
+
+
+def test_the_same_command_goes_on_with_the_run(
+    tuned: Workspace, recipe: Path, stopped: RunPlan
+) -> None:
+    options = FinetuneOptions(recipe=str(recipe))
+    assert planned(tuned, options) == stopped
+    result = finetune(tuned, options, Progress())
+    assert result.folder == stopped.folder(tuned)
+    assert planned(tuned, replace(options, seed=1)).run != stopped.run
+    assert finetune(tuned, options, Progress()).document == result.document
+
+
+def test_a_run_that_fails_at_once_leaves_the_stopped_one_to_be_resumed(
+    tuned: Workspace, recipe: Path, stopped: RunPlan
+) -> None:
+    with pytest.raises(UsageError):
+        finetune(tuned, FinetuneOptions(recipe=str(recipe), unfreeze="nothing"), Progress())
+    assert last_plan(tuned) == stopped
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"unfreeze": "block2"}, "--unfreeze"),
+        ({"seed": 3}, "--seed"),
+        ({"refit": True, "live": True}, "--live and --refit"),
+        ({"recipe": "thorough"}, "--recipe"),
+        ({"trial": "t0009"}, "--trial"),
+        ({"warm_up": False}, "--no-warm-up"),
+    ],
+)
+def test_what_cannot_change_on_the_way_is_refused(
+    tuned: Workspace, stopped: RunPlan, changes: dict[str, object], named: str
+) -> None:
+    with pytest.raises(UsageError, match=named):
+        resume(tuned, FinetuneOptions(**changes), Progress())
+    assert last_plan(tuned) == stopped
+
+
+def test_after_the_last_epoch_there_is_nothing_to_steer(
+    tuned: Workspace, recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        stop_after(patched, 3, Killed)
+        with pytest.raises(Killed):
+            finetune(tuned, FinetuneOptions(recipe=str(recipe)), Progress())
+    with pytest.raises(UsageError, match="All 3 epochs"):
+        resume(tuned, FinetuneOptions(learning_rate=1e-5), Progress())
+
+
+def test_another_augmentation_policy_under_the_same_name_is_refused(
+    tuned: Workspace, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy, mine = tmp_path / "policy.yaml", tmp_path / "mine.yaml"
+    policy.write_text("flip: true\n")
+    mine.write_text(recipe.read_text().replace("augment: light", f"augment: {policy}"))
+    with monkeypatch.context() as patched:
+        stop_after(patched, 1, Killed)
+        with pytest.raises(Killed):
+            finetune(tuned, FinetuneOptions(recipe=str(mine)), Progress())
+    policy.write_text("flip: false\n")
+    with pytest.raises(UsageError, match="has changed since"):
+        resume(tuned, FinetuneOptions(), Progress())
+
+
+@pytest.mark.parametrize("refit", [{"refit": True}, {"warm_up": False}])
+def test_where_nothing_is_trained_nothing_else_makes_sense(
+    tuned: Workspace, recipe: Path, refit: dict[str, bool]
+) -> None:
+    options = FinetuneOptions(recipe=str(recipe), unfreeze="none", **refit)
+    with pytest.raises(UsageError, match="trains nothing"):
+        finetune(tuned, options, Progress())
+
+
+def test_a_named_schedule_keeps_the_recipes_own_settings() -> None:
+    training = FinetuneOptions(schedule="cosine", learning_rate=1e-4).resolved().training
+    assert (training.schedule.warmup_epochs, training.learning_rate) == (1.0, 1e-4)
+
+
+def test_a_piecewise_schedule_takes_no_single_rate() -> None:
+    with pytest.raises(UsageError, match="piecewise"):
+        FinetuneOptions(schedule="piecewise", learning_rate=1e-4).resolved()
+
+
 def test_nothing_to_resume(tuned: Workspace) -> None:
     with pytest.raises(ModelMissing):
         resume(tuned, FinetuneOptions(), Progress())
@@ -141,6 +237,16 @@ def test_a_damaged_checkpoint_is_refused(
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(bytes(data))
+    with pytest.raises(CarsBenchError, match="damaged"):
+        resume(tuned, FinetuneOptions(), Progress())
+
+
+def test_a_checkpoint_that_lost_an_array_is_refused(tuned: Workspace, stopped: RunPlan) -> None:
+    path = stopped.folder(tuned) / checkpoint.CHECKPOINT_FILE
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    last = max((name for name in arrays if name.startswith("best")), key=lambda n: int(n[4:]))
+    np.savez(path, **{name: value for name, value in arrays.items() if name != last})
     with pytest.raises(CarsBenchError, match="damaged"):
         resume(tuned, FinetuneOptions(), Progress())
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from cars_bench.errors import UsageError
+from cars_bench.finetune.finished import FinishedModel
 from cars_bench.finetune.plan import FinetuneOptions
 from cars_bench.finetune.top import finetune_top, rank_agreement
 from cars_bench.progress import Progress
@@ -24,6 +25,8 @@ def test_heads_are_finished_alike_and_ranked(tuned: Workspace, recipe: Path) -> 
         for path in tuned.studies.glob("*/final/*/run.json")
     ]
     assert sorted(map(len, read)) == [1, 1, 2]  # the test split was read for the best one only
+
+    assert FinishedModel.open(tuned).document["run"] == found.best.document["run"]
 
     runs = {path: path.stat().st_mtime_ns for path in tuned.studies.glob("*/final/*/model.keras")}
     again = finetune_top(tuned, options, 1, Progress())

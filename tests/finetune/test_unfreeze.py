@@ -8,7 +8,7 @@ from cars_bench.backbones.build import Backbone, build_backbone
 from cars_bench.errors import CarsBenchError, UsageError
 from cars_bench.finetune.assemble import Assembled
 from cars_bench.finetune.handoff import FrozenCheck, check_frozen, values_of
-from cars_bench.finetune.unfreeze import apply_unfreeze, parse_unfreeze
+from cars_bench.finetune.unfreeze import apply_unfreeze, parse_unfreeze, seed_dropout
 from cars_bench.training.engine import Examples
 from cars_bench.training.heads import build_head
 from cars_bench.training.loop import train
@@ -74,6 +74,31 @@ def test_where_training_begins_in_tiny(
     assert (found.boundary, found.layers) == (boundary, layers)
 
 
+def test_last_counts_depthwise_convolutions_too() -> None:
+    lite = build_backbone("efficientnet-lite0", "none", 32)
+    found = parse_unfreeze("last:5", lite).layers
+    assert len(found) == 5
+    assert sum("dw" in name or "depthwise" in name for name in found) == 1, found
+
+
+def test_the_backbones_own_dropout_follows_the_seed() -> None:
+    states = []
+    for seed in (1, 1, 2):
+        backbone = build_backbone("efficientnet-b0", "none", 32)
+        seed_dropout(backbone, seed)
+        dropouts = [layer for layer in backbone.model.layers if hasattr(layer, "seed_generator")]
+        states.append([np.array(layer.seed_generator.state.value) for layer in dropouts])
+    first, again, other = states
+    assert first
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_above_the_last_layer_with_weights_there_is_nothing_to_train(resnet50: Backbone) -> None:
+    with pytest.raises(UsageError, match="leaves nothing"):
+        parse_unfreeze("from:conv5_block3_out", resnet50)
+
+
 @pytest.mark.parametrize("text", ["conv9", "last:0", "last:4", "last:x", "from:nowhere", "block"])
 def test_what_names_nothing_is_refused(tiny: Backbone, text: str) -> None:
     with pytest.raises(UsageError):
@@ -117,7 +142,7 @@ def test_a_frozen_variable_that_moved_is_named(tiny: Backbone) -> None:
 
 def test_a_training_that_changed_nothing_is_noticed(tiny: Backbone) -> None:
     apply_unfreeze(tiny, parse_unfreeze("block3", tiny))
-    with pytest.raises(CarsBenchError, match="changed nothing"):
+    with pytest.raises(CarsBenchError, match="did not change"):
         check_frozen(values_of(tiny.model), tiny.model)
 
 

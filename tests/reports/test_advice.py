@@ -1,5 +1,6 @@
 """The next command for each stage a workspace can be in."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,8 @@ def overview(
             "cars-bench tune --trials 100 --study x",
         ),
         (overview(studies=(STUDY,)), "cars-bench finetune --best --study first"),
+        (overview(studies=(replace(STUDY, unfinished=("r",)),)), "cars-bench finetune --resume"),
+        (overview(studies=(replace(DONE, unfinished=("r",)),)), "cars-bench report --study first"),
         (overview(studies=(DONE,)), "cars-bench report --study first"),
         (
             overview(studies=(DONE,), reports=(ReportState("first", "", stale=True),)),

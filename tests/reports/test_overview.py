@@ -164,6 +164,14 @@ def test_a_run_shows_its_test_accuracy_where_it_was_measured(place: Workspace) -
     assert (run.run, run.frozen_top1, run.finetuned_top1) == ("r1", 0.8, None)
 
 
+def test_a_run_without_its_record_is_unfinished(place: Workspace) -> None:
+    final = add_study(place) / "final"
+    for name in ("r1", "r2"):
+        write_json(final / name / "plan.json", {})
+    write_json(final / "r1" / "run.json", {})
+    assert read_overview(place).studies[0].unfinished == ("r2",)
+
+
 def test_a_report_is_stale_once_its_study_goes_on(place: Workspace) -> None:
     ledger = add_study(place) / "ledger.jsonl"
     write_text(place.reports / "first" / "report.html", "<html>")
