@@ -85,14 +85,15 @@ def check_saved_model(
     import tensorflow as tf
 
     served = tf.saved_model.load(str(saved))  # its functions live as long as it does
+    graph = tf.function(finished)  # several times as fast as call by call
     agreed, differences = [], []
     for data in files:
         try:
             said = served.signatures["serving_default"](images=tf.constant([data]))
         except tf.errors.InvalidArgumentError:
             continue
-        pixels = load_image(data, size)[None].astype(np.float32)
-        own = np.asarray(finished(pixels, training=False))[0]
+        pixels = tf.constant(load_image(data, size)[None], tf.float32)
+        own = graph(pixels, training=False).numpy()[0]
         labels = [class_names.index(name.decode()) for name in said["classes"].numpy()[0]]
         agreed.append(labels[0] == own.argmax())
         differences.append(np.abs(said["probabilities"].numpy()[0] - own[labels]).max())
