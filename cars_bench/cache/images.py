@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections import deque
@@ -14,14 +13,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cars_bench.cache.recipe import FeatureRecipe
-from cars_bench.data.augment import augmented_image
 from cars_bench.data.dataset import SPLITS, Dataset, ImageRecord
-from cars_bench.data.images import RESIZE_METHOD, ImageUnusable
+from cars_bench.data.images import RESIZE_METHOD
+from cars_bench.data.pixels import prepared_view
 from cars_bench.data.policies import Policy
-from cars_bench.errors import CacheStale, InputError
+from cars_bench.errors import CacheStale
 
 BATCHES_AHEAD = 3
-PREPARE_AGAIN = "cars-bench prepare, then extract again"
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,6 @@ class ImageSource:
         policy: How views above 0 differ from the plain image.
         seed: Seed of those views.
         records: The images of each split, in split order.
-        digests: SHA-256 of each image's file when it was prepared.
     """
 
     dataset: Dataset
@@ -42,15 +39,10 @@ class ImageSource:
     policy: Policy
     seed: int
     records: dict[str, list[ImageRecord]] = field(init=False)
-    digests: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
-        table = self.dataset.table
         records = {split: self.dataset.records(split) for split in SPLITS}
         object.__setattr__(self, "records", records)
-        object.__setattr__(
-            self, "digests", dict(zip(table["image_id"], table["sha256"], strict=True))
-        )
 
     @property
     def counts(self) -> dict[str, int]:
@@ -63,20 +55,7 @@ class ImageSource:
         Raises:
             InputError: The file is gone, or is not the one that was prepared.
         """
-        try:
-            data = record.path.read_bytes()
-        except OSError as error:
-            raise InputError(
-                f"{record.path} cannot be read: {error.strerror}.", PREPARE_AGAIN
-            ) from error
-        if hashlib.sha256(data).hexdigest() != self.digests[record.image_id]:
-            raise InputError(f"{record.path} has changed since it was prepared.", PREPARE_AGAIN)
-        try:
-            return augmented_image(
-                data, self.image_size, record.box, self.policy, self.seed, record.image_id, view
-            )
-        except ImageUnusable as error:
-            raise InputError(f"{record.path} is unusable: {error}.", PREPARE_AGAIN) from error
+        return prepared_view(record, self.image_size, self.policy, self.seed, view)
 
 
 def source_of(recipe: FeatureRecipe, dataset: Dataset) -> ImageSource:

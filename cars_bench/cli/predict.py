@@ -32,7 +32,10 @@ def predict(
         ),
     ] = None,
 ) -> Document:
-    """Write the five likeliest classes of every image in a folder as a CSV."""
+    """Write the five likeliest classes of every image in a folder as a CSV.
+
+    Files that cannot be read are named with the reason and left out.
+    """
     session.choose_backend("tensorflow")
     from cars_bench.finetune.predict import predict as run
 
@@ -40,6 +43,8 @@ def predict(
     session.say(f"{result.images:,} images predicted: {result.path}")
     if heatmaps is not None:
         session.say(f"{result.heatmaps:,} heatmaps: {heatmaps}")
+    for warning in result.warnings:
+        session.say(f"warning: {warning}")
     for name, reason in result.unreadable.items():
         session.say(f"unreadable: {name}: {reason}")
     return {
@@ -47,4 +52,5 @@ def predict(
         "images": result.images,
         "unreadable": result.unreadable,
         "heatmaps": result.heatmaps,
+        "warnings": list(result.warnings),
     }

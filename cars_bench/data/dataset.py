@@ -50,12 +50,14 @@ class ImageRecord:
         path: The image file.
         label: Index into `Dataset.class_names`.
         box: Region to crop to in pixels of the upright original; `None` takes all.
+        sha256: Digest of the file when it was prepared.
     """
 
     image_id: str
     path: Path
     label: int
     box: Box | None
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -125,8 +127,9 @@ class Dataset:
         """The split's images in the order of `split`, with the box to crop to, if any."""
         rows = self.split(name)
         boxes = _boxes(rows) if self.crop == "boxes" else [None] * len(rows)
-        fields = zip(rows["image_id"], rows["path"], rows["label"], boxes, strict=True)
-        return [ImageRecord(str(i), Path(p), int(n), box) for i, p, n, box in fields]
+        named = (rows[column] for column in ("image_id", "path", "label"))
+        fields = zip(*named, boxes, rows["sha256"], strict=True)
+        return [ImageRecord(str(i), Path(p), int(n), box, d) for i, p, n, box, d in fields]
 
 
 def write_dataset(folder: Path, table: pd.DataFrame, card: dict[str, Any]) -> None:

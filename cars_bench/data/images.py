@@ -83,6 +83,7 @@ def load_image(source: Path | str | bytes, size: int, box: Box | None = None) ->
 
     Raises:
         ImageUnusable: See `decode_image`.
+        OSError: The file cannot be read at all.
     """
     image, window = decode_near(source, size, box)
     part, inner = _cut(image, window)

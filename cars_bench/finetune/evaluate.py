@@ -8,7 +8,7 @@ import numpy as np
 
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset, Split
-from cars_bench.errors import CacheStale
+from cars_bench.errors import CacheStale, UsageError
 from cars_bench.evaluation.metrics import score
 from cars_bench.finetune.finished import FinishedModel
 from cars_bench.finetune.live import LiveImages
@@ -36,21 +36,25 @@ def evaluate(
         `mcnemar` (image by image) and `measures` (per class, calibration, ...).
 
     Raises:
-        CacheStale: The classes are not the ones that the model was trained on.
+        CacheStale: The dataset changed since, or its classes are not the model's.
+        InputError: An image file is gone, or is not the one that was prepared.
+        UsageError: The model was trained on the split.
     """
     finished = FinishedModel.open(workspace, model)
     document = finished.document
+    _require_unseen(finished.folder.name, split, document["refit"])
     dataset = Dataset.load(workspace, document["dataset"]["name"])
     _require_classes(dataset, finished)
     records = dataset.records(split)
     labels = np.array([record.label for record in records], np.int64)
-    progress.log(f"Evaluating {finished.folder.name} on {len(records):,} {split} images")
-    finetuned = logits_of(finished.load(), LiveImages(records, finished.image_size))
+    # The frozen head first: a stale or missing cache shows before the long pass.
     study = Study.open(workspace, document["study"])
     cache = FeatureCache.open(workspace, document["cache_key"])
     trial = study.trial(document["trial_id"])
     head = head_of_trial(study, trial, cache, refit=document["refit"]).model()
     frozen = logits_of(head, cache.load(split).x)
+    progress.log(f"Evaluating {finished.folder.name} on {len(records):,} {split} images")
+    finetuned = logits_of(finished.load(), LiveImages(records, finished.image_size))
     return {
         "model": f"{study.name}/{finished.folder.name}",
         "frozen": {split: score(frozen, labels).to_json()},
@@ -81,11 +85,13 @@ def evaluate_frozen(
     Raises:
         CacheStale: The dataset changed since.
         ModelMissing: The study has no winner.
+        UsageError: The winner was trained on the split.
     """
     study = Study.open(workspace, name)
     cache = FeatureCache.open(workspace, study.cache_key)
     study.require_dataset(Dataset.load(workspace, cache.manifest.dataset))
     head = read_head(study.folder / WINNER)
+    _require_unseen(head.trial_id, split, bool(head.refit))
     features = cache.load(split)
     progress.log(f"Evaluating {head.trial_id} on {len(features.labels):,} {split} images")
     logits = logits_of(head.model(), features.x)
@@ -96,6 +102,15 @@ def evaluate_frozen(
         "handoff": None,
         "measures": {"frozen": measures(logits, features.labels, study.class_names)},
     }
+
+
+def _require_unseen(name: str, split: Split, refit: bool) -> None:
+    if refit and split == "val":
+        raise UsageError(
+            f"{name} was trained on the validation images too (--refit train+val), "
+            "so its score on them would say nothing about new images.",
+            "cars-bench evaluate --split test",
+        )
 
 
 def _require_classes(dataset: Dataset, finished: FinishedModel) -> None:

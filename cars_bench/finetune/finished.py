@@ -56,6 +56,11 @@ class FinishedModel:
         """Side of its input in pixels."""
         return int(self.document["backbone"]["image_size"])
 
+    @property
+    def crop(self) -> str:
+        """What its images were cut to: `boxes`, or `none`, also where an older run does not say."""
+        return str(self.document["dataset"].get("crop", "none"))
+
     def load(self) -> keras.Model:
         """From pixels float32 `[B, S, S, 3]`, 0 to 255, to logits `[B, C]`.
 

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cars_bench.data.augment import augmented_image
 from cars_bench.data.dataset import ImageRecord
-from cars_bench.data.images import load_image
-from cars_bench.data.policies import Policy
+from cars_bench.data.pixels import prepared_view
+from cars_bench.data.policies import NAMED, Policy
 
 
 @dataclass(frozen=True)
@@ -27,14 +26,14 @@ class LiveImages:
     Attributes:
         records: N images.
         size: Side of the square they are resized to, in pixels.
-        policy: Augmentation of the views above 0; `None` when there are none.
+        policy: Augmentation of the views above 0.
         seed: Of the augmentation.
         views: V.
     """
 
     records: Sequence[ImageRecord]
     size: int
-    policy: Policy | None = None
+    policy: Policy = NAMED["none"]
     seed: int = 0
     views: int = 1
     _pool: ThreadPoolExecutor = field(
@@ -52,13 +51,12 @@ class LiveImages:
         return np.dtype(np.uint8)
 
     def __getitem__(self, index: tuple[Any, Any]) -> npt.NDArray[Any]:
-        """Pixels uint8 `[B, S, S, 3]` of image and view indices `[B]`."""
+        """Pixels uint8 `[B, S, S, 3]` of image and view indices `[B]`.
+
+        Raises:
+            InputError: A file is gone, or is not the one that was prepared; names it.
+        """
         return np.stack(list(self._pool.map(self._pixels, *index)))
 
     def _pixels(self, image: int, view: int) -> npt.NDArray[Any]:
-        record = self.records[image]
-        if view == 0 or self.policy is None:
-            return load_image(record.path, self.size, record.box)
-        return augmented_image(
-            record.path, self.size, record.box, self.policy, self.seed, record.image_id, int(view)
-        )
+        return prepared_view(self.records[image], self.size, self.policy, self.seed, int(view))

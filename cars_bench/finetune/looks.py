@@ -14,7 +14,7 @@ import numpy as np
 
 from cars_bench import SCHEMA_VERSION
 from cars_bench.data.dataset import Dataset, ImageRecord
-from cars_bench.data.images import load_image
+from cars_bench.data.pixels import prepared_view
 from cars_bench.evaluation.predictions import Prediction, read_predictions
 from cars_bench.finetune.assemble import Assembled
 from cars_bench.finetune.heatmaps import grad_cam
@@ -62,7 +62,7 @@ def _looks(
     for start in range(0, len(chosen), BATCH):
         batch = chosen[start : start + BATCH]
         seen = [records[item.image_id] for item in batch]
-        pixels = np.stack([load_image(item.path, size, item.box) for item in seen])
+        pixels = np.stack([prepared_view(item, size) for item in seen])
         heat, _ = grad_cam(assembled, pixels.astype(np.float32))
         for item, map_ in zip(batch, heat, strict=True):
             rounded = np.round(map_.astype(float), 3).tolist()

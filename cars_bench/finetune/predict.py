@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,10 @@ from cars_bench.progress import Progress
 from cars_bench.workspace import Workspace
 
 BATCH = 32
+BOXES_LACK = (
+    "The model was trained on images cut to their boxes, and these are taken whole: "
+    "cut them to the object first, or expect worse answers."
+)
 
 
 @dataclass(frozen=True)
@@ -29,12 +34,14 @@ class Predicted:
         images: Images predicted.
         unreadable: Files that could not be read, with the reason.
         heatmaps: Heatmaps written.
+        warnings: Sentences about what makes the answers worth less.
     """
 
     path: Path
     images: int
     unreadable: dict[str, str]
     heatmaps: int = 0
+    warnings: tuple[str, ...] = ()
 
 
 def predict(
@@ -45,7 +52,10 @@ def predict(
     progress: Progress,
     heatmaps: Path | None = None,
 ) -> Predicted:
-    """Write the five likeliest classes of each image under `folder`, in bounded memory.
+    r"""Write the five likeliest classes of each image under `folder`, in bounded memory.
+
+    A file that cannot be read is left out and told with its reason.  The CSV
+    is UTF-8: a byte of a file's name that is not stands there as `\xNN`.
 
     Args:
         workspace: Holds the model.
@@ -60,26 +70,30 @@ def predict(
     """
     files = _image_files(folder)
     finished = FinishedModel.open(workspace, model)
+    warnings = (BOXES_LACK,) if finished.crop == "boxes" else ()
     unreadable: dict[str, str] = {}
     rows = _predictions(finished, folder, files, unreadable, progress)
     write_predictions(output, rows)
-    readable = [path for path in files if _name(folder, path) not in unreadable]
+    readable = [path for path in files if _printable(folder, path) not in unreadable]
     drawn = 0
     if heatmaps is not None:
         progress.log(f"Drawing {len(readable):,} heatmaps")
-        names = [_name(folder, path) for path in readable]
+        names = [path.relative_to(folder).as_posix() for path in readable]
         drawn = len(write_heatmaps(heatmaps, finished.assembled(), names, readable))
-    return Predicted(output, len(readable), unreadable, drawn)
+    return Predicted(output, len(readable), unreadable, drawn, warnings)
 
 
-def _name(folder: Path, path: Path) -> str:
-    return path.relative_to(folder).as_posix()
+def _printable(folder: Path, path: Path) -> str:
+    r"""A file's name below `folder`, its bytes that are not UTF-8 written as `\xNN`."""
+    return os.fsencode(path.relative_to(folder)).decode("utf-8", "backslashreplace")
 
 
 def _image_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise InputError(f"There is no folder {folder}.", "cars-bench predict FOLDER")
-    found = sorted(path for path in folder.rglob("*") if is_image_name(path.name))
+    # os.walk tells folders from files without a stat, so dangling links are files here too.
+    below = (Path(parent, name) for parent, _, names in os.walk(folder) for name in names)
+    found = sorted(path for path in below if is_image_name(path.name))
     if not found:
         raise InputError(f"{folder} holds no image.", "name a folder with .jpg or .png files")
     return found
@@ -99,12 +113,14 @@ def _predictions(
             names: list[str] = []
             pixels = np.zeros((BATCH, *network.input_shape[1:]), np.float32)
             for path in files[start : start + BATCH]:
-                name = _name(folder, path)
+                name = _printable(folder, path)
                 try:
                     pixels[len(names)] = load_image(path, finished.image_size)
                     names.append(name)
                 except ImageUnusable as error:
                     unreadable[name] = str(error)
+                except OSError as error:
+                    unreadable[name] = f"it cannot be read: {error.strerror}"
                 task.advance()
             # The batch is always full, so that the network is compiled once.
             logits = np.asarray(network.predict_on_batch(pixels))[: len(names)]

@@ -13,12 +13,14 @@ import numpy.typing as npt
 
 from cars_bench import SCHEMA_VERSION
 from cars_bench.data.dataset import Split
+from cars_bench.data.pixels import prepared_bytes
 from cars_bench.evaluation.metrics import score
 from cars_bench.evaluation.predictions import predictions, write_predictions
-from cars_bench.finetune.export import export_saved_model, write_card
+from cars_bench.finetune.export import check_saved_model, export_saved_model
 from cars_bench.finetune.handoff import FrozenCheck, Handoff, WholeCheck
 from cars_bench.finetune.job import Job
 from cars_bench.finetune.looks import write_looks
+from cars_bench.finetune.model_card import write_card
 from cars_bench.finetune.plan import RUN_FILE
 from cars_bench.training.loop import Epoch, Position
 from cars_bench.training.specs import to_json
@@ -27,6 +29,7 @@ from cars_bench.workspace import atomic_file, atomic_path, sha256_file, write_js
 
 MODEL_FILE, WEIGHTS_FILE, HISTORY_FILE = "model.keras", "model.weights.h5", "history.csv"
 FROZEN, FINETUNED = "frozen", "finetuned"
+CHECKED_IMAGES = 16
 
 Logits = npt.NDArray[np.float32]
 Scored = dict[str, dict[Split, Logits]]
@@ -57,7 +60,7 @@ class Outcome:
 
 
 def run_document(job: Job, outcome: Outcome) -> dict[str, Any]:
-    """The run's record, `run.json`, but for the files' digests."""
+    """The run's record, `run.json`, but for the files' digests and what `seal` adds."""
     plan, position = job.plan, outcome.position
     check, whole = outcome.frozen_check, outcome.whole_check
     return {
@@ -109,13 +112,40 @@ def write_run(folder: Path, job: Job, outcome: Outcome) -> None:
 
 
 def seal(folder: Path, job: Job, document: dict[str, Any]) -> None:
-    """Write the card, for a model measured on test the SavedModel and heatmaps, `run.json` last."""
-    write_card(folder, document)
+    """Write the card, for a model measured on test the SavedModel and heatmaps, `run.json` last.
+
+    What data was used and how the SavedModel did are written into `document` on the way.
+    """
+    document["dataset"] = _dataset(job)
+    document["saved_model_check"] = None
     if "test" in document[FINETUNED]:
-        size = job.assembled.backbone.image_size
-        export_saved_model(folder, job.assembled.finished(), job.head.class_names, size)
+        document["saved_model_check"] = _exported(folder, job)
         write_looks(folder, job.assembled, job.dataset)
+    write_card(folder, document)
     write_json(folder / RUN_FILE, document)
+
+
+def _exported(folder: Path, job: Job) -> dict[str, Any] | None:
+    """Write the SavedModel and compare it with the model on a few validation images."""
+    finished, names = job.assembled.finished(), job.head.class_names
+    size = job.assembled.backbone.image_size
+    saved = export_saved_model(folder, finished, names, size)
+    if saved is None:
+        return None
+    records = job.dataset.records("val")
+    spread = np.linspace(0, len(records) - 1, min(CHECKED_IMAGES, len(records))).round()
+    files = [prepared_bytes(records[int(place)]) for place in spread]
+    return check_saved_model(saved, finished, names, size, files)
+
+
+def _dataset(job: Job) -> dict[str, Any]:
+    dataset = job.dataset
+    return {
+        "name": dataset.name,
+        "digest": dataset.digest,
+        "crop": dataset.crop,
+        "split": dataset.card["split"],
+    }
 
 
 def write_tables(folder: Path, job: Job, logits: Scored) -> None:
@@ -131,7 +161,6 @@ def write_tables(folder: Path, job: Job, logits: Scored) -> None:
 def _what_was_used(job: Job) -> dict[str, Any]:
     recipe, variables = job.cache.recipe, job.assembled.whole().trainable_variables
     return {
-        "dataset": {"name": job.dataset.name, "digest": job.dataset.digest},
         "class_names": job.head.class_names,
         "cache_key": job.cache.key,
         "features": {

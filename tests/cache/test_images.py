@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,6 @@ def test_an_image_that_changed_since_prepare_is_named(source, tmp_path, damage):
     moved = tmp_path / "other.png"
     if damage == "changed":
         moved.write_bytes(Path(record.path).read_bytes() + b"x")
-    changed = type(record)(record.image_id, moved, record.label, record.box)
+    changed = replace(record, path=moved)
     with pytest.raises(InputError, match=r"other\.png"):
         source.pixels(changed, 0)

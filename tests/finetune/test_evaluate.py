@@ -6,11 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cars_bench.errors import CacheStale
+from cars_bench.cache.store import FeatureCache, remove
+from cars_bench.data.dataset import Dataset
+from cars_bench.errors import CacheMissing, CacheStale, InputError, UsageError
+from cars_bench.finetune import evaluate as evaluation
 from cars_bench.finetune.evaluate import evaluate, evaluate_frozen
 from cars_bench.finetune.measures import compared, groups, measures
 from cars_bench.finetune.run import FinetuneResult
 from cars_bench.progress import Progress
+from cars_bench.tuning.leaderboard import best_trial
+from cars_bench.tuning.study import Study
+from cars_bench.tuning.winner import store_winner
 from cars_bench.workspace import Workspace
 
 NAMES = ["Audi TT Coupe 2011", "Audi A4 Sedan 2012", "BMW X5 SUV 2007"]
@@ -48,6 +54,43 @@ def test_changed_classes_are_refused_by_name(finished: Workspace) -> None:
     with pytest.raises(CacheStale, match=r"cross, plus") as caught:
         evaluate(finished, None, "test", Progress())
     assert caught.value.code == 4
+
+
+def test_a_refit_model_is_not_scored_on_the_validation_images_it_saw(finished: Workspace) -> None:
+    path = next(finished.studies.glob("*/final/*/run.json"))
+    path.write_text(path.read_text().replace('"refit": false', '"refit": true'))
+    with pytest.raises(UsageError, match="trained on the validation images") as caught:
+        evaluate(finished, None, "val", Progress())
+    assert "--split test" in caught.value.fix
+
+
+def test_a_refit_winner_is_not_scored_on_the_validation_images_it_saw(tuned: Workspace) -> None:
+    study = Study.open(tuned)
+    cache = FeatureCache.open(tuned, study.cache_key)
+    store_winner(study, best_trial(study), cache, refit="train+val")
+    with pytest.raises(UsageError, match="trained on the validation images"):
+        evaluate_frozen(tuned, None, "val", Progress())
+    assert evaluate_frozen(tuned, None, "test", Progress())["frozen"].keys() == {"test"}
+
+
+def test_a_removed_cache_is_noticed_before_the_network_runs(
+    finished: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "LiveImages", lambda *_: pytest.fail("the network ran"))
+    remove(finished, Study.open(finished).cache_key)
+    with pytest.raises(CacheMissing):
+        evaluate(finished, None, "test", Progress())
+
+
+@pytest.mark.parametrize("damage", ["replaced", "truncated"])
+def test_a_test_picture_that_is_not_the_prepared_one_is_named(
+    finished: Workspace, damage: str
+) -> None:
+    first, second = (record.path for record in Dataset.load(finished).records("test")[:2])
+    first.write_bytes(second.read_bytes() if damage == "replaced" else first.read_bytes()[:400])
+    with pytest.raises(InputError, match=first.name) as caught:
+        evaluate(finished, None, "test", Progress())
+    assert "prepare" in caught.value.fix
 
 
 def test_measures_by_hand() -> None:

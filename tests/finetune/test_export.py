@@ -1,13 +1,29 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
 
 from cars_bench.data.dataset import Dataset
 from cars_bench.evaluation.predictions import read_predictions
+from cars_bench.finetune.export import check_saved_model
+from cars_bench.finetune.finished import FinishedModel
+from cars_bench.finetune.model_card import write_card
+from cars_bench.finetune.predict import predict
 from cars_bench.finetune.run import FinetuneResult
+from cars_bench.progress import Progress
 from cars_bench.workspace import Workspace
+
+# TensorFlow's pixels of these photos are 1.6 grey levels from Pillow's on average, which moves
+# this model's probabilities by 7e-5; without antialiasing it is 12 levels and more than 5e-4.
+TOLERANCE = 2e-4
 
 SERVE = """
 import json, sys
@@ -23,8 +39,6 @@ assert "keras" not in sys.modules or "cars_bench" not in sys.modules
 def test_the_saved_model_takes_files_and_gives_names(
     finished_once: tuple[Path, FinetuneResult], tmp_path: Path
 ) -> None:
-    import json
-
     root, result = finished_once
     records = Dataset.load(Workspace(root)).records("test")
     script = tmp_path / "serve.py"
@@ -38,6 +52,61 @@ def test_the_saved_model_takes_files_and_gives_names(
     assert said == [row.answers[0] for row in saved]
 
 
+def test_the_saved_model_answers_large_photos_as_predict_does(
+    finished_once: tuple[Path, FinetuneResult], tmp_path: Path
+) -> None:
+    root, result = finished_once
+    photos = _photos(root, tmp_path)
+    predict(Workspace(root), photos, None, tmp_path / "out.csv", Progress())
+    for row in read_predictions(tmp_path / "out.csv"):
+        predicted = dict(zip(row.answers, row.probabilities, strict=True))
+        found = _said(result, (photos / row.image_id).read_bytes())
+        assert found == pytest.approx(predicted, abs=TOLERANCE)
+
+
+def test_the_saved_model_takes_pixels_as_they_are_stored(
+    finished_once: tuple[Path, FinetuneResult], tmp_path: Path
+) -> None:
+    root, result = finished_once
+    image = Image.open(Dataset.load(Workspace(root)).records("test")[0].path)
+    sideways = Image.Exif()
+    sideways[0x0112] = 6
+    image.save(tmp_path / "plain.jpg")
+    image.save(tmp_path / "turned.jpg", exif=sideways)
+    image.save(tmp_path / "plain.png")
+    image.putalpha(Image.linear_gradient("L").resize(image.size))
+    image.save(tmp_path / "clear.png")
+    said = {path.name: _said(result, path.read_bytes()) for path in tmp_path.iterdir()}
+    assert said["turned.jpg"] == said["plain.jpg"]
+    assert said["clear.png"] == said["plain.png"]
+
+
+def test_the_check_compares_with_the_model_and_counts_what_tensorflow_cannot_read(
+    finished_once: tuple[Path, FinetuneResult], tmp_path: Path
+) -> None:
+    root, result = finished_once
+    model = FinishedModel.open(Workspace(root))
+    photos = _photos(root, tmp_path)
+    Image.open(photos / "0.jpg").save(photos / "0.tiff")
+    files = [path.read_bytes() for path in photos.iterdir()]
+    saved, whole = result.folder / "saved_model", model.assembled().finished()
+    found = check_saved_model(saved, whole, model.class_names, model.image_size, files)
+    assert (found["images"], found["undecodable"], found["top1_agreement"]) == (3, 1, 1.0)
+    assert 0 < found["max_abs_diff"] < TOLERANCE
+
+
+def test_the_run_records_how_well_the_saved_model_agrees(
+    finished_once: tuple[Path, FinetuneResult],
+) -> None:
+    check = finished_once[1].document["saved_model_check"]
+    assert check == {
+        "images": 12,
+        "undecodable": 0,
+        "top1_agreement": 1.0,
+        "max_abs_diff": pytest.approx(0, abs=1e-5),  # stored at the network's size: no resize
+    }
+
+
 def test_the_card_says_data_training_results_and_limits(
     finished_once: tuple[Path, FinetuneResult],
 ) -> None:
@@ -48,3 +117,42 @@ def test_the_card_says_data_training_results_and_limits(
     document = result.document
     assert document["cache_key"] in card
     assert f"{document['finetuned']['test']['top1']['value']:.4f}" in card
+    assert "36 train, 12 val, 12 test (the source's own)" in card
+    assert "mixup off, cutmix off, averaging of weights off" in card
+    assert "The test images were read once" in card
+    assert "EXIF" in card
+    assert "On 12 validation images the SavedModel" in card
+
+
+def test_the_card_claims_no_more_than_was_done(
+    finished_once: tuple[Path, FinetuneResult], tmp_path: Path
+) -> None:
+    document: dict[str, Any] = json.loads(json.dumps(finished_once[1].document))
+    document |= {"epochs": 0, "saved_model_check": None}
+    del document["finetuned"]["test"]
+    document["dataset"]["crop"] = "boxes"
+    write_card(tmp_path, document)
+    card = (tmp_path / "model-card.md").read_text()
+    assert "The test images were not read." in card
+    assert "Images were cut to their boxes" in card
+    for claim in ("epochs of", "The epoch", "EXIF"):
+        assert claim not in card
+
+
+def _said(result: FinetuneResult, data: bytes) -> dict[str, float]:
+    """The SavedModel's probabilities of an encoded image, by class."""
+    served = tf.saved_model.load(str(result.folder / "saved_model"))
+    said = served.signatures["serving_default"](images=tf.constant([data]))
+    names = [name.decode() for name in said["classes"].numpy()[0]]
+    return dict(zip(names, said["probabilities"].numpy()[0].tolist(), strict=True))
+
+
+def _photos(root: Path, tmp_path: Path) -> Path:
+    """Three JPEG files of 500 x 333 pixels, drawn from images of the dataset."""
+    (tmp_path / "photos").mkdir()
+    for number, record in enumerate(Dataset.load(Workspace(root)).records("test")[:3]):
+        large = Image.open(record.path).resize((500, 333), Image.Resampling.BICUBIC)
+        noise = np.random.default_rng(number).integers(-20, 20, (333, 500, 1))
+        pixels = np.clip(np.asarray(large, int) + noise, 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{number}.jpg", quality=90)
+    return tmp_path / "photos"

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+import csv
+import errno
+import json
+import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cars_bench.data.dataset import Dataset
 from cars_bench.errors import InputError
 from cars_bench.evaluation.predictions import read_predictions
+from cars_bench.finetune import predict as prediction
 from cars_bench.finetune.finished import FinishedModel
 from cars_bench.finetune.predict import predict
 from cars_bench.progress import Progress
@@ -38,6 +44,68 @@ def test_a_folder_is_predicted_as_the_test_images_were(finished: Workspace, tmp_
         assert found.true == ""
 
 
+def test_files_that_cannot_be_read_are_named_and_the_rest_is_predicted(
+    finished: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = _photos(finished, tmp_path, "a.png", "closed.png")
+    (photos / "b.jpg").symlink_to(tmp_path / "gone.jpg")
+    (photos / "album.jpg").mkdir()
+    load_image = prediction.load_image
+
+    def refusing(path: Path, size: int) -> np.ndarray:
+        # Root may read every file, so the refusal is played.
+        if path.name == "closed.png":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return load_image(path, size)
+
+    monkeypatch.setattr(prediction, "load_image", refusing)
+    result = predict(finished, photos, None, tmp_path / "out.csv", Progress())
+    assert result.images == 1
+    assert result.unreadable == {
+        "b.jpg": "it cannot be read: No such file or directory",
+        "closed.png": "it cannot be read: Permission denied",
+    }
+    assert [row.image_id for row in read_predictions(tmp_path / "out.csv")] == ["a.png"]
+
+
+def test_a_name_that_is_not_utf8_is_written_with_its_bytes_escaped(
+    finished: Workspace, tmp_path: Path
+) -> None:
+    photos = _photos(finished, tmp_path, os.fsdecode(b"caf\xe9.png"), "straße.png")
+    (photos / os.fsdecode(b"\xff.png")).write_bytes(b"")
+    heatmaps = tmp_path / "heat"
+    result = predict(finished, photos, None, tmp_path / "out.csv", Progress(), heatmaps)
+    rows = list(csv.DictReader((tmp_path / "out.csv").open(encoding="utf-8")))
+    assert [row["image_id"] for row in rows] == ["caf\\xe9.png", "straße.png"]
+    assert (result.heatmaps, result.unreadable) == (2, {"\\xff.png": "the file is empty"})
+
+
+def test_a_disk_that_fills_while_writing_is_an_error(
+    finished: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(rows: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("cars_bench.evaluation.predictions._cells", full)
+    photos = _photos(finished, tmp_path, "a.png")
+    with pytest.raises(OSError, match="No space"):
+        predict(finished, photos, None, tmp_path / "out.csv", Progress())
+
+
+@pytest.mark.parametrize(("crop", "warnings"), [("none", 0), ("boxes", 1)])
+def test_a_model_of_boxes_warns_about_whole_images(
+    finished: Workspace, tmp_path: Path, crop: str, warnings: int
+) -> None:
+    path = FinishedModel.open(finished).folder / "run.json"
+    document = json.loads(path.read_text())
+    assert document["dataset"]["crop"] == "none"
+    document["dataset"]["crop"] = crop
+    path.write_text(json.dumps(document))
+    photos = _photos(finished, tmp_path, "a.png")
+    result = predict(finished, photos, None, tmp_path / "out.csv", Progress())
+    assert len(result.warnings) == warnings
+
+
 @pytest.mark.parametrize("made", [False, True])
 def test_a_folder_that_is_missing_or_empty(finished: Workspace, tmp_path: Path, made: bool) -> None:
     if made:
@@ -45,3 +113,12 @@ def test_a_folder_that_is_missing_or_empty(finished: Workspace, tmp_path: Path, 
     with pytest.raises(InputError):
         predict(finished, tmp_path / "photos", None, tmp_path / "out.csv", Progress())
     assert not (tmp_path / "out.csv").exists()
+
+
+def _photos(workspace: Workspace, tmp_path: Path, *names: str) -> Path:
+    """A folder with one readable image under each name."""
+    (tmp_path / "photos").mkdir()
+    source = Dataset.load(workspace).records("test")[0].path
+    for name in names:
+        shutil.copy(source, tmp_path / "photos" / name)
+    return tmp_path / "photos"
