@@ -60,7 +60,7 @@ class Outcome:
 
 
 def run_document(job: Job, outcome: Outcome) -> dict[str, Any]:
-    """The run's record, `run.json`, but for the files' digests and what `seal` adds."""
+    """The run's record, `run.json`, but for the files' digests and the SavedModel's check."""
     plan, position = job.plan, outcome.position
     check, whole = outcome.frozen_check, outcome.whole_check
     return {
@@ -114,9 +114,8 @@ def write_run(folder: Path, job: Job, outcome: Outcome) -> None:
 def seal(folder: Path, job: Job, document: dict[str, Any]) -> None:
     """Write the card, for a model measured on test the SavedModel and heatmaps, `run.json` last.
 
-    What data was used and how the SavedModel did are written into `document` on the way.
+    How the SavedModel did is written into `document` on the way.
     """
-    document["dataset"] = _dataset(job)
     document["saved_model_check"] = None
     if "test" in document[FINETUNED]:
         document["saved_model_check"] = _exported(folder, job)
@@ -161,6 +160,7 @@ def write_tables(folder: Path, job: Job, logits: Scored) -> None:
 def _what_was_used(job: Job) -> dict[str, Any]:
     recipe, variables = job.cache.recipe, job.assembled.whole().trainable_variables
     return {
+        "dataset": _dataset(job),
         "class_names": job.head.class_names,
         "cache_key": job.cache.key,
         "features": {
