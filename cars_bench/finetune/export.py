@@ -106,9 +106,16 @@ def check_saved_model(
 
 
 def _decoded(tf: Any, size: int) -> Any:
+    """Decode and resize as close to Pillow as TensorFlow can: its exact DCT, whole numbers."""
+
     def decoded(data: Any) -> Any:
-        image = tf.io.decode_image(data, channels=3, expand_animations=False)
+        image = tf.cond(
+            tf.io.is_jpeg(data),
+            lambda: tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE"),
+            lambda: tf.io.decode_image(data, channels=3, expand_animations=False),
+        )
         image.set_shape([None, None, 3])
-        return tf.image.resize(tf.cast(image, tf.float32), (size, size), antialias=True)
+        resized = tf.image.resize(tf.cast(image, tf.float32), (size, size), antialias=True)
+        return tf.round(resized)
 
     return decoded
