@@ -119,8 +119,8 @@ def _one(session: Session, options: FinetuneOptions, resume: bool, begin: bool) 
     from cars_bench.finetune.plan import is_begun, last_plan, planned
 
     plan = planned(session.workspace, options) if begin else None
-    if plan and resume and not is_begun(session.workspace, plan):
-        plan = None if last_plan(session.workspace) else plan
+    if plan and resume and not is_begun(session.workspace, plan) and last_plan(session.workspace):
+        plan = None
     if plan:
         # Stored before Keras is even imported, so that a run killed from here on can be resumed.
         plan.write(session.workspace)

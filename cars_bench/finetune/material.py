@@ -13,11 +13,10 @@ from cars_bench.cache.extract import extract
 from cars_bench.cache.options import ExtractOptions
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Split
-from cars_bench.finetune.handoff import WholeCheck, check_whole
 from cars_bench.finetune.job import Job
 from cars_bench.finetune.live import LiveImages
 from cars_bench.progress import Progress
-from cars_bench.training.engine import Examples, Views, logits_of
+from cars_bench.training.engine import Examples, Views
 from cars_bench.training.pointwise import with_pointwise_products
 from cars_bench.workspace import Workspace
 
@@ -96,17 +95,6 @@ def gather_material(workspace: Workspace, job: Job, progress: Progress) -> Mater
     training = Examples(train_set.x, train_set.labels)
     validation = Examples(val_set.x, val_set.labels)
     return _material(job, job.assembled.above(boundary), training, validation, cache.key)
-
-
-def prove_whole(job: Job, material: Material) -> WholeCheck:
-    """Compare the finished model with its trained part, on the validation images.
-
-    Raises:
-        HandoffFailed: The finished model is more than a point less accurate.
-    """
-    trained = logits_of(material.model, material.validation.x)
-    whole = logits_of(job.assembled.whole(), job.images("val"))
-    return check_whole(trained, whole, material.validation.labels)
 
 
 def _live(job: Job, split: Split) -> Examples:

@@ -19,9 +19,15 @@ from cars_bench.finetune.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from cars_bench.finetune.handoff import FrozenCheck, WholeCheck, check_frozen, values_of
+from cars_bench.finetune.handoff import (
+    FrozenCheck,
+    WholeCheck,
+    check_frozen,
+    check_whole,
+    values_of,
+)
 from cars_bench.finetune.job import Job, prepare_job, prove, with_fresh_head
-from cars_bench.finetune.material import Material, gather_material, prove_whole
+from cars_bench.finetune.material import Material, gather_material
 from cars_bench.finetune.plan import (
     RUN_FILE,
     FinetuneOptions,
@@ -35,6 +41,7 @@ from cars_bench.finetune.record import (
     FINETUNED,
     FROZEN,
     WEIGHTS_FILE,
+    Logits,
     Outcome,
     Scored,
     scores,
@@ -61,12 +68,14 @@ class _Trained:
         check: Only what was unfrozen moved.
         proof: The whole model answers as its trained part does.
         key: Cache of activations that it was trained on, if any.
+        val: The proof's logits of the whole model on the validation images.
     """
 
     position: Position
     check: FrozenCheck | None = None
     proof: WholeCheck | None = None
     key: str | None = None
+    val: Logits | None = None
 
 
 @dataclass(frozen=True)
@@ -206,7 +215,7 @@ def _perform(workspace: Workspace, plan: RunPlan, progress: Progress) -> None:
     handoff = prove(job)
     job = job if plan.warm_up else with_fresh_head(job)
     trained = _trained(workspace, job, progress)
-    logits = _logits(job, progress)
+    logits = _logits(job, trained.val, progress)
     seconds = time.monotonic() - begun
     outcome = Outcome(
         handoff, trained.check, trained.proof, trained.position, trained.key, logits, seconds
@@ -214,9 +223,10 @@ def _perform(workspace: Workspace, plan: RunPlan, progress: Progress) -> None:
     write_run(plan.folder(workspace), job, outcome)
 
 
-def _logits(job: Job, progress: Progress) -> Scored:
+def _logits(job: Job, val: Logits | None, progress: Progress) -> Scored:
     """Logits of the frozen head (on cached features) and of the whole model (on images).
 
+    Those of the whole model on the validation images are `val`, where they are known.
     After a refit the validation images are training images; their scores are left out.
     """
     whole, head = job.assembled.whole(), job.head.model()
@@ -225,7 +235,12 @@ def _logits(job: Job, progress: Progress) -> Scored:
     progress.log(f"Evaluating on {' and '.join(measured)}")
     return {
         FROZEN: {split: logits_of(head, job.cache.load(split).x) for split in measured},
-        FINETUNED: {split: logits_of(whole, job.images(split)) for split in measured},
+        FINETUNED: {
+            split: val
+            if split == "val" and val is not None
+            else logits_of(whole, job.images(split))
+            for split in measured
+        },
     }
 
 
@@ -246,8 +261,10 @@ def _trained(workspace: Workspace, job: Job, progress: Progress) -> _Trained:
     if material.boundary_key is None:
         return _Trained(position, check)
     progress.log("Proving the whole model on the validation images")
-    proof = prove_whole(job, material)
-    return _Trained(position, check, proof, material.boundary_key)
+    whole = logits_of(job.assembled.whole(), job.images("val"))
+    part = logits_of(material.model, material.validation.x)
+    proof = check_whole(part, whole, material.validation.labels)
+    return _Trained(position, check, proof, material.boundary_key, whole)
 
 
 def _train(

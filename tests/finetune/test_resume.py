@@ -43,6 +43,19 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, epochs: int, how: type[BaseExcep
     monkeypatch.setattr(run, "save_checkpoint", save)
 
 
+def killed(
+    workspace: Workspace, recipe: Path, monkeypatch: pytest.MonkeyPatch, epochs: int = 1
+) -> RunPlan:
+    """The plan of a run that is killed after so many epochs."""
+    with monkeypatch.context() as patched:
+        stop_after(patched, epochs, Killed)
+        with pytest.raises(Killed):
+            finetune(workspace, FinetuneOptions(recipe=str(recipe)), Progress())
+    plan = last_plan(workspace)
+    assert plan is not None
+    return plan
+
+
 def weights(workspace: Workspace) -> list[np.ndarray]:
     return [np.array(item) for item in FinishedModel.open(workspace).load().variables]
 
@@ -55,12 +68,7 @@ def test_a_killed_run_ends_where_an_uninterrupted_one_ends(
     monkeypatch: pytest.MonkeyPatch,
     epochs: int,
 ) -> None:
-    with monkeypatch.context() as patched:
-        stop_after(patched, epochs, Killed)
-        with pytest.raises(Killed):
-            finetune(tuned, FinetuneOptions(recipe=str(recipe)), Progress())
-    plan = last_plan(tuned)
-    assert plan is not None
+    plan = killed(tuned, recipe, monkeypatch, epochs)
     assert (plan.folder(tuned) / "checkpoint.npz").is_file()
     result = resume(tuned, FinetuneOptions(), Progress())
 
@@ -82,10 +90,7 @@ def losses(folder: Path) -> list[float]:
 def test_another_rate_by_hand_is_recorded(
     tuned: Workspace, recipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patched:
-        stop_after(patched, 1, Killed)
-        with pytest.raises(Killed):
-            finetune(tuned, FinetuneOptions(recipe=str(recipe)), Progress())
+    killed(tuned, recipe, monkeypatch)
     result = resume(tuned, FinetuneOptions(learning_rate=1e-5, epochs=4), Progress())
     assert result.document["steering"] == [
         {"from_epoch": 2, "learning_rate": 1e-5, "schedule": "constant", "epochs": 4}
@@ -122,13 +127,7 @@ def test_a_failure_before_the_first_epoch_leaves_no_run(tuned: Workspace, recipe
 @pytest.fixture
 def stopped(tuned: Workspace, recipe: Path, monkeypatch: pytest.MonkeyPatch) -> RunPlan:
     """The plan of a run in `tuned` that was killed after its first epoch."""
-    with monkeypatch.context() as patched:
-        stop_after(patched, 1, Killed)
-        with pytest.raises(Killed):
-            finetune(tuned, FinetuneOptions(recipe=str(recipe)), Progress())
-    plan = last_plan(tuned)
-    assert plan is not None
-    return plan
+    return killed(tuned, recipe, monkeypatch)
 
 
 def test_the_same_command_goes_on_with_the_run(
@@ -172,10 +171,7 @@ def test_what_cannot_change_on_the_way_is_refused(
 def test_after_the_last_epoch_there_is_nothing_to_steer(
     tuned: Workspace, recipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patched:
-        stop_after(patched, 3, Killed)
-        with pytest.raises(Killed):
-            finetune(tuned, FinetuneOptions(recipe=str(recipe)), Progress())
+    killed(tuned, recipe, monkeypatch, 3)
     with pytest.raises(UsageError, match="All 3 epochs"):
         resume(tuned, FinetuneOptions(learning_rate=1e-5), Progress())
 
@@ -186,10 +182,7 @@ def test_another_augmentation_policy_under_the_same_name_is_refused(
     policy, mine = tmp_path / "policy.yaml", tmp_path / "mine.yaml"
     policy.write_text("flip: true\n")
     mine.write_text(recipe.read_text().replace("augment: light", f"augment: {policy}"))
-    with monkeypatch.context() as patched:
-        stop_after(patched, 1, Killed)
-        with pytest.raises(Killed):
-            finetune(tuned, FinetuneOptions(recipe=str(mine)), Progress())
+    killed(tuned, mine, monkeypatch)
     policy.write_text("flip: false\n")
     with pytest.raises(UsageError, match="has changed since"):
         resume(tuned, FinetuneOptions(), Progress())
@@ -229,11 +222,7 @@ def test_a_finished_run_is_given_back_and_cannot_be_steered(finished: Workspace)
 def test_a_damaged_checkpoint_is_refused(
     tuned: Workspace, recipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patched:
-        stop_after(patched, 1, Killed)
-        with pytest.raises(Killed):
-            finetune(tuned, FinetuneOptions(recipe=str(recipe)), Progress())
-    path = last_plan(tuned).folder(tuned) / checkpoint.CHECKPOINT_FILE
+    path = killed(tuned, recipe, monkeypatch).folder(tuned) / checkpoint.CHECKPOINT_FILE
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(bytes(data))
