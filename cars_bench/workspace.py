@@ -14,6 +14,7 @@ import json
 import os
 import secrets
 import tomllib
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ from cars_bench.errors import InputError
 
 WORKSPACE_VARIABLE = "CARS_BENCH_WORKSPACE"
 SETTINGS_FILE = "cars-bench.toml"
+NPZ_DAMAGE = (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError)
+"""What numpy raises for an `.npz` file that was damaged."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 
 from cars_bench.errors import CarsBenchError
 from cars_bench.training.loop import Epoch, Position
-from cars_bench.workspace import atomic_file
+from cars_bench.workspace import NPZ_DAMAGE, atomic_file
 
 CHECKPOINT_FILE = "checkpoint.npz"
 KINDS = ("current", "best")
@@ -49,7 +48,7 @@ def load_checkpoint(folder: Path, model: keras.Model) -> Position | None:
         with np.load(path, allow_pickle=False) as stored:
             about: dict[str, Any] = json.loads(str(stored["about"]))
             current, best = (_row(stored, kind, about["arrays"][kind]) for kind in KINDS)
-    except (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError) as error:
+    except NPZ_DAMAGE as error:
         raise CarsBenchError(f"{path} is damaged ({error}).", _begin_again(path)) from error
     if about["weights"] != _names(model):
         raise CarsBenchError(f"{path} belongs to another model.", _begin_again(path))
@@ -62,7 +61,7 @@ def finished_epochs(folder: Path) -> int:
     try:
         with np.load(folder / CHECKPOINT_FILE, allow_pickle=False) as stored:
             return len(json.loads(str(stored["about"]))["history"])
-    except (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError):
+    except NPZ_DAMAGE:
         return 0
 
 

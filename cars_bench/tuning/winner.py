@@ -8,7 +8,6 @@ score that the ledger holds.
 from __future__ import annotations
 
 import json
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from cars_bench.training.specs import HeadSpec, TrainingSpec, from_json, to_json
 from cars_bench.tuning.ledger import TrialRecord
 from cars_bench.tuning.seeds import trial_seed
 from cars_bench.tuning.study import Study
-from cars_bench.workspace import atomic_file, atomic_path, sha256_file, write_json
+from cars_bench.workspace import NPZ_DAMAGE, atomic_file, atomic_path, sha256_file, write_json
 
 WINNER = "winner"
 SPEC_FILE, WEIGHTS_FILE, WITNESS_FILE = "winner.json", "head.weights.h5", "witness.npz"
@@ -182,7 +181,7 @@ def read_head(folder: Path) -> TrainedHead:
     try:
         with np.load(folder / WITNESS_FILE, allow_pickle=False) as witness:
             ids, labels, logits = (witness[key] for key in ("image_ids", "labels", "logits"))
-    except (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError) as error:
+    except NPZ_DAMAGE as error:
         raise CarsBenchError(
             f"{folder / WITNESS_FILE} is damaged ({error}).",
             f"delete {folder} and run the command again",
