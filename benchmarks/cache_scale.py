@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
+from cars_bench.cache.keys import FeatureRecipe
 from cars_bench.cache.manifest import Manifest
-from cars_bench.cache.plan import PlannedShard, plan
-from cars_bench.cache.recipe import FeatureRecipe
+from cars_bench.cache.shard_plan import PlannedShard, plan
 from cars_bench.cache.shards import Batch, write_shard
 from cars_bench.cache.store import FeatureCache
 from cars_bench.cache.verify import verify

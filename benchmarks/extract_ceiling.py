@@ -21,8 +21,8 @@ from typing import Any
 
 from extraction import alternating, close, loose_dataset, parser, pictures
 
+from cars_bench.cache.decoding import decoder, jobs_of
 from cars_bench.cache.extract import run_pass
-from cars_bench.cache.images import decoder, jobs_of
 from cars_bench.cache.options import ExtractOptions
 from cars_bench.cache.setup import Setup, prepare_setup
 from cars_bench.progress import Progress

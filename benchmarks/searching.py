@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cars_bench.cache.keys import FeatureRecipe
 from cars_bench.cache.manifest import Manifest
-from cars_bench.cache.plan import plan
-from cars_bench.cache.recipe import FeatureRecipe
+from cars_bench.cache.shard_plan import plan
 from cars_bench.cache.shards import Batch, write_shard
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.card import make_card
-from cars_bench.data.checks import Problems
 from cars_bench.data.dataset import BOX_COLUMNS, Dataset, write_dataset
+from cars_bench.data.problems import Problems
 from cars_bench.tuning.ledger import Event, read_events
 from cars_bench.workspace import Workspace
 

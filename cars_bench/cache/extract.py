@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from cars_bench.cache.checks import Expected, accepted_shard
 from cars_bench.cache.cost import add_cost
-from cars_bench.cache.images import Decoder, Job, decoder, jobs_of
+from cars_bench.cache.decoding import Decoder, Job, decoder, jobs_of
+from cars_bench.cache.dtypes import OutOfRange, stored
 from cars_bench.cache.manifest import MANIFEST_FILE, Manifest, read_manifest
 from cars_bench.cache.options import ExtractOptions, ExtractResult
-from cars_bench.cache.plan import PlannedShard
-from cars_bench.cache.precision import OutOfRange, stored
 from cars_bench.cache.setup import RANGE_FILE, Setup, prepare_setup
+from cars_bench.cache.shard_checks import Expected, accepted_shard
+from cars_bench.cache.shard_plan import PlannedShard
 from cars_bench.cache.shards import Batch, ShardDamaged, ShardEntry, write_shard
 from cars_bench.cache.store import lock_path
 from cars_bench.errors import CacheCorrupt, CacheMissing, CarsBenchError, InputError

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cars_bench.cache.images import decoder, jobs_of, source_of
+from cars_bench.cache.decoding import decoder, jobs_of, source_of
+from cars_bench.cache.dtypes import stored
 from cars_bench.cache.manifest import Manifest
-from cars_bench.cache.precision import stored
 from cars_bench.cache.runtimes import (
     Runner,
     load_backbone,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from cars_bench.cache.images import ImageSource, source_of
+from cars_bench.cache.decoding import ImageSource, source_of
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset, ImageRecord
 from cars_bench.workspace import Workspace, atomic_file

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from cars_bench.cache.checks import checked_shard
 from cars_bench.cache.manifest import MANIFEST_FILE, Manifest, read_manifest
+from cars_bench.cache.shard_checks import checked_shard
 from cars_bench.cache.shards import ShardDamaged
 from cars_bench.errors import CacheCorrupt
 from cars_bench.progress import Progress

@@ -22,7 +22,7 @@ def check(
 ) -> Document:
     """Check features, losses and learning on the cache; each line says expected and seen."""
     session.choose_backend("jax", "tensorflow")
-    from cars_bench.tuning.checks import run_checks
+    from cars_bench.tuning.sanity import run_checks
 
     checks = run_checks(session.workspace, cache)
     for item in checks:

@@ -151,8 +151,8 @@ def _top(session: Session, options: FinetuneOptions, count: int) -> Document:
 
 def _dry_run(session: Session, options: FinetuneOptions) -> Document:
     session.choose_backend("tensorflow")
-    from cars_bench.finetune.job import describe_run
     from cars_bench.finetune.plan import new_plan
+    from cars_bench.finetune.prepared_run import describe_run
 
     found = describe_run(session.workspace, new_plan(session.workspace, options))
     session.say("\n".join([*found["layers"], _outline(found)]))

@@ -51,7 +51,7 @@ def _section(title: str, lines: list[str]) -> list[str]:
 
 
 def _cache_line(cache: CacheState) -> str:
-    from cars_bench.cache.recipe import titles
+    from cars_bench.cache.keys import titles
 
     head = f"{_star(cache.current)} {cache.key}"
     if cache.backbone:

@@ -9,8 +9,8 @@ import pandas as pd
 import PIL
 
 from cars_bench import __version__
-from cars_bench.data.checks import Problems
 from cars_bench.data.dataset import SPLITS
+from cars_bench.data.problems import Problems
 
 QUANTILES = {"min": 0.0, "p05": 0.05, "median": 0.5, "p95": 0.95, "max": 1.0}
 

@@ -11,7 +11,10 @@ from typing import Any
 import pandas as pd
 
 from cars_bench.data.card import make_card
-from cars_bench.data.checks import (
+from cars_bench.data.dataset import CARD_FILE, COLUMNS, Dataset, write_dataset
+from cars_bench.data.demo import draw_demo
+from cars_bench.data.labels import Labels
+from cars_bench.data.problems import (
     Problems,
     check_boxes,
     quarantine,
@@ -19,9 +22,6 @@ from cars_bench.data.checks import (
     refuse_missing,
     warn_of_duplicates,
 )
-from cars_bench.data.dataset import CARD_FILE, COLUMNS, Dataset, write_dataset
-from cars_bench.data.demo import draw_demo
-from cars_bench.data.labels import Labels
 from cars_bench.data.scan import scan_images
 from cars_bench.data.sources import Located, locate
 from cars_bench.data.splits import VAL_OF_TRAIN, parse_split, stratified

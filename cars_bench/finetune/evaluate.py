@@ -16,7 +16,7 @@ from cars_bench.finetune.measures import compared, measures
 from cars_bench.progress import Progress
 from cars_bench.training.engine import logits_of
 from cars_bench.tuning.study import Study
-from cars_bench.tuning.winner import WINNER, head_of_trial, read_head
+from cars_bench.tuning.trained_head import WINNER, head_of_trial, read_head
 from cars_bench.workspace import Workspace
 
 

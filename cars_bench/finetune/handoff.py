@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cars_bench.errors import CarsBenchError, HandoffFailed
-from cars_bench.tuning.winner import TrainedHead
+from cars_bench.tuning.trained_head import TrainedHead
 
 LARGEST_DIFFERENCE = 1e-2
 LARGEST_FALL = 0.01

@@ -14,7 +14,7 @@ from typing import Any
 
 from cars_bench import SCHEMA_VERSION
 from cars_bench.backbones.catalogue import spec
-from cars_bench.cache.recipe import canonical
+from cars_bench.cache.keys import canonical
 from cars_bench.data.policies import Policy, policy
 from cars_bench.errors import InputError, ModelMissing, UsageError
 from cars_bench.finetune.recipe import DEFAULT, Recipe, load_recipe

@@ -26,8 +26,6 @@ from cars_bench.finetune.handoff import (
     check_whole,
     values_of,
 )
-from cars_bench.finetune.job import Job, prepare_job, prove, with_fresh_head
-from cars_bench.finetune.material import Material, gather_material
 from cars_bench.finetune.plan import (
     RUN_FILE,
     FinetuneOptions,
@@ -37,6 +35,7 @@ from cars_bench.finetune.plan import (
     planned,
     read_plan,
 )
+from cars_bench.finetune.prepared_run import Job, prepare_job, prove, with_fresh_head
 from cars_bench.finetune.record import (
     FINETUNED,
     FROZEN,
@@ -49,6 +48,7 @@ from cars_bench.finetune.record import (
     write_run,
     write_tables,
 )
+from cars_bench.finetune.training_data import TrainingData, gather_training_data
 from cars_bench.finetune.unfreeze import apply_unfreeze, seed_dropout
 from cars_bench.progress import Progress, Task, stop_when_asked
 from cars_bench.training.engine import logits_of
@@ -251,7 +251,7 @@ def _trained(workspace: Workspace, job: Job, progress: Progress) -> _Trained:
     if not job.unfreeze.layers:
         return _Trained(Position([], 0, [], []))
     seed_dropout(backbone, job.plan.seed)
-    material = gather_material(workspace, job, progress)
+    material = gather_training_data(workspace, job, progress)
     before = values_of(backbone.model)
     start = load_checkpoint(job.plan.folder(workspace), material.model)
     if start:
@@ -270,7 +270,7 @@ def _trained(workspace: Workspace, job: Job, progress: Progress) -> _Trained:
 def _train(
     workspace: Workspace,
     job: Job,
-    material: Material,
+    material: TrainingData,
     before: dict[str, bytes],
     start: Position | None,
     progress: Progress,

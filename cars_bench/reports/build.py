@@ -9,9 +9,9 @@ from cars_bench.progress import Progress
 from cars_bench.reports.exports import write_tables
 from cars_bench.reports.facts import gather
 from cars_bench.reports.index import write_index
+from cars_bench.reports.inputs import read_sources
 from cars_bench.reports.page import MODULES, page_context
 from cars_bench.reports.render import render
-from cars_bench.reports.sources import read_sources
 from cars_bench.workspace import Workspace, write_json, write_text
 
 LIMIT_BYTES = 5_000_000

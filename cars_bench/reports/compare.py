@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from cars_bench import SCHEMA_VERSION, __version__
+from cars_bench.reports.inputs import Json, Sources
 from cars_bench.reports.paired import PairedFacts, paired_facts
 from cars_bench.reports.search import head_words, short
-from cars_bench.reports.sources import Json, Sources
 from cars_bench.reports.tables import cache_facts, data_facts
-from cars_bench.reports.verdict import Rung, Verdict, percent, verdict
+from cars_bench.reports.verdict import Baseline, Verdict, percent, verdict
 
 MEASURES = (
     ("probe", "val", "Best probe"),
@@ -29,8 +29,8 @@ class Measure:
     label: str
     kind: str
     split: str
-    first: Rung | None
-    second: Rung | None
+    first: Baseline | None
+    second: Baseline | None
 
 
 @dataclass(frozen=True)

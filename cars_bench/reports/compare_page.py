@@ -15,10 +15,10 @@ from cars_bench.reports import finish_figures
 from cars_bench.reports.build import check_size
 from cars_bench.reports.compare import Comparison, Measure, compare
 from cars_bench.reports.index import COMPARISON, PLAIN_MODULES, write_index
+from cars_bench.reports.inputs import read_sources
 from cars_bench.reports.render import render
-from cars_bench.reports.sources import read_sources
 from cars_bench.reports.svg import BLUE, VERMILLION, draw, share_rows
-from cars_bench.reports.verdict import Rung, percent
+from cars_bench.reports.verdict import Baseline, percent
 from cars_bench.workspace import Workspace, write_json, write_text
 
 COLOURS, MARKERS, SHIFT = (BLUE, VERMILLION), ("o", "s"), 0.14
@@ -97,5 +97,5 @@ def _both(measure: Measure) -> str:
     return " and ".join(_said(rung) for rung in (measure.first, measure.second))
 
 
-def _said(rung: Rung | None) -> str:
+def _said(rung: Baseline | None) -> str:
     return percent(rung.value) if rung else "not measured"

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from cars_bench.cache.images import ImageSource, source_of
+from cars_bench.cache.decoding import ImageSource, source_of
 from cars_bench.data.dataset import ImageRecord
 from cars_bench.errors import CarsBenchError
-from cars_bench.reports.sources import Sources
+from cars_bench.reports.inputs import Sources
 from cars_bench.reports.thumbnails import data_uri
 
 TILES, FEWEST, MOST, MOST_VIEWS = 36, 4, 12, 6

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from cars_bench.reports.facts import Report
-from cars_bench.reports.sources import Json
+from cars_bench.reports.inputs import Json
 from cars_bench.workspace import write_text
 
 

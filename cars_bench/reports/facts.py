@@ -9,13 +9,13 @@ from cars_bench.reports.features import FeatureFacts, feature_facts
 from cars_bench.reports.fidelity import FidelityFacts, fidelity_facts
 from cars_bench.reports.finish import RunFacts, run_facts
 from cars_bench.reports.importance import ImportanceFacts, importance_facts
+from cars_bench.reports.inputs import Json, Sources
 from cars_bench.reports.looks import LookFacts, look_facts
 from cars_bench.reports.mistakes import MistakeFacts, mistake_facts
 from cars_bench.reports.optimism import Optimism, optimism
 from cars_bench.reports.ranks import RankFacts, rank_facts
 from cars_bench.reports.reproduce import Reproduce, reproduce
 from cars_bench.reports.search import SearchFacts, search_facts
-from cars_bench.reports.sources import Json, Sources
 from cars_bench.reports.tables import CacheFacts, DataFacts, cache_facts, data_facts
 from cars_bench.reports.verdict import Verdict, verdict
 from cars_bench.reports.winner import WinnerFacts, winner_facts

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from cars_bench.cache.store import FeatureCache, Features
 from cars_bench.errors import CacheUnusable
-from cars_bench.reports.sources import Sources
+from cars_bench.reports.inputs import Sources
 
 MOST_POINTS = 900
 FEWEST_FOR_TSNE = 60

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cars_bench.reports.sources import Json, Run, Sources
+from cars_bench.reports.inputs import Json, Run, Sources
 
 Pairs = tuple[tuple[str, str], ...]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cars_bench.reports.inputs import Epoch, Json, Run, Sources
 from cars_bench.reports.mistakes import Gain
-from cars_bench.reports.sources import Epoch, Json, Run, Sources
 from cars_bench.reports.tables import policy, size
-from cars_bench.reports.verdict import Rung, score_rung
+from cars_bench.reports.verdict import Baseline, score_rung
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -33,7 +33,7 @@ class RunFacts:
     chosen: bool
     best_epoch: int | None
     history: tuple[Epoch, ...]
-    accuracies: tuple[Rung, ...]
+    accuracies: tuple[Baseline, ...]
     unfrozen: str
     backbone_rate: float
     training_seconds: float | None
@@ -67,7 +67,7 @@ def _facts(run: Run, chosen: bool) -> RunFacts:
     )
 
 
-def _accuracies(run: Run) -> list[Rung]:
+def _accuracies(run: Run) -> list[Baseline]:
     names = {"frozen": "Frozen", "finetuned": "Fine-tuned"}
     return [
         score_rung(names[stage], stage, split, score)

@@ -26,7 +26,7 @@ from cars_bench.reports.svg import (
     plain_axes,
     share_rows,
 )
-from cars_bench.reports.verdict import Rung, Verdict, percent
+from cars_bench.reports.verdict import Baseline, Verdict, percent
 from cars_bench.reports.winner import Contender, WinnerFacts
 
 KIND_COLOURS = {"chance": MUTED, "probe": PURPLE, "frozen": BLUE, "finetuned": GREEN}
@@ -58,7 +58,7 @@ def ladder(verdict: Verdict) -> Markup:
     )
 
 
-def _rung(axes: Axes, place: int, rung: Rung) -> None:
+def _rung(axes: Axes, place: int, rung: Baseline) -> None:
     colour = KIND_COLOURS[rung.kind]
     axes.plot([rung.low, rung.high], [place, place], color=colour, linewidth=2.2, alpha=0.55)
     face = colour if rung.split == "test" else PAPER
@@ -68,7 +68,7 @@ def _rung(axes: Axes, place: int, rung: Rung) -> None:
                   textcoords="offset points", va="center", color=INK)  # fmt: skip
 
 
-def _label(rung: Rung) -> str:
+def _label(rung: Baseline) -> str:
     return rung.label if rung.kind == "chance" else f"{rung.label}, {rung.split}"
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from cars_bench import __version__
+from cars_bench.reports.inputs import Json
 from cars_bench.reports.render import render
-from cars_bench.reports.sources import Json
 from cars_bench.workspace import Workspace, write_text
 
 REPORT, COMPARISON, INDEX = "report", "compare", "index.html"

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from cars_bench.data.dataset import BOX_COLUMNS, Dataset
 from cars_bench.evaluation.metrics import Estimate, bootstrap
-from cars_bench.reports.sources import Json, Sources
+from cars_bench.reports.inputs import Json, Sources
 from cars_bench.reports.thumbnails import Thumbnails, data_uri
 
 SHOWN, SIDE_PIXELS, OPACITY = 12, 168, 0.72

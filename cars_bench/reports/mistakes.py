@@ -18,7 +18,7 @@ from cars_bench.evaluation.groups import GroupScore, accuracy_by, parse_name
 from cars_bench.evaluation.metrics import McNemar, mcnemar
 from cars_bench.reports.calibration import RELIABILITY_BINS, Calibration, calibrations
 from cars_bench.reports.confusion import Confusion, off_diagonal
-from cars_bench.reports.sources import Run, Sources
+from cars_bench.reports.inputs import Run, Sources
 
 
 @dataclass(frozen=True)

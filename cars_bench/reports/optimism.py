@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cars_bench.evaluation.metrics import Estimate, newcombe
-from cars_bench.reports.sources import Sources
+from cars_bench.reports.inputs import Sources
 
 DRAWS = 4000
 WIDTH_IN_DEVIATIONS = 2 * 1.959964

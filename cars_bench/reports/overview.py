@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cars_bench.cache.keys import FeatureRecipe, titles
 from cars_bench.cache.matching import Match
 from cars_bench.cache.matching import caches as matched_caches
-from cars_bench.cache.recipe import FeatureRecipe, titles
 from cars_bench.errors import CarsBenchError
-from cars_bench.tuning.ledger import TrialRecord, read_trials
+from cars_bench.tuning.ledger import Trial, read_trials
 from cars_bench.workspace import Workspace
 
 Json = dict[str, Any]
@@ -212,7 +212,7 @@ def _study(
     )
 
 
-def _count(trials: list[TrialRecord], status: str) -> int:
+def _count(trials: list[Trial], status: str) -> int:
     return sum(trial.status == status for trial in trials)
 
 

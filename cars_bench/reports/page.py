@@ -14,11 +14,11 @@ from cars_bench.reports.atlas import COLUMNS, TILE_HEIGHT, TILE_WIDTH, Atlas, ma
 from cars_bench.reports.contact import contact_strips
 from cars_bench.reports.facts import Report
 from cars_bench.reports.features import Point
+from cars_bench.reports.inputs import Json, Sources
 from cars_bench.reports.island import island
 from cars_bench.reports.looks import pictures
 from cars_bench.reports.numbers import tables
 from cars_bench.reports.render import Missing
-from cars_bench.reports.sources import Json, Sources
 from cars_bench.reports.thumbnails import Thumbnails
 
 THUMBNAIL_BYTES = 1_400_000

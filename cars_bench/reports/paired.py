@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from cars_bench.evaluation.metrics import mcnemar, paired_bootstrap
+from cars_bench.reports.inputs import Sources
 from cars_bench.reports.mistakes import Gain, recall_changes
-from cars_bench.reports.sources import Sources
 from cars_bench.tuning.ranking import unpack
 
 PLACES = (("finetuned", "test"), ("frozen", "test"), ("finetuned", "val"), ("frozen", "val"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cars_bench.reports.sources import Json, Sources
+from cars_bench.reports.inputs import Json, Sources
 
 
 @dataclass(frozen=True)

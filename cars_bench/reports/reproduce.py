@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cars_bench.reports.sources import Json, Run, Sources
+from cars_bench.reports.inputs import Json, Run, Sources
 from cars_bench.tuning.space import shipped_spaces
 
 WINDOW = 4

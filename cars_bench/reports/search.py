@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cars_bench.errors import UsageError
-from cars_bench.reports.sources import Epoch, Json, Sources, epochs_of
+from cars_bench.reports.inputs import Epoch, Json, Sources, epochs_of
 from cars_bench.reports.verdict import probe_name
 from cars_bench.training.specs import HeadSpec, from_json
 from cars_bench.tuning import leaderboard
-from cars_bench.tuning.ledger import TrialRecord
+from cars_bench.tuning.ledger import Trial
 
 EDGE = 0.05
 """Share of a (log) range that counts as its end."""
@@ -193,9 +193,7 @@ def search_rows(sources: Sources) -> list[Row]:
     ]
 
 
-def _row(
-    rank: int, line: leaderboard.Row, trial: TrialRecord, winner: bool, budget: int | None
-) -> Row:
+def _row(rank: int, line: leaderboard.Row, trial: Trial, winner: bool, budget: int | None) -> Row:
     ran, training = line.epochs, line.training or {}
     return Row(
         rank=rank,
@@ -232,7 +230,7 @@ def curve(epochs: Iterable[Epoch]) -> tuple[tuple[int, float], ...]:
     return tuple((item.epoch, item.val_top1) for item in epochs if item.val_top1 is not None)
 
 
-def head_words(trial: TrialRecord) -> str:
+def head_words(trial: Trial) -> str:
     """The head in one line, such as `480 relu, dropout 0.2 -> classes`; values for a probe."""
     if trial.kind == "probe":
         return ", ".join(f"{name} {short(value)}" for name, value in trial.values.items())
@@ -260,7 +258,7 @@ def choice_text(value: Any) -> str:
 
 
 def hyperparameters(
-    trials: Iterable[TrialRecord], space: Json, winner: TrialRecord | None = None
+    trials: Iterable[Trial], space: Json, winner: Trial | None = None
 ) -> list[Hyperparameter]:
     """The hyperparameters whose value differs between completed trials.
 

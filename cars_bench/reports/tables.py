@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cars_bench.cache.manifest import Manifest
 from cars_bench.data.dataset import SPLITS
-from cars_bench.reports.sources import Json, Sources
+from cars_bench.reports.inputs import Json, Sources
 
 KILO = 1000
 

@@ -15,9 +15,9 @@ from cars_bench.data.copies import (
     same_files,
     sentence,
 )
-from cars_bench.reports.sources import Json, Run, Sources
+from cars_bench.reports.inputs import Json, Run, Sources
 from cars_bench.tuning.leaderboard import Row
-from cars_bench.tuning.ledger import TrialRecord
+from cars_bench.tuning.ledger import Trial
 
 PROBE_NAMES = {"ridge": "ridge", "logistic": "logistic regression", "knn": "nearest neighbours"}
 SAME_SCORE = 1e-9
@@ -25,7 +25,7 @@ MOST_FILES = 50
 
 
 @dataclass(frozen=True)
-class Rung:
+class Baseline:
     """One measured accuracy on the ladder from chance to the finished model.
 
     Attributes:
@@ -92,13 +92,13 @@ class Verdict:
 
     stage: str
     headline: str
-    rungs: tuple[Rung, ...]
+    rungs: tuple[Baseline, ...]
     cost_seconds: dict[str, float]
     warnings: tuple[Caution, ...]
     next_command: str
     frozen_scores: FrozenScores | None = None
 
-    def rung(self, kind: str, split: str) -> Rung | None:
+    def rung(self, kind: str, split: str) -> Baseline | None:
         """The best rung of a kind on a split."""
         found = [rung for rung in self.rungs if rung.kind == kind and rung.split == split]
         return max(found, key=lambda rung: rung.value, default=None)
@@ -127,11 +127,11 @@ def _stage(sources: Sources) -> str:
     return "extracted" if sources.manifest else "prepared"
 
 
-def _rungs(sources: Sources) -> list[Rung]:
+def _rungs(sources: Sources) -> list[Baseline]:
     rungs = []
     if sources.class_names:
         chance = 1 / len(sources.class_names)
-        rungs.append(Rung("Chance", "chance", "val", chance, chance, chance))
+        rungs.append(Baseline("Chance", "chance", "val", chance, chance, chance))
     rows = {row.trial_id: row for row in sources.board}
     rungs += [
         _board_rung(probe_name(item), "probe", rows[item.trial_id])
@@ -143,7 +143,7 @@ def _rungs(sources: Sources) -> list[Rung]:
     return rungs + (_run_rungs(run) if run else [])
 
 
-def _run_rungs(run: Run) -> list[Rung]:
+def _run_rungs(run: Run) -> list[Baseline]:
     names = {"frozen": "Frozen, best head", "finetuned": "Fine-tuned"}
     rungs = []
     for stage, name in names.items():
@@ -154,20 +154,20 @@ def _run_rungs(run: Run) -> list[Rung]:
     return rungs
 
 
-def score_rung(label: str, kind: str, split: str, score: Json) -> Rung:
+def score_rung(label: str, kind: str, split: str, score: Json) -> Baseline:
     """A rung from a score document (`top1`, `top5`, `n`)."""
     top5 = score.get("top5")
-    return Rung(
+    return Baseline(
         label, kind, split, *_triple(score["top1"]), _triple(top5) if top5 else None,
         int(score.get("n", 0)),
     )  # fmt: skip
 
 
-def _board_rung(label: str, kind: str, row: Row) -> Rung:
+def _board_rung(label: str, kind: str, row: Row) -> Baseline:
     """A rung from the leaderboard: the mean over new seeds where there are any."""
     value = row.score or 0.0
     low = value if row.low is None else row.low
-    return Rung(label, kind, "val", value, low, value if row.high is None else row.high)
+    return Baseline(label, kind, "val", value, low, value if row.high is None else row.high)
 
 
 def frozen_scores(sources: Sources) -> FrozenScores | None:
@@ -186,13 +186,13 @@ def _triple(estimate: Any) -> tuple[float, float, float]:
     return float(estimate["value"]), float(estimate["low"]), float(estimate["high"])
 
 
-def probe_name(trial: TrialRecord) -> str:
+def probe_name(trial: Trial) -> str:
     """What a probe is called in words, such as `Probe: ridge`."""
     short = trial.trial_id.removeprefix("probe-")
     return f"Probe: {PROBE_NAMES.get(short, short)}"
 
 
-def _headline(sources: Sources, stage: str, rungs: tuple[Rung, ...]) -> str:
+def _headline(sources: Sources, stage: str, rungs: tuple[Baseline, ...]) -> str:
     by_place = {(rung.kind, rung.split): rung for rung in rungs}
     if stage == "finetuned":
         best = by_place["finetuned", "test"]

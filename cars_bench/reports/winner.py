@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cars_bench.evaluation.metrics import Estimate
+from cars_bench.reports.inputs import Sources
 from cars_bench.reports.search import Row, search_rows
-from cars_bench.reports.sources import Sources
 from cars_bench.tuning.leaderboard import differences
 
 CONTENDERS = 5

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
+from cars_bench.training.batches import EpochBatches
 from cars_bench.training.mixing import shares
-from cars_bench.training.plan import EpochPlan
 
 CHUNK_BYTES = 256 * 2**20
 RESIDENT_BYTES = 2**30
@@ -66,7 +66,7 @@ class Engine:
         self.classes = int(model.output_shape[-1])
         model.optimizer.build(model.trainable_variables)
 
-    def run(self, plan: EpochPlan, rates: Floats) -> float:
+    def run(self, plan: EpochBatches, rates: Floats) -> float:
         """Train on one epoch's batches.
 
         Args:
@@ -123,7 +123,7 @@ class Engine:
         """The model's variables, then the optimizer's."""
         return [*self.model.variables, *self.model.optimizer.variables]
 
-    def _batch(self, plan: EpochPlan, step: int) -> tuple[Floats, Floats]:
+    def _batch(self, plan: EpochBatches, step: int) -> tuple[Floats, Floats]:
         """Features float32 `[B, ...]` and soft targets float32 `[B, C]` of one step."""
         x = np.asarray(self.examples.x[plan.image[step], plan.view[step]], np.float32)
         targets = self._one_hot(plan.image[step])
@@ -159,7 +159,7 @@ class ScanEngine(Engine):
             everything = examples.x[np.arange(count)[:, None], np.arange(shape[0])[None]]
             self._resident = (jax.numpy.asarray(everything), jax.numpy.asarray(examples.labels))
 
-    def run(self, plan: EpochPlan, rates: Floats) -> float:
+    def run(self, plan: EpochBatches, rates: Floats) -> float:
         """Train on one epoch's batches; see `Engine.run`."""
         state = self._state()
         losses = []
@@ -188,17 +188,19 @@ class ScanEngine(Engine):
         # Copies: the compiled epoch reuses the buffers that it is given.
         return tuple([ops.copy(v.value) for v in part] for part in self._variables())
 
-    def _chunks(self, plan: EpochPlan, rates: Floats) -> Iterator[tuple[Any, EpochPlan, Floats]]:
+    def _chunks(
+        self, plan: EpochBatches, rates: Floats
+    ) -> Iterator[tuple[Any, EpochBatches, Floats]]:
         if self._resident is not None:
             yield self._resident, plan, rates
             return
         per_step = plan.image.shape[1] * self._bytes_per_image // self.examples.x.shape[1]
         length = max(1, CHUNK_BYTES // max(per_step, 1))
         for start in range(0, plan.steps, length):
-            part = EpochPlan(*[value[start : start + length] for value in _arrays(plan)])
+            part = EpochBatches(*[value[start : start + length] for value in _arrays(plan)])
             yield *self._gathered(part), rates[start : start + length]
 
-    def _gathered(self, plan: EpochPlan) -> tuple[Any, EpochPlan]:
+    def _gathered(self, plan: EpochBatches) -> tuple[Any, EpochBatches]:
         """Read a chunk's images, partners behind them, and point its plan at them."""
         mixed = plan.mixes
         images = np.concatenate([plan.image, plan.partner] if mixed else [plan.image]).ravel()
@@ -207,7 +209,7 @@ class ScanEngine(Engine):
         here = np.arange(plan.image.size, dtype=np.int32).reshape(plan.image.shape)
         first = np.zeros_like(here)
         partner = here + plan.image.size if mixed else here
-        local = EpochPlan(here, first, partner, first, plan.mix, plan.window, plan.weight)
+        local = EpochBatches(here, first, partner, first, plan.mix, plan.window, plan.weight)
         return (x, self.examples.labels[images]), local
 
     def _scan(self, state: Any, data: Any, plan: Any, rates: Any) -> Any:
@@ -267,7 +269,7 @@ def build_engine(model: keras.Model, examples: Examples) -> Engine:
     return kind(model, examples)
 
 
-def _arrays(plan: EpochPlan) -> tuple[Array, ...]:
+def _arrays(plan: EpochBatches) -> tuple[Array, ...]:
     return tuple(getattr(plan, item.name) for item in fields(plan))
 
 

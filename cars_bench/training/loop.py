@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cars_bench.errors import TrialFailed, UsageError
+from cars_bench.training.batches import plan_epoch
 from cars_bench.training.engine import Engine, Examples, build_engine
 from cars_bench.training.losses import build_loss, build_optimizer
-from cars_bench.training.plan import plan_epoch
 from cars_bench.training.precision import mixed_precision
 from cars_bench.training.schedules import rates
 from cars_bench.training.specs import TrainingSpec

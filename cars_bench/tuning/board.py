@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cars_bench.progress import Task
 from cars_bench.training.specs import HeadSpec, from_json
-from cars_bench.tuning.ledger import TrialRecord
+from cars_bench.tuning.ledger import Trial
 
 SHOWN = 5
 COLUMNS = ("trial", "val top-1", "95% interval", "best epoch", "seconds", "head")
@@ -15,9 +15,9 @@ class Board:
 
     def __init__(self, task: Task) -> None:
         self.task = task
-        self.best: list[TrialRecord] = []
+        self.best: list[Trial] = []
 
-    def count(self, record: TrialRecord, earlier: bool = False) -> None:
+    def count(self, record: Trial, earlier: bool = False) -> None:
         """Take an ended trial into account, `earlier` if it ended before this search began."""
         if record.score is None:
             self.task.advance(note=f"{record.trial_id} failed", earlier=earlier)
@@ -33,7 +33,7 @@ class Board:
         )
 
 
-def cells(record: TrialRecord) -> tuple[str, ...]:
+def cells(record: Trial) -> tuple[str, ...]:
     """One line of the table."""
     head = from_json(HeadSpec, record.head or {}).describe()
     return (

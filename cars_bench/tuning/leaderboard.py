@@ -16,7 +16,7 @@ import numpy as np
 from cars_bench.errors import NoTrialCompleted
 from cars_bench.evaluation.metrics import Estimate
 from cars_bench.training.specs import HeadSpec, from_json
-from cars_bench.tuning.ledger import TrialRecord
+from cars_bench.tuning.ledger import Trial
 from cars_bench.tuning.ranking import (
     Bools,
     Floats,
@@ -120,7 +120,7 @@ def leaderboard(study: Study) -> list[Row]:
     return [_row(record, first, means, best_probe) for record in records]
 
 
-def best_trial(study: Study) -> TrialRecord:
+def best_trial(study: Study) -> Trial:
     """The winner: the smallest head that cannot be told from the best trial.
 
     Only the best few are compared: those that were repeated, where any were.
@@ -138,7 +138,7 @@ def best_trial(study: Study) -> TrialRecord:
     return min(tied, key=lambda item: (item.parameters or 0, *_rank(item)))
 
 
-def candidates(study: Study, repeated: bool = True) -> list[TrialRecord]:
+def candidates(study: Study, repeated: bool = True) -> list[Trial]:
     """The few best completed trials, the best first.
 
     Args:
@@ -152,7 +152,7 @@ def candidates(study: Study, repeated: bool = True) -> list[TrialRecord]:
     return (again or done)[:CANDIDATES]
 
 
-def best_first(study: Study) -> list[TrialRecord]:
+def best_first(study: Study) -> list[Trial]:
     """The completed trials in the leaderboard's order."""
     done = [item for item in study.trials() if item.kind == "trial" and item.status == "completed"]
     return _ordered(done)
@@ -171,7 +171,7 @@ def winners_curse(study: Study) -> WinnersCurse | None:
     return WinnersCurse(winner.trial_id, len(done), score, drop, observed)
 
 
-def differences(records: list[TrialRecord], reference: TrialRecord) -> dict[str, Estimate]:
+def differences(records: list[Trial], reference: Trial) -> dict[str, Estimate]:
     """By how much each record's score differs from another's, with 95% intervals.
 
     From the same paired resamples that say which rows are tied, for all records whose
@@ -202,14 +202,14 @@ def _test_top1(study: Study, trial_id: str) -> float | None:
     return found[-1] if found else None
 
 
-def _shown(record: TrialRecord) -> float | None:
+def _shown(record: Trial) -> float | None:
     """The score that a row shows: with repeats their mean, a failed one counted as zero."""
     if record.status != "completed" or not record.repeats:
         return record.score
     return float(np.mean([event.get("score") or 0.0 for event in record.repeats]))
 
 
-def _ordered(records: list[TrialRecord]) -> list[TrialRecord]:
+def _ordered(records: list[Trial]) -> list[Trial]:
     """In the leaderboard's order; once some trials were repeated they come before the others."""
     repeated = any(item.repeats for item in records)
     return sorted(
@@ -218,11 +218,11 @@ def _ordered(records: list[TrialRecord]) -> list[TrialRecord]:
     )
 
 
-def _rank(record: TrialRecord) -> tuple[float, int, int]:
+def _rank(record: Trial) -> tuple[float, int, int]:
     return -(_shown(record) or 0.0), record.parameters or 0, record.number
 
 
-def _means(records: list[TrialRecord]) -> dict[str, Floats]:
+def _means(records: list[Trial]) -> dict[str, Floats]:
     """Resampled accuracies `[RESAMPLES]` of every record whose answers the ledger holds."""
     answers = {item.trial_id: _answers(item) for item in records if item.correct}
     if not answers:
@@ -231,7 +231,7 @@ def _means(records: list[TrialRecord]) -> dict[str, Floats]:
     return {trial_id: means[:, column] for column, trial_id in enumerate(answers)}
 
 
-def _answers(record: TrialRecord) -> Bools:
+def _answers(record: Trial) -> Bools:
     """Bool `[S, N]` of the trainings that a row stands on."""
     own = unpack(record.correct)
     wrong = np.zeros_like(own)
@@ -239,7 +239,7 @@ def _answers(record: TrialRecord) -> Bools:
     return np.stack(again or [own])
 
 
-def _tied(record: TrialRecord, first: TrialRecord, means: dict[str, Floats]) -> bool:
+def _tied(record: Trial, first: Trial, means: dict[str, Floats]) -> bool:
     """Whether a completed row cannot be told from the first one."""
     if record.trial_id in means and first.trial_id in means:
         return not told_apart(means[record.trial_id], means[first.trial_id])
@@ -248,8 +248,8 @@ def _tied(record: TrialRecord, first: TrialRecord, means: dict[str, Floats]) -> 
 
 
 def _row(
-    record: TrialRecord,
-    first: TrialRecord | None,
+    record: Trial,
+    first: Trial | None,
     means: dict[str, Floats],
     best_probe: float | None,
 ) -> Row:

@@ -25,7 +25,7 @@ OUTCOME = {
 
 
 @dataclass
-class TrialRecord:
+class Trial:
     """What the ledger knows of one trial.
 
     Attributes:
@@ -120,9 +120,9 @@ def read_events(path: Path) -> list[Event]:
     return events
 
 
-def read_trials(path: Path) -> list[TrialRecord]:
+def read_trials(path: Path) -> list[Trial]:
     """The trials of a ledger in the order in which they were proposed."""
-    trials: dict[str, TrialRecord] = {}
+    trials: dict[str, Trial] = {}
     for event in read_events(path):
         apply_event(trials, event)
     return list(trials.values())
@@ -144,11 +144,11 @@ def busy_seconds(events: list[Event]) -> float:
     return total
 
 
-def apply_event(trials: dict[str, TrialRecord], event: Event) -> None:
+def apply_event(trials: dict[str, Trial], event: Event) -> None:
     """Take one event into account; epochs that a restarted trial runs again are forgotten."""
     name, trial_id = event["event"], event["trial_id"]
     if name == "proposed":
-        trials[trial_id] = TrialRecord(
+        trials[trial_id] = Trial(
             trial_id,
             event.get("number", -1),
             event["values"],

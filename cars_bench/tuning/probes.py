@@ -23,7 +23,7 @@ from cars_bench.cache.store import FeatureCache, Features
 from cars_bench.data.dataset import Dataset
 from cars_bench.evaluation.metrics import wilson
 from cars_bench.progress import Progress
-from cars_bench.tuning.ledger import Ledger, TrialRecord
+from cars_bench.tuning.ledger import Ledger, Trial
 from cars_bench.tuning.ranking import pack
 from cars_bench.tuning.study import Study
 from cars_bench.workspace import Workspace, locked
@@ -128,12 +128,12 @@ def standardised(train: Features, val: Features) -> ProbeData:
 
 def _measured(
     name: str, probe: Callable[[ProbeData], Iterator[Candidate]], data: ProbeData
-) -> TrialRecord:
+) -> Trial:
     begun = time.monotonic()
     found = [(np.asarray(said == data.val_labels), values) for values, said in probe(data)]
     correct, values = max(found, key=lambda item: int(item[0].sum()))
     interval = wilson(int(correct.sum()), len(correct))
-    return TrialRecord(
+    return Trial(
         name,
         -1,
         values,
@@ -149,7 +149,7 @@ def _measured(
     )
 
 
-def _note(ledger: Ledger, record: TrialRecord) -> None:
+def _note(ledger: Ledger, record: Trial) -> None:
     ledger.append("proposed", record.trial_id, kind="probe", values=record.values)
     ledger.append(
         "completed",

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cars_bench.progress import Progress, Task
-from cars_bench.tuning.crew import Crew, Job, Message
 from cars_bench.tuning.leaderboard import candidates
-from cars_bench.tuning.ledger import Ledger, TrialRecord
+from cars_bench.tuning.ledger import Ledger, Trial
 from cars_bench.tuning.seeds import repeat_seed
 from cars_bench.tuning.study import Study
 from cars_bench.tuning.trials import drive
+from cars_bench.tuning.worker_pool import Job, Message, WorkerPool
 
 KEPT = ("score", "best_epoch", "seconds", "correct", "reason")
 
@@ -28,7 +28,7 @@ class Repeats:
             if repeat not in {event["repeat"] for event in record.repeats}
         ]
 
-    def run(self, crew: Crew, stop: Callable[[], bool]) -> None:
+    def run(self, crew: WorkerPool, stop: Callable[[], bool]) -> None:
         """Run what is left; a failed repeat counts as nothing right."""
         if not self.left:
             return
@@ -39,7 +39,7 @@ class Repeats:
                 lambda job, message: self._heard(task, job, message),
             )
 
-    def _job(self, record: TrialRecord, repeat: int) -> Job:
+    def _job(self, record: Trial, repeat: int) -> Job:
         name = f"{record.trial_id}-repeat{repeat}.npz"
         return Job(
             "repeat",

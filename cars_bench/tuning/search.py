@@ -14,16 +14,16 @@ from cars_bench.data.dataset import Dataset
 from cars_bench.errors import Interrupted, UsageError
 from cars_bench.progress import Progress, stop_when_asked
 from cars_bench.training.specs import HeadSpec, TrainingSpec
-from cars_bench.tuning.crew import Crew, Job, Setup, default_workers
 from cars_bench.tuning.leaderboard import best_trial, winners_curse
-from cars_bench.tuning.ledger import Ledger, TrialRecord
+from cars_bench.tuning.ledger import Ledger, Trial
 from cars_bench.tuning.oracles import KINDS, Proposer, hyperband_brackets
 from cars_bench.tuning.proposals import Proposals
 from cars_bench.tuning.repeats import Repeats
 from cars_bench.tuning.space import Space, Values, load_space, specs_of
 from cars_bench.tuning.study import SearchPlan, Study
+from cars_bench.tuning.trained_head import WINNER, TrainedHead, read_head
 from cars_bench.tuning.trials import Trials
-from cars_bench.tuning.winner import WINNER, TrainedHead, read_head
+from cars_bench.tuning.worker_pool import Job, Setup, WorkerPool, default_workers
 from cars_bench.workspace import Workspace, locked
 
 WINDOW = 4
@@ -74,7 +74,7 @@ class TuneResult:
     """
 
     study: Study
-    winner: TrialRecord
+    winner: Trial
     head: TrainedHead
     planned: int
     run: int
@@ -129,14 +129,14 @@ def _settled(study: Study, space: Space, options: TuneOptions) -> Study:
 
 def _searched(
     workspace: Workspace, study: Study, space: Space, options: TuneOptions, progress: Progress
-) -> TrialRecord:
+) -> Trial:
     """Run trials and repeats, store the winner's head, and return its trial."""
     size = options.workers or default_workers()
     setup = Setup(str(workspace.root), study.name, study.cache_key, len(study.class_names))
     with (
         Ledger(study.ledger_path) as ledger,
         stop_when_asked(progress, STOPPING) as stop,
-        Crew(size, setup, study.folder, progress.log) as crew,
+        WorkerPool(size, setup, study.folder, progress.log) as crew,
     ):
         total = _total(study, space, options)
         open_trials = total - sum(item.status != "running" for item in _trials(study))
@@ -171,7 +171,7 @@ def _proposals(study: Study, space: Space, options: TuneOptions, total: int) -> 
     return Proposals(proposer, int(study.document["window"]), total, known)
 
 
-def _trials(study: Study) -> list[TrialRecord]:
+def _trials(study: Study) -> list[Trial]:
     return [item for item in study.trials() if item.kind == "trial"]
 
 
@@ -188,7 +188,7 @@ def _specs_of(
     return specs
 
 
-def _store(crew: Crew, study: Study, winner: TrialRecord, refit: str, progress: Progress) -> None:
+def _store(crew: WorkerPool, study: Study, winner: Trial, refit: str, progress: Progress) -> None:
     """Have a worker train the winner once more for its weights, just as the trial was."""
     progress.log(
         f"Training the winner {winner.trial_id} once more for its weights"
@@ -205,7 +205,7 @@ def _store(crew: Crew, study: Study, winner: TrialRecord, refit: str, progress: 
                 )
 
 
-def _with_winner(study: Study, winner: TrialRecord, options: TuneOptions) -> Study:
+def _with_winner(study: Study, winner: Trial, options: TuneOptions) -> Study:
     curse = winners_curse(study)
     entry: dict[str, Any] = {"trial_id": winner.trial_id, "refit": options.refit}
     return study.with_entries(winner=entry | (asdict(curse) if curse else {}))

@@ -14,7 +14,7 @@ from cars_bench import SCHEMA_VERSION, __version__
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset
 from cars_bench.errors import CacheStale, StudyMissing, UsageError
-from cars_bench.tuning.ledger import TrialRecord, read_trials
+from cars_bench.tuning.ledger import Trial, read_trials
 from cars_bench.workspace import Workspace, write_json
 
 STUDY_FILE, LEDGER_FILE = "study.json", "ledger.jsonl"
@@ -166,11 +166,11 @@ class Study:
         study.save()
         return study
 
-    def trials(self) -> list[TrialRecord]:
+    def trials(self) -> list[Trial]:
         """Trials and probes of the ledger, in order."""
         return read_trials(self.ledger_path)
 
-    def trial(self, trial_id: str) -> TrialRecord:
+    def trial(self, trial_id: str) -> Trial:
         """One completed trial.
 
         Raises:

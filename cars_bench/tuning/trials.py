@@ -10,12 +10,12 @@ from cars_bench.errors import CarsBenchError, NoTrialCompleted
 from cars_bench.progress import Progress
 from cars_bench.training.specs import HeadSpec, TrainingSpec, to_json
 from cars_bench.tuning.board import Board
-from cars_bench.tuning.crew import Crew, Job, Message
-from cars_bench.tuning.ledger import Ledger, TrialRecord
+from cars_bench.tuning.ledger import Ledger, Trial
 from cars_bench.tuning.proposals import Proposals, trial_name
 from cars_bench.tuning.seeds import trial_seed
 from cars_bench.tuning.space import Values
 from cars_bench.tuning.study import Study
+from cars_bench.tuning.worker_pool import Job, Message, WorkerPool
 
 FAILURES_IN_A_ROW = 10
 
@@ -33,7 +33,7 @@ class Trials:
         self.records = {item.number: item for item in study.trials() if item.kind == "trial"}
         self.failures: list[str] = []
 
-    def run(self, crew: Crew, specs_of: SpecsOf, stop: Callable[[], bool]) -> None:
+    def run(self, crew: WorkerPool, specs_of: SpecsOf, stop: Callable[[], bool]) -> None:
         """Run what is left.
 
         Raises:
@@ -61,16 +61,16 @@ class Trials:
             board.count(record, earlier=True)
         return None
 
-    def _proposed(self, number: int, values: Values, specs_of: SpecsOf) -> TrialRecord:
+    def _proposed(self, number: int, values: Values, specs_of: SpecsOf) -> Trial:
         head, training = (to_json(spec) for spec in specs_of(values))
-        record = TrialRecord(trial_name(number), number, values, head, training)
+        record = Trial(trial_name(number), number, values, head, training)
         self.ledger.append(
             "proposed", record.trial_id, number=number, values=values, head=head, training=training
         )
         self.records[number] = record
         return record
 
-    def _job(self, record: TrialRecord) -> Job:
+    def _job(self, record: Trial) -> Job:
         return Job(
             "trial",
             record.trial_id,
@@ -81,7 +81,7 @@ class Trials:
             len(record.epochs),
         )
 
-    def _checkpoint(self, record: TrialRecord) -> Path:
+    def _checkpoint(self, record: Trial) -> Path:
         return self.study.folder / "running" / f"{record.trial_id}.npz"
 
     def _heard(self, board: Board, job: Job, message: Message) -> None:
@@ -97,7 +97,7 @@ class Trials:
         board.count(record)
         self._count_failure(record)
 
-    def _count_failure(self, record: TrialRecord) -> None:
+    def _count_failure(self, record: Trial) -> None:
         self.failures = [*self.failures, record.reason] if record.score is None else []
         if len(self.failures) < FAILURES_IN_A_ROW:
             return
@@ -111,7 +111,7 @@ class Trials:
 
 
 def drive(
-    crew: Crew,
+    crew: WorkerPool,
     next_job: Callable[[], Job | None],
     heard: Callable[[Job, Message], None],
 ) -> None:

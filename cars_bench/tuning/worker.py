@@ -32,10 +32,10 @@ from cars_bench.training.heads import parameter_count
 from cars_bench.training.loop import Epoch, Position
 from cars_bench.training.specs import HeadSpec, TrainingSpec, from_json
 from cars_bench.tuning.checkpoint import read_position, write_position
-from cars_bench.tuning.crew import Job, Setup
 from cars_bench.tuning.ranking import pack
 from cars_bench.tuning.study import Study
-from cars_bench.tuning.winner import store_winner, train_head
+from cars_bench.tuning.trained_head import store_winner, train_head
+from cars_bench.tuning.worker_pool import Job, Setup
 from cars_bench.workspace import Workspace
 
 OUT_OF_MEMORY = ("resource_exhausted", "out of memory", "not enough memory", "can't allocate")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from cars_bench.cache.keys import FeatureRecipe
 from cars_bench.cache.manifest import Manifest
-from cars_bench.cache.plan import plan
-from cars_bench.cache.recipe import FeatureRecipe
+from cars_bench.cache.shard_plan import plan
 from cars_bench.cache.shards import Batch, ShardEntry, write_shard
 from cars_bench.cache.store import FeatureCache
 from cars_bench.workspace import Workspace

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from cars_bench.cache.decoding import ImageSource
 from cars_bench.cache.extract import extract, run_pass
-from cars_bench.cache.images import ImageSource
 from cars_bench.cache.manifest import MANIFEST_FILE
 from cars_bench.cache.options import ExtractOptions
 from cars_bench.cache.recompute import recompute

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from cars_bench.cache.decoding import source_of
 from cars_bench.cache.extract import extract
-from cars_bench.cache.images import source_of
 from cars_bench.cache.recompute import recompute
 from cars_bench.cache.store import FeatureCache
 from cars_bench.errors import CacheStale, InputError

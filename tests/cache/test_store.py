@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cars_bench.cache.keys import FeatureRecipe
 from cars_bench.cache.manifest import MANIFEST_FILE
-from cars_bench.cache.recipe import FeatureRecipe
 from cars_bench.cache.records import Records
 from cars_bench.cache.store import FeatureCache, cache_keys
 from cars_bench.errors import CacheCorrupt, CacheMissing, CacheStale, UsageError

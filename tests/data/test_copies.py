@@ -3,7 +3,6 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from cars_bench.data.checks import Problems, warn_of_duplicates
 from cars_bench.data.copies import (
     DROP_COPIES,
     MEND_LABELS,
@@ -13,6 +12,7 @@ from cars_bench.data.copies import (
     same_files,
     sentence,
 )
+from cars_bench.data.problems import Problems, warn_of_duplicates
 
 
 def _table(*rows: tuple[str, str, str]) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from cars_bench.finetune.run import FinetuneResult
 from cars_bench.progress import Progress
 from cars_bench.tuning.leaderboard import best_trial
 from cars_bench.tuning.study import Study
-from cars_bench.tuning.winner import store_winner
+from cars_bench.tuning.trained_head import store_winner
 from cars_bench.workspace import Workspace
 
 NAMES = ["Audi TT Coupe 2011", "Audi A4 Sedan 2012", "BMW X5 SUV 2007"]

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cars_bench.cache.images import ImageSource
+from cars_bench.cache.decoding import ImageSource
 from cars_bench.cache.store import FeatureCache
 from cars_bench.errors import CacheStale, CarsBenchError, HandoffFailed, InputError
-from cars_bench.finetune import job as jobs
+from cars_bench.finetune import prepared_run as jobs
 from cars_bench.finetune.handoff import (
     Drift,
     check_whole,
@@ -17,10 +17,10 @@ from cars_bench.finetune.handoff import (
     measure_handoff,
     require_handoff,
 )
-from cars_bench.finetune.job import Job, prepare_job, prove
 from cars_bench.finetune.plan import FinetuneOptions, new_plan
+from cars_bench.finetune.prepared_run import Job, prepare_job, prove
 from cars_bench.tuning.study import Study
-from cars_bench.tuning.winner import TrainedHead, read_head, store_winner
+from cars_bench.tuning.trained_head import TrainedHead, read_head, store_winner
 from cars_bench.workspace import Workspace, sha256_file
 
 NO_DRIFT = Drift(1, 0.0, 1.0)

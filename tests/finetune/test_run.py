@@ -19,16 +19,16 @@ from cars_bench.evaluation.metrics import topk_correct
 from cars_bench.evaluation.predictions import read_predictions
 from cars_bench.finetune import live
 from cars_bench.finetune.finished import FinishedModel
-from cars_bench.finetune.material import Joined
 from cars_bench.finetune.plan import FinetuneOptions
 from cars_bench.finetune.run import FinetuneResult, finetune
+from cars_bench.finetune.training_data import Joined
 from cars_bench.progress import Progress
 from cars_bench.training import loop
 from cars_bench.training.engine import logits_of
 from cars_bench.tuning.leaderboard import best_trial
 from cars_bench.tuning.search import TuneOptions, tune
 from cars_bench.tuning.study import Study
-from cars_bench.tuning.winner import head_of_trial, store_winner
+from cars_bench.tuning.trained_head import head_of_trial, store_winner
 from cars_bench.workspace import Workspace
 
 Finished = tuple[Path, FinetuneResult]

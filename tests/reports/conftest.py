@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from cars_bench.reports.sources import Sources, read_sources
+from cars_bench.reports.inputs import Sources, read_sources
 from cars_bench.workspace import Workspace
 from tests.reports.workspaces import make_workspace
 

@@ -12,7 +12,7 @@ import pytest
 from cars_bench.errors import CarsBenchError
 from cars_bench.reports.build import LIMIT_BYTES, build_report, check_size
 from cars_bench.reports.features import feature_facts
-from cars_bench.reports.sources import read_sources
+from cars_bench.reports.inputs import read_sources
 from tests.reports.workspaces import CLASSES, EVIL, STAGES, make_workspace
 
 

@@ -12,8 +12,8 @@ from cars_bench.errors import StudyMissing, UsageError
 from cars_bench.reports.compare import compare, flat, lines
 from cars_bench.reports.compare_page import build_comparison, comparison_page
 from cars_bench.reports.index import COMPARISON, entries
+from cars_bench.reports.inputs import read_sources
 from cars_bench.reports.paired import answers, pair, paired_facts
-from cars_bench.reports.sources import read_sources
 from cars_bench.tuning.ranking import pack
 from tests.reports.workspaces import CLASSES, EVIL, make_workspace
 

@@ -12,9 +12,9 @@ from cars_bench.reports.features import (
     sampled,
 )
 from cars_bench.reports.importance import importance_facts, permutation_importance
+from cars_bench.reports.inputs import read_sources
 from cars_bench.reports.optimism import expected_optimism, optimism
 from cars_bench.reports.search import search_facts
-from cars_bench.reports.sources import read_sources
 
 
 def test_the_planted_twin_stands_first(finished):

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from cars_bench.cache.keys import FeatureRecipe
 from cars_bench.cache.manifest import Manifest
-from cars_bench.cache.recipe import FeatureRecipe
 from cars_bench.data.images import RESIZE_METHOD
 from cars_bench.reports.overview import read_overview
 from cars_bench.tuning.ledger import Ledger

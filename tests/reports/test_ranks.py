@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cars_bench.reports.finish_figures import rank_slopes
+from cars_bench.reports.inputs import read_sources
 from cars_bench.reports.ranks import places, rank_facts
-from cars_bench.reports.sources import read_sources
 from cars_bench.workspace import write_json
 from tests.reports.workspaces import make_workspace
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cars_bench.reports.facts import gather
+from cars_bench.reports.inputs import Sources
 from cars_bench.reports.page import drawings
 from cars_bench.reports.render import environment
 from cars_bench.reports.search import (
@@ -17,8 +18,7 @@ from cars_bench.reports.search import (
     search_facts,
 )
 from cars_bench.reports.search_figures import slices, ticks
-from cars_bench.reports.sources import Sources
-from cars_bench.tuning.ledger import TrialRecord
+from cars_bench.tuning.ledger import Trial
 
 
 def test_counts_tell_completed_failed_and_running(finished):
@@ -52,8 +52,8 @@ def test_the_best_so_far_never_falls_and_ends_at_the_maximum(scores):
     assert values[-1] == max(scores)
 
 
-def _trial(number: int, score: float, **values: object) -> TrialRecord:
-    return TrialRecord(f"t{number}", number, values, {}, {}, status="completed", score=score)
+def _trial(number: int, score: float, **values: object) -> Trial:
+    return Trial(f"t{number}", number, values, {}, {}, status="completed", score=score)
 
 
 def test_a_hyperparameter_that_never_varied_is_left_out():

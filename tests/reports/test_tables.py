@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from cars_bench.reports.sources import read_sources
+from cars_bench.reports.inputs import read_sources
 from cars_bench.reports.tables import cache_facts, data_facts, policy, size
 
 

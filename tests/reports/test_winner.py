@@ -7,9 +7,9 @@ import pytest
 
 from cars_bench.reports.facts import gather
 from cars_bench.reports.finish_figures import contenders
+from cars_bench.reports.inputs import read_sources
 from cars_bench.reports.optimism import optimism
 from cars_bench.reports.render import environment
-from cars_bench.reports.sources import read_sources
 from cars_bench.reports.winner import CONTENDERS, WinnerFacts, winner_facts
 from cars_bench.tuning.ranking import pack
 

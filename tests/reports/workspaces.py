@@ -12,13 +12,13 @@ import pandas as pd
 from PIL import Image, ImageDraw
 
 from cars_bench.cache.cost import add_cost
+from cars_bench.cache.keys import FeatureRecipe
 from cars_bench.cache.manifest import Manifest
-from cars_bench.cache.recipe import FeatureRecipe
 from cars_bench.cache.shards import Batch, write_shard
 from cars_bench.data.card import make_card
-from cars_bench.data.checks import Problems
 from cars_bench.data.dataset import Dataset, write_dataset
 from cars_bench.data.images import RESIZE_METHOD
+from cars_bench.data.problems import Problems
 from cars_bench.training.specs import DenseLayer, HeadSpec, TrainingSpec, to_json
 from cars_bench.workspace import Workspace, write_json, write_text
 

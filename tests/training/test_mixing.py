@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cars_bench.errors import UsageError
+from cars_bench.training.batches import plan_epoch
 from cars_bench.training.engine import Engine, Examples, build_engine
 from cars_bench.training.heads import build_head
 from cars_bench.training.loop import compile_model, train
 from cars_bench.training.mixing import shares
-from cars_bench.training.plan import plan_epoch
 from cars_bench.training.specs import HeadSpec, TrainingSpec
 
 LABELS = np.arange(24, dtype=np.int64) % 3

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
+from cars_bench.cache.keys import FeatureRecipe
 from cars_bench.cache.manifest import Manifest
-from cars_bench.cache.plan import plan
-from cars_bench.cache.recipe import FeatureRecipe
+from cars_bench.cache.shard_plan import plan
 from cars_bench.cache.shards import Batch, write_shard
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset
 from cars_bench.training.specs import DenseLayer, HeadSpec, TrainingSpec, to_json
-from cars_bench.tuning.crew import Job, Message
 from cars_bench.tuning.ledger import Ledger
 from cars_bench.tuning.ranking import pack
 from cars_bench.tuning.study import Study
+from cars_bench.tuning.worker_pool import Job, Message
 from cars_bench.workspace import Workspace
 
 WIDTH, VIEWS = 12, 2
@@ -120,7 +120,7 @@ def results(path: Path) -> list[tuple]:
     return sorted((*key, json.dumps(value, sort_keys=True)) for key, value in said.items())
 
 
-class NoCrew:
+class NoWorkers:
     """Answers every job at once, or late: `delay` jobs are kept back."""
 
     def __init__(self, answer: Callable[[Job], Message], size: int = 1) -> None:

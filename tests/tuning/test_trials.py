@@ -11,7 +11,7 @@ from cars_bench.tuning.oracles import Proposer
 from cars_bench.tuning.proposals import Proposals
 from cars_bench.tuning.space import parse_space, specs_of
 from cars_bench.tuning.trials import FAILURES_IN_A_ROW, Trials
-from tests.tuning.studies import SPACE, NoCrew, results, write_study
+from tests.tuning.studies import SPACE, NoWorkers, results, write_study
 
 
 def completed(job):
@@ -30,7 +30,7 @@ def run(study, total, answer=completed, size=1, stop=lambda: False, oracle="baye
     known = [item.values for item in study.trials()]
     with Ledger(study.ledger_path) as ledger:
         proposals = Proposals(Proposer(space, oracle, 0, 4), 4, total, known)
-        crew = NoCrew(answer, size)
+        crew = NoWorkers(answer, size)
         trials = Trials(study, ledger, proposals, Progress())
         trials.run(crew, lambda values: specs_of({**space.fixed, **values}), stop)
     return crew

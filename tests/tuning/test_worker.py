@@ -9,9 +9,9 @@ import pytest
 
 from cars_bench.errors import TrialFailed
 from cars_bench.training.specs import DenseLayer, HeadSpec, TrainingSpec, to_json
-from cars_bench.tuning.crew import Job, Setup, thread_limits
 from cars_bench.tuning.ranking import unpack
 from cars_bench.tuning.worker import Worker, reason_of
+from cars_bench.tuning.worker_pool import Job, Setup, thread_limits
 from tests.tuning.studies import make_cache
 
 EPOCHS = 5

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cars_bench.cache.recipe import FeatureRecipe
+from cars_bench.cache.keys import FeatureRecipe
 from cars_bench.data.dataset import SPLITS, Dataset, ImageRecord
 from cars_bench.data.images import RESIZE_METHOD
 from cars_bench.data.pixels import prepared_view

@@ -21,7 +21,7 @@ EVEN = 0.5
 
 
 @dataclass(frozen=True)
-class EpochPlan:
+class EpochBatches:
     """The batches of one epoch; S steps of B images.
 
     Attributes:
@@ -56,7 +56,7 @@ class EpochPlan:
 
 def plan_epoch(
     spec: TrainingSpec, labels: npt.NDArray[np.int64], views: int, seed: int, epoch: int
-) -> EpochPlan:
+) -> EpochBatches:
     """Draw the batches of epoch `epoch`.
 
     Args:
@@ -78,7 +78,7 @@ def plan_epoch(
     mix = rng.beta(spec.mixup, spec.mixup, (steps, 1)) if spec.mixup else np.ones((steps, 1))
     partner = rng.permuted(filled, axis=1)
     mix, window = _windows(spec, mix, rng)
-    return EpochPlan(
+    return EpochBatches(
         image=filled.astype(np.int32),
         view=view[0].astype(np.int32),
         partner=partner.astype(np.int32),

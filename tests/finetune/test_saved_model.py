@@ -13,11 +13,11 @@ from PIL import Image
 
 from cars_bench.data.dataset import Dataset
 from cars_bench.evaluation.predictions import read_predictions
-from cars_bench.finetune.export import check_saved_model
 from cars_bench.finetune.finished import FinishedModel
 from cars_bench.finetune.model_card import write_card
 from cars_bench.finetune.predict import predict
 from cars_bench.finetune.run import FinetuneResult
+from cars_bench.finetune.saved_model import check_saved_model
 from cars_bench.progress import Progress
 from cars_bench.workspace import Workspace
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from cars_bench.errors import InputError, StudyMissing
-from cars_bench.reports.sources import read_sources
+from cars_bench.reports.inputs import read_sources
 from cars_bench.workspace import Workspace
 
 

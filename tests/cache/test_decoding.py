@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cars_bench.cache.images import BATCHES_AHEAD, ImageSource, decoder, jobs_of
+from cars_bench.cache.decoding import BATCHES_AHEAD, ImageSource, decoder, jobs_of
 from cars_bench.data.images import load_image
 from cars_bench.data.policies import NAMED
 from cars_bench.errors import InputError

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cars_bench.cache.precision import OutOfRange, stored
+from cars_bench.cache.dtypes import OutOfRange, stored
 from cars_bench.errors import CarsBenchError
 
 NAMES = ["a.jpg", "b.jpg"]

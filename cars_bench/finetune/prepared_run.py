@@ -23,7 +23,7 @@ from cars_bench.training.engine import logits_of
 from cars_bench.training.heads import build_head
 from cars_bench.training.specs import HeadSpec, from_json
 from cars_bench.tuning.study import Study
-from cars_bench.tuning.winner import TrainedHead, head_of_trial
+from cars_bench.tuning.trained_head import TrainedHead, head_of_trial
 from cars_bench.workspace import Workspace
 
 

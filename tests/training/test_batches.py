@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cars_bench.training.plan import plan_epoch
+from cars_bench.training.batches import plan_epoch
 from cars_bench.training.specs import TrainingSpec
 
 LABELS = np.repeat(np.arange(4), [40, 10, 5, 1]).astype(np.int64)

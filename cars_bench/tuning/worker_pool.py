@@ -145,7 +145,7 @@ class _Member:
         self.process.wait()
 
 
-class Crew:
+class WorkerPool:
     """Up to `size` workers; a job whose worker dies is given to another one once.
 
     Args:
@@ -166,7 +166,7 @@ class Crew:
         self.log.unlink(missing_ok=True)
         shutil.rmtree(self.compiled, ignore_errors=True)
 
-    def __enter__(self) -> Crew:
+    def __enter__(self) -> WorkerPool:
         return self
 
     def __exit__(

@@ -13,8 +13,8 @@ from cars_bench.cache.extract import extract
 from cars_bench.cache.options import ExtractOptions
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Split
-from cars_bench.finetune.job import Job
 from cars_bench.finetune.live import LiveImages
+from cars_bench.finetune.prepared_run import Job
 from cars_bench.progress import Progress
 from cars_bench.training.engine import Examples, Views
 from cars_bench.training.pointwise import with_pointwise_products
@@ -24,7 +24,7 @@ FRESH = 2**31 - 1  # views of a live image: so many that none is drawn twice
 
 
 @dataclass(frozen=True)
-class Material:
+class TrainingData:
     """A model with its examples.
 
     Attributes:
@@ -79,7 +79,7 @@ class Joined:
         return out
 
 
-def gather_material(workspace: Workspace, job: Job, progress: Progress) -> Material:
+def gather_training_data(workspace: Workspace, job: Job, progress: Progress) -> TrainingData:
     """Build the trained part and open its examples.
 
     Where all below a block is frozen these are cached activations of that
@@ -106,13 +106,13 @@ def _live(job: Job, split: Split) -> Examples:
 
 def _material(
     job: Job, model: keras.Model, training: Examples, validation: Examples, key: str | None
-) -> Material:
+) -> TrainingData:
     model = with_pointwise_products(model)
     if not job.plan.refit:
-        return Material(model, training, validation, key)
+        return TrainingData(model, training, validation, key)
     labels = np.concatenate([training.labels, validation.labels])
     both = Examples(Joined(training.x, validation.x), labels)
-    return Material(model, both, validation, key)
+    return TrainingData(model, both, validation, key)
 
 
 def _boundary_options(job: Job, boundary: str) -> ExtractOptions:

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from cars_bench.cache.store import Features
-from cars_bench.tuning import checks
 from tests.training.trainings import CLASSES, examples
 
 
@@ -34,22 +33,22 @@ def infinite(x):
     ("change", "passed"), [(lambda x: x, True), (constant, False), (infinite, False)]
 )
 def test_features_must_be_finite_and_vary(change, passed):
-    assert checks.features_vary(with_x(change)).passed is passed
+    assert sanity.features_vary(with_x(change)).passed is passed
 
 
 def test_ridge_must_be_far_above_chance():
-    assert checks.preprocessing_sane(features(), features(80, 1), CLASSES).passed
+    assert sanity.preprocessing_sane(features(), features(80, 1), CLASSES).passed
     noise = with_x(lambda x: np.random.default_rng(0).normal(size=x.shape).astype(np.float16))
-    assert not checks.preprocessing_sane(noise, features(80, 1), CLASSES).passed
+    assert not sanity.preprocessing_sane(noise, features(80, 1), CLASSES).passed
 
 
 def test_sound_features_pass_what_is_trained():
     train_set, val_set = features(), features(80, 1)
     found = [
-        checks.untrained_loss(train_set, CLASSES),
-        checks.strong_l2_raises_loss(train_set, CLASSES),
-        checks.overfits_few(train_set, CLASSES),
-        checks.shuffled_labels_stay_at_chance(train_set, val_set, CLASSES),
+        sanity.untrained_loss(train_set, CLASSES),
+        sanity.strong_l2_raises_loss(train_set, CLASSES),
+        sanity.overfits_few(train_set, CLASSES),
+        sanity.shuffled_labels_stay_at_chance(train_set, val_set, CLASSES),
     ]
     assert [(item.name, item.passed, item.saw) for item in found if not item.passed] == []
     assert all(item.expected and item.saw for item in found)

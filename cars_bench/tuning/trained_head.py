@@ -23,7 +23,7 @@ from cars_bench.training.engine import Examples, logits_of
 from cars_bench.training.heads import build_head
 from cars_bench.training.loop import OnEpoch, Position, train
 from cars_bench.training.specs import HeadSpec, TrainingSpec, from_json, to_json
-from cars_bench.tuning.ledger import TrialRecord
+from cars_bench.tuning.ledger import Trial
 from cars_bench.tuning.seeds import trial_seed
 from cars_bench.tuning.study import Study
 from cars_bench.workspace import NPZ_DAMAGE, atomic_file, atomic_path, sha256_file, write_json
@@ -122,9 +122,7 @@ def train_head(
     return model, done
 
 
-def head_of_trial(
-    study: Study, record: TrialRecord, cache: FeatureCache, *, refit: bool
-) -> TrainedHead:
+def head_of_trial(study: Study, record: Trial, cache: FeatureCache, *, refit: bool) -> TrainedHead:
     """The trained head of a trial: read if it is there, else trained again and stored.
 
     Args:
@@ -148,9 +146,7 @@ def head_of_trial(
     return _train_and_store(study, record, cache, folder)
 
 
-def store_winner(
-    study: Study, record: TrialRecord, cache: FeatureCache, refit: str = ""
-) -> TrainedHead:
+def store_winner(study: Study, record: Trial, cache: FeatureCache, refit: str = "") -> TrainedHead:
     """Make `winner/` hold the head of this trial.
 
     Args:
@@ -204,7 +200,7 @@ def _spec(folder: Path) -> dict[str, Any]:
 
 
 def _train_and_store(
-    study: Study, record: TrialRecord, cache: FeatureCache, folder: Path, refit: str = ""
+    study: Study, record: Trial, cache: FeatureCache, folder: Path, refit: str = ""
 ) -> TrainedHead:
     head = from_json(HeadSpec, record.head or {})
     training = from_json(TrainingSpec, record.training or {})

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cars_bench.cache.plan import MOST_SHARD_BYTES, plan, shard_size
+from cars_bench.cache.shard_plan import MOST_SHARD_BYTES, plan, shard_size
 
 
 @given(

@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 
 import pytest
 
-from cars_bench.cache.recipe import TITLES, FeatureRecipe, titles
+from cars_bench.cache.keys import TITLES, FeatureRecipe, titles
 from tests.cache.helpers import RECIPE
 
 NAMES = [field.name for field in fields(FeatureRecipe)]

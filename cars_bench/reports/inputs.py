@@ -18,7 +18,7 @@ from cars_bench.cache.manifest import Manifest, read_manifest
 from cars_bench.data.dataset import Dataset
 from cars_bench.errors import CacheMissing, DatasetMissing, InputError, StudyMissing
 from cars_bench.tuning.leaderboard import Row, leaderboard
-from cars_bench.tuning.ledger import TrialRecord, busy_seconds, read_events
+from cars_bench.tuning.ledger import Trial, busy_seconds, read_events
 from cars_bench.tuning.study import Study
 from cars_bench.workspace import Workspace
 
@@ -71,7 +71,7 @@ class Sources:
     cache_cost: Cost = field(default_factory=Cost)
     study: Json | None = None
     board: tuple[Row, ...] = ()
-    trials: tuple[TrialRecord, ...] = ()
+    trials: tuple[Trial, ...] = ()
     search_seconds: float = 0.0
     winner_id: str | None = None
     runs: tuple[Run, ...] = ()
@@ -85,20 +85,20 @@ class Sources:
         return self.dataset.class_names if self.dataset else []
 
     @property
-    def winner(self) -> TrialRecord | None:
+    def winner(self) -> Trial | None:
         """The winning trial: the one in `winner/`, else the best completed so far."""
         done = [trial for trial in self.ranked if trial.kind == "trial"]
         kept = [trial for trial in done if trial.trial_id == self.winner_id]
         return next(iter(kept + done), None)
 
     @property
-    def ranked(self) -> list[TrialRecord]:
+    def ranked(self) -> list[Trial]:
         """Completed trials and probes in the order of the leaderboard."""
         records = {trial.trial_id: trial for trial in self.trials}
         return [records[row.trial_id] for row in self.board if row.status == "completed"]
 
     @property
-    def probes(self) -> list[TrialRecord]:
+    def probes(self) -> list[Trial]:
         """Completed probes, best first."""
         return [trial for trial in self.ranked if trial.kind == "probe"]
 
