@@ -12,6 +12,7 @@
     ├── CacheUnusable              4    cache stale or corrupt
     │   ├── CacheStale             4
     │   └── CacheCorrupt           4
+    ├── RecordDamaged              4    a document on disk is not what was written
     ├── NoTrialCompleted           5
     ├── HandoffFailed              1    the reattached head does not reproduce its logits
     └── Interrupted              130
@@ -89,6 +90,12 @@ class CacheStale(CacheUnusable):
 
 class CacheCorrupt(CacheUnusable):
     """The cache's bytes are not the ones its manifest promises."""
+
+
+class RecordDamaged(CarsBenchError):
+    """A document on disk is not the one that was written: cut, edited or of another kind."""
+
+    code = 4
 
 
 class NoTrialCompleted(CarsBenchError):

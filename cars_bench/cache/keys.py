@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any
+
+from cars_bench.documents import canonical
 
 FORMAT_VERSION = 1
 KEY_DIGITS = 16
@@ -95,11 +96,6 @@ class FeatureRecipe:
         if set(document) != names:
             raise ValueError(f"recipe fields differ: {sorted(names ^ set(document))}")
         return cls(**document)
-
-
-def canonical(document: Any) -> str:
-    """JSON with sorted keys and no spaces: the same text for the same data."""
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def titles(differing: list[str]) -> str:

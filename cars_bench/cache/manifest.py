@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from cars_bench import SCHEMA_VERSION
-from cars_bench.cache.keys import FeatureRecipe, canonical
+from cars_bench.cache.keys import FeatureRecipe
 from cars_bench.cache.shards import ShardEntry
+from cars_bench.documents import canonical
 from cars_bench.errors import CacheCorrupt, CacheMissing
 from cars_bench.workspace import write_json
 

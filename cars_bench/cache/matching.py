@@ -6,12 +6,13 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cars_bench.cache.keys import FeatureRecipe, canonical, titles
+from cars_bench.cache.keys import FeatureRecipe, titles
 from cars_bench.cache.manifest import read_manifest
 from cars_bench.cache.store import cache_keys
 from cars_bench.data.dataset import CARD_FILE
 from cars_bench.data.images import RESIZE_METHOD
 from cars_bench.data.policies import policy
+from cars_bench.documents import canonical
 from cars_bench.errors import CacheUnusable, CarsBenchError
 from cars_bench.workspace import Workspace
 

@@ -13,7 +13,7 @@ from cars_bench.backbones.pooling import check_pooling
 from cars_bench.cache.choose import Choice, choose
 from cars_bench.cache.decoding import ImageSource
 from cars_bench.cache.dtypes import OutOfRange, stored
-from cars_bench.cache.keys import FeatureRecipe, canonical
+from cars_bench.cache.keys import FeatureRecipe
 from cars_bench.cache.manifest import Manifest
 from cars_bench.cache.options import NO_BOUNDARY, ExtractOptions
 from cars_bench.cache.runtimes import load_backbone, network_batch_size, network_of
@@ -21,6 +21,7 @@ from cars_bench.cache.shard_plan import PlannedShard, plan
 from cars_bench.cache.shards import ShardEntry
 from cars_bench.data.dataset import Dataset, ImageRecord
 from cars_bench.data.images import RESIZE_METHOD
+from cars_bench.documents import canonical
 from cars_bench.errors import DatasetMissing
 from cars_bench.progress import Progress
 from cars_bench.workspace import Workspace

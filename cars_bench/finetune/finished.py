@@ -10,12 +10,13 @@ from typing import Any
 import keras
 
 from cars_bench.backbones.build import build_backbone
+from cars_bench.documents import from_json
 from cars_bench.errors import CarsBenchError, ModelMissing
 from cars_bench.finetune.assemble import Assembled
 from cars_bench.finetune.plan import RUN_FILE
 from cars_bench.finetune.record import WEIGHTS_FILE
 from cars_bench.training.heads import build_head
-from cars_bench.training.specs import HeadSpec, from_json
+from cars_bench.training.specs import HeadSpec
 from cars_bench.workspace import Workspace, sha256_file
 
 FINETUNE = "cars-bench finetune --best"

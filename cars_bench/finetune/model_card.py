@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from cars_bench.training.specs import HeadSpec, TrainingSpec, from_json
+from cars_bench.documents import from_json
+from cars_bench.training.specs import HeadSpec, TrainingSpec
 from cars_bench.workspace import write_text
 
 CARD_FILE = "model-card.md"

@@ -14,11 +14,11 @@ from typing import Any
 
 from cars_bench import SCHEMA_VERSION
 from cars_bench.backbones.catalogue import spec
-from cars_bench.cache.keys import canonical
 from cars_bench.data.policies import Policy, policy
+from cars_bench.documents import canonical, from_json, to_json
 from cars_bench.errors import InputError, ModelMissing, UsageError
 from cars_bench.finetune.recipe import DEFAULT, Recipe, load_recipe
-from cars_bench.training.specs import TrainingSpec, from_json, to_json
+from cars_bench.training.specs import TrainingSpec
 from cars_bench.tuning.leaderboard import best_trial
 from cars_bench.tuning.study import Study
 from cars_bench.workspace import Workspace, write_json

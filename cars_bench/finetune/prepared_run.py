@@ -12,6 +12,7 @@ from cars_bench.backbones.build import Backbone, build_backbone
 from cars_bench.cache.recompute import recompute
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset, Split
+from cars_bench.documents import from_json
 from cars_bench.errors import CacheStale
 from cars_bench.finetune.assemble import Assembled
 from cars_bench.finetune.handoff import Handoff, measure_drift, measure_handoff, require_handoff
@@ -21,7 +22,7 @@ from cars_bench.finetune.recipe import Recipe
 from cars_bench.finetune.unfreeze import Unfreeze, apply_unfreeze, parse_unfreeze
 from cars_bench.training.engine import logits_of
 from cars_bench.training.heads import build_head
-from cars_bench.training.specs import HeadSpec, from_json
+from cars_bench.training.specs import HeadSpec
 from cars_bench.tuning.study import Study
 from cars_bench.tuning.trained_head import TrainedHead, head_of_trial
 from cars_bench.workspace import Workspace

@@ -9,8 +9,9 @@ from typing import Any
 
 import yaml
 
+from cars_bench.documents import from_json
 from cars_bench.errors import UsageError
-from cars_bench.training.specs import TrainingSpec, from_json
+from cars_bench.training.specs import TrainingSpec
 
 DEFAULT = "default"
 

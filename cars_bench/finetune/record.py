@@ -14,6 +14,7 @@ import numpy.typing as npt
 from cars_bench import SCHEMA_VERSION
 from cars_bench.data.dataset import Split
 from cars_bench.data.pixels import prepared_bytes
+from cars_bench.documents import to_json
 from cars_bench.evaluation.metrics import score
 from cars_bench.evaluation.predictions import predictions, write_predictions
 from cars_bench.finetune.handoff import FrozenCheck, Handoff, WholeCheck
@@ -23,7 +24,6 @@ from cars_bench.finetune.plan import RUN_FILE
 from cars_bench.finetune.prepared_run import Job
 from cars_bench.finetune.saved_model import check_saved_model, export_saved_model
 from cars_bench.training.loop import Epoch, Position
-from cars_bench.training.specs import to_json
 from cars_bench.tuning.study import now, package_versions
 from cars_bench.workspace import atomic_file, atomic_path, sha256_file, write_json
 

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from cars_bench.documents import from_json
 from cars_bench.errors import UsageError
 from cars_bench.reports.inputs import Epoch, Json, Sources, epochs_of
 from cars_bench.reports.verdict import probe_name
-from cars_bench.training.specs import HeadSpec, from_json
+from cars_bench.training.specs import HeadSpec
 from cars_bench.tuning import leaderboard
 from cars_bench.tuning.ledger import Trial
 

@@ -6,11 +6,9 @@ so nothing that was saved is executed.
 
 from __future__ import annotations
 
-import dataclasses
-import typing
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
 
+from cars_bench.documents import above, at_least, one_of, within
 from cars_bench.errors import UsageError
 
 ACTIVATIONS = ("relu", "gelu", "silu", "tanh", "elu", "selu")
@@ -19,8 +17,6 @@ OPTIMIZERS = ("adam", "adamw", "sgd")
 LOSSES = ("cross_entropy", "focal")
 SAMPLINGS = ("uniform", "balanced")
 SCHEDULES = ("constant", "step", "piecewise", "cosine", "triangular", "exp_range")
-
-Spec = TypeVar("Spec")
 
 
 @dataclass(frozen=True)
@@ -40,9 +36,9 @@ class DenseLayer:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        _at_least("units", self.units, 1)
-        _one_of("activation", self.activation, ACTIVATIONS)
-        _within("dropout", self.dropout, 0.0, 0.95)
+        at_least("units", self.units, 1)
+        one_of("activation", self.activation, ACTIVATIONS)
+        within("dropout", self.dropout, 0.0, 0.95)
 
 
 @dataclass(frozen=True)
@@ -64,10 +60,10 @@ class HeadSpec:
     l2: float = 0.0
 
     def __post_init__(self) -> None:
-        _one_of("normalisation", self.normalisation, NORMALISATIONS)
-        _within("dropout", self.dropout, 0.0, 0.95)
-        _at_least("noise", self.noise, 0.0)
-        _at_least("l2", self.l2, 0.0)
+        one_of("normalisation", self.normalisation, NORMALISATIONS)
+        within("dropout", self.dropout, 0.0, 0.95)
+        at_least("noise", self.noise, 0.0)
+        at_least("l2", self.l2, 0.0)
 
     def describe(self) -> str:
         """One line a person can read, such as `480 relu, dropout 0.2 -> classes`."""
@@ -106,11 +102,11 @@ class Schedule:
     gamma: float = 0.9999
 
     def __post_init__(self) -> None:
-        _one_of("schedule.kind", self.kind, SCHEDULES)
-        _at_least("schedule.factor", self.factor, 1.0)
-        _at_least("schedule.every_epochs", self.every_epochs, 1)
-        _at_least("schedule.warmup_epochs", self.warmup_epochs, 0.0)
-        _above("schedule.cycle_epochs", self.cycle_epochs, 0.0)
+        one_of("schedule.kind", self.kind, SCHEDULES)
+        at_least("schedule.factor", self.factor, 1.0)
+        at_least("schedule.every_epochs", self.every_epochs, 1)
+        at_least("schedule.warmup_epochs", self.warmup_epochs, 0.0)
+        above("schedule.cycle_epochs", self.cycle_epochs, 0.0)
         if len(self.values) != len(self.boundaries) + 1:
             raise UsageError(
                 f"schedule.values needs one more entry than schedule.boundaries, got "
@@ -175,96 +171,27 @@ class TrainingSpec:
     mixed_precision: bool = False
 
     def __post_init__(self) -> None:
-        _one_of("optimizer", self.optimizer, OPTIMIZERS)
-        _above("learning_rate", self.learning_rate, 0.0)
-        _at_least("batch_size", self.batch_size, 1)
-        _at_least("epochs", self.epochs, 1)
-        _at_least("patience_epochs", self.patience_epochs, 0)
-        _within("momentum", self.momentum, 0.0, 0.999)
-        _at_least("weight_decay", self.weight_decay, 0.0)
-        _above("epsilon", self.epsilon, 0.0)
-        _at_least("clip_norm", self.clip_norm, 0.0)
-        _one_of("loss", self.loss, LOSSES)
-        _within("label_smoothing", self.label_smoothing, 0.0, 0.9)
-        _at_least("focal_gamma", self.focal_gamma, 0.0)
-        _one_of("sampling", self.sampling, SAMPLINGS)
-        _at_least("views", self.views, 0)
-        _at_least("mixup", self.mixup, 0.0)
-        _at_least("cutmix", self.cutmix, 0.0)
-        _within("averaging", self.averaging, 0.0, 0.99999)
-        _above("backbone_rate", self.backbone_rate, 0.0)
-
-
-def to_json(spec: Any) -> dict[str, Any]:
-    """A spec as plain JSON values; tuples become lists."""
-    return {item.name: _plain(getattr(spec, item.name)) for item in dataclasses.fields(spec)}
-
-
-def from_json(kind: type[Spec], document: dict[str, Any]) -> Spec:
-    """Rebuild a spec; the inverse of `to_json`.
-
-    Raises:
-        UsageError: An unknown field, or a value of the wrong type or range;
-            the message names the field.
-    """
-    hints = typing.get_type_hints(kind)
-    unknown = sorted(set(document) - set(hints))
-    if unknown:
-        raise UsageError(
-            f"{kind.__name__} has no field {unknown[0]!r}.",
-            f"the fields are {', '.join(sorted(hints))}",
-        )
-    values = {name: _typed(name, hints[name], value) for name, value in document.items()}
-    try:
-        return kind(**values)
-    except TypeError as error:
-        raise UsageError(f"{kind.__name__}: {error}.", "add the missing field") from error
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value):
-        return to_json(value)
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return value
-
-
-def _typed(name: str, hint: Any, value: Any) -> Any:
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        if not isinstance(value, dict):
-            raise UsageError(f"{name} must be a mapping, got {value!r}.", f"see {hint.__name__}")
-        return from_json(hint, value)
-    if typing.get_origin(hint) is tuple:
-        if not isinstance(value, list | tuple):
-            raise UsageError(f"{name} must be a list, got {value!r}.", "write it as [a, b]")
-        return tuple(_typed(name, typing.get_args(hint)[0], item) for item in value)
-    wanted = (int, float) if hint is float else hint
-    if not isinstance(value, wanted) or (isinstance(value, bool) and hint is not bool):
-        raise UsageError(f"{name} must be {hint.__name__}, got {value!r}.", "mend the value")
-    return float(value) if hint is float else value
+        one_of("optimizer", self.optimizer, OPTIMIZERS)
+        above("learning_rate", self.learning_rate, 0.0)
+        at_least("batch_size", self.batch_size, 1)
+        at_least("epochs", self.epochs, 1)
+        at_least("patience_epochs", self.patience_epochs, 0)
+        within("momentum", self.momentum, 0.0, 0.999)
+        at_least("weight_decay", self.weight_decay, 0.0)
+        above("epsilon", self.epsilon, 0.0)
+        at_least("clip_norm", self.clip_norm, 0.0)
+        one_of("loss", self.loss, LOSSES)
+        within("label_smoothing", self.label_smoothing, 0.0, 0.9)
+        at_least("focal_gamma", self.focal_gamma, 0.0)
+        one_of("sampling", self.sampling, SAMPLINGS)
+        at_least("views", self.views, 0)
+        at_least("mixup", self.mixup, 0.0)
+        at_least("cutmix", self.cutmix, 0.0)
+        within("averaging", self.averaging, 0.0, 0.99999)
+        above("backbone_rate", self.backbone_rate, 0.0)
 
 
 def _describe_layer(layer: DenseLayer) -> str:
     norm = " bn" if layer.batch_norm else ""
     drop = f", dropout {layer.dropout:g}" if layer.dropout else ""
     return f"{layer.units}{norm} {layer.activation}{drop}"
-
-
-def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise UsageError(f"{name} {value!r} is not known.", f"choose one of {', '.join(known)}")
-
-
-def _at_least(name: str, value: float, low: float) -> None:
-    if not value >= low:
-        raise UsageError(f"{name} must be at least {low:g}, got {value!r}.", "raise it")
-
-
-def _above(name: str, value: float, low: float) -> None:
-    if not value > low:
-        raise UsageError(f"{name} must be above {low:g}, got {value!r}.", "raise it")
-
-
-def _within(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise UsageError(f"{name} must be from {low:g} to {high:g}, got {value!r}.", "change it")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from cars_bench.documents import from_json
 from cars_bench.progress import Task
-from cars_bench.training.specs import HeadSpec, from_json
+from cars_bench.training.specs import HeadSpec
 from cars_bench.tuning.ledger import Trial
 
 SHOWN = 5

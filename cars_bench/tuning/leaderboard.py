@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from cars_bench.documents import from_json
 from cars_bench.errors import NoTrialCompleted
 from cars_bench.evaluation.metrics import Estimate
-from cars_bench.training.specs import HeadSpec, from_json
+from cars_bench.training.specs import HeadSpec
 from cars_bench.tuning.ledger import Trial
 from cars_bench.tuning.ranking import (
     Bools,

@@ -18,11 +18,12 @@ import numpy.typing as npt
 
 from cars_bench import SCHEMA_VERSION
 from cars_bench.cache.store import FeatureCache, Features
+from cars_bench.documents import from_json, to_json
 from cars_bench.errors import CarsBenchError, ModelMissing
 from cars_bench.training.engine import Examples, logits_of
 from cars_bench.training.heads import build_head
 from cars_bench.training.loop import OnEpoch, Position, train
-from cars_bench.training.specs import HeadSpec, TrainingSpec, from_json, to_json
+from cars_bench.training.specs import HeadSpec, TrainingSpec
 from cars_bench.tuning.ledger import Trial
 from cars_bench.tuning.seeds import trial_seed
 from cars_bench.tuning.study import Study

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from cars_bench.documents import to_json
 from cars_bench.errors import CarsBenchError, NoTrialCompleted
 from cars_bench.progress import Progress
-from cars_bench.training.specs import HeadSpec, TrainingSpec, to_json
+from cars_bench.training.specs import HeadSpec, TrainingSpec
 from cars_bench.tuning.board import Board
 from cars_bench.tuning.ledger import Ledger, Trial
 from cars_bench.tuning.proposals import Proposals, trial_name

@@ -25,12 +25,13 @@ import keras
 import numpy as np
 
 from cars_bench.cache.store import FeatureCache, Features
+from cars_bench.documents import from_json
 from cars_bench.errors import CarsBenchError, TrialFailed
 from cars_bench.evaluation.metrics import wilson
 from cars_bench.training.engine import logits_of
 from cars_bench.training.heads import parameter_count
 from cars_bench.training.loop import Epoch, Position
-from cars_bench.training.specs import HeadSpec, TrainingSpec, from_json
+from cars_bench.training.specs import HeadSpec, TrainingSpec
 from cars_bench.tuning.checkpoint import read_position, write_position
 from cars_bench.tuning.ranking import pack
 from cars_bench.tuning.study import Study

@@ -19,7 +19,8 @@ from cars_bench.data.card import make_card
 from cars_bench.data.dataset import Dataset, write_dataset
 from cars_bench.data.images import RESIZE_METHOD
 from cars_bench.data.problems import Problems
-from cars_bench.training.specs import DenseLayer, HeadSpec, TrainingSpec, to_json
+from cars_bench.documents import to_json
+from cars_bench.training.specs import DenseLayer, HeadSpec, TrainingSpec
 from cars_bench.workspace import Workspace, write_json, write_text
 
 STAGES = ("prepared", "extracted", "tuned", "finetuned")

@@ -8,16 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cars_bench.documents import from_json, to_json
 from cars_bench.errors import UsageError
 from cars_bench.training import specs
-from cars_bench.training.specs import (
-    DenseLayer,
-    HeadSpec,
-    Schedule,
-    TrainingSpec,
-    from_json,
-    to_json,
-)
+from cars_bench.training.specs import DenseLayer, HeadSpec, Schedule, TrainingSpec
 
 share = st.floats(0, 0.9)
 small = st.floats(0, 10)

@@ -14,7 +14,8 @@ from cars_bench.cache.shard_plan import plan
 from cars_bench.cache.shards import Batch, write_shard
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset
-from cars_bench.training.specs import DenseLayer, HeadSpec, TrainingSpec, to_json
+from cars_bench.documents import to_json
+from cars_bench.training.specs import DenseLayer, HeadSpec, TrainingSpec
 from cars_bench.tuning.ledger import Ledger
 from cars_bench.tuning.ranking import pack
 from cars_bench.tuning.study import Study

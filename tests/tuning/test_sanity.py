@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cars_bench.cache.store import Features
+from cars_bench.tuning import sanity
 from tests.training.trainings import CLASSES, examples
 
 

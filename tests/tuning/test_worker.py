@@ -7,8 +7,9 @@ import json
 
 import pytest
 
+from cars_bench.documents import to_json
 from cars_bench.errors import TrialFailed
-from cars_bench.training.specs import DenseLayer, HeadSpec, TrainingSpec, to_json
+from cars_bench.training.specs import DenseLayer, HeadSpec, TrainingSpec
 from cars_bench.tuning.ranking import unpack
 from cars_bench.tuning.worker import Worker, reason_of
 from cars_bench.tuning.worker_pool import Job, Setup, thread_limits

@@ -1,0 +1,334 @@
+"""Frozen dataclasses as documents: to JSON and back, from YAML, on disk; errors name the field.
+
+The one way in which a record, a spec or an option file becomes text and is read again.
+Whoever owns a record on disk reads and writes it with `read_record` and `write_record`;
+everyone else is handed the object.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union
+
+import yaml
+
+from cars_bench import SCHEMA_VERSION
+from cars_bench.errors import CarsBenchError, RecordDamaged, UsageError
+from cars_bench.workspace import write_json
+
+T = TypeVar("T")
+VERSION = "schema_version"
+
+
+class FieldError(UsageError):
+    """A field of a document is unknown, missing, or of the wrong type or range.
+
+    Attributes:
+        place: Names of the fields down to it, such as `("training", "epochs")`.
+    """
+
+    def __init__(self, message: str, fix: str, place: tuple[str, ...] = ()) -> None:
+        super().__init__(message, fix)
+        self.place = place
+
+
+def to_json(record: Any) -> dict[str, Any]:
+    """A dataclass as plain JSON values: nested ones become mappings, tuples become lists."""
+    return {item.name: _plain(getattr(record, item.name)) for item in dataclasses.fields(record)}
+
+
+def from_json(kind: type[T], document: Any, *, partly: bool = False) -> T:
+    """Rebuild a dataclass from plain values; the inverse of `to_json`.
+
+    Args:
+        kind: A dataclass of plain values, other such dataclasses, and tuples, lists,
+            mappings and unions of them.
+        document: A mapping of its fields; those with a default may be missing.
+        partly: Fields that `kind` does not have are passed over, at every depth.
+
+    Raises:
+        FieldError: An unknown or missing field, or a value of the wrong type or range.
+    """
+    return typing.cast(T, _record(kind, document, (), partly))
+
+
+def canonical(document: Any) -> str:
+    """JSON with sorted keys and no spaces: the same text for the same data."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def write_record(path: Path, record: Any) -> None:
+    """Write a record with its schema version, atomically."""
+    write_json(path, {VERSION: SCHEMA_VERSION} | to_json(record))
+
+
+def read_record(path: Path, kind: type[T], missing: CarsBenchError, fix: str) -> T:
+    """Read what `write_record` wrote.
+
+    Args:
+        path: The file.
+        kind: The record's dataclass.
+        missing: Raised where there is no such file.
+        fix: What mends a damaged one.
+
+    Raises:
+        RecordDamaged: It is not JSON, or not such a record.
+    """
+    try:
+        document = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        raise missing from None
+    except ValueError as error:
+        raise RecordDamaged(f"{path} is not JSON ({error}).", fix) from error
+    if isinstance(document, dict):
+        document.pop(VERSION, None)
+    try:
+        return from_json(kind, document)
+    except UsageError as error:
+        raise RecordDamaged(f"{path} is damaged: {error.message}", fix) from error
+
+
+@dataclass(frozen=True)
+class YamlText:
+    """A YAML mapping, and where in its text each field stands.
+
+    Attributes:
+        source: Name of the file, for messages.
+        value: The mapping.
+        lines: Line, from 1, of each field by the names of the fields down to it.
+    """
+
+    source: str
+    value: dict[str, Any]
+    lines: dict[tuple[str, ...], int]
+
+    def error(self, place: tuple[str, ...], problem: str, fix: str) -> UsageError:
+        """One sentence that names file and line; `problem` names the field."""
+        known = (place[:depth] for depth in range(len(place), 0, -1) if place[:depth] in self.lines)
+        line = next((f" line {self.lines[found]}" for found in known), "")
+        return UsageError(f"{self.source}{line}: {problem.rstrip('.')}.", fix)
+
+
+def parse_yaml(text: str, source: str) -> YamlText:
+    """Read a YAML mapping; nothing but plain values is made of it.
+
+    Raises:
+        UsageError: It is not YAML, not a mapping, or has a field twice; names the line.
+    """
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise UsageError(f"{source}{line} is not YAML: {problem}.", "mend the syntax") from error
+    if not isinstance(root, yaml.MappingNode) or not isinstance(value, dict):
+        raise UsageError(f"{source} line 1 must be `field: value` lines.", "mend the file")
+    found = YamlText(source, value, {})
+    _note_lines(root, (), found)
+    return found
+
+
+def from_yaml(kind: type[T], text: str, source: str) -> T:
+    """Rebuild a dataclass from YAML text.
+
+    Raises:
+        UsageError: As `parse_yaml` and `from_json`; names file, line and field.
+    """
+    parsed = parse_yaml(text, source)
+    try:
+        return from_json(kind, parsed.value)
+    except FieldError as error:
+        raise parsed.error(error.place, error.message, error.fix) from error
+
+
+def shipped(package: str, folder: str) -> list[str]:
+    """Names of the YAML files that come with a package, in alphabetical order."""
+    files = (resources.files(package) / folder).iterdir()
+    return sorted(Path(item.name).stem for item in files if item.name.endswith(".yaml"))
+
+
+def named_text(what: str, name_or_path: str, package: str, folder: str) -> str:
+    """Text of a shipped YAML file by name, or of the user's own by path.
+
+    Args:
+        what: What it holds, for the message.
+        name_or_path: One of `shipped(package, folder)`, or a path.
+        package: That comes with some.
+        folder: Where in the package.
+
+    Raises:
+        UsageError: It is neither, or is not text.
+    """
+    known = shipped(package, folder)
+    if name_or_path in known:
+        file = resources.files(package) / folder / f"{name_or_path}.yaml"
+        return file.read_text(encoding="utf-8")
+    path = Path(name_or_path)
+    if not path.is_file():
+        raise UsageError(
+            f"There is no {what} {name_or_path!r}.",
+            f"give a YAML file, or one of {', '.join(known)}",
+        )
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not valid YAML: it is not text.", "mend the file") from error
+
+
+def one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    """Refuse a value that is none of `known`."""
+    if value not in known:
+        raise _refused(name, f"{value!r} is not known", f"choose one of {', '.join(known)}")
+
+
+def at_least(name: str, value: float, low: float) -> None:
+    """Refuse a value below `low`, and NaN."""
+    if not value >= low:
+        raise _refused(name, f"must be at least {low:g}, got {value!r}", "raise it")
+
+
+def above(name: str, value: float, low: float) -> None:
+    """Refuse a value that is not above `low`, and NaN."""
+    if not value > low:
+        raise _refused(name, f"must be above {low:g}, got {value!r}", "raise it")
+
+
+def within(name: str, value: float, low: float, high: float) -> None:
+    """Refuse a value outside `low..high`, and NaN."""
+    if not low <= value <= high:
+        raise _refused(name, f"must be from {low:g} to {high:g}, got {value!r}", "change it")
+
+
+def _note_lines(node: yaml.MappingNode, place: tuple[str, ...], found: YamlText) -> None:
+    for key, value in node.value:
+        here = (*place, str(key.value))
+        line = key.start_mark.line + 1
+        if here in found.lines:
+            raise found.error(here, f"{here[-1]} stands there twice", "keep one of them")
+        found.lines[here] = line
+        if isinstance(value, yaml.MappingNode):
+            _note_lines(value, here, found)
+
+
+def _refused(name: str, problem: str, fix: str) -> FieldError:
+    return FieldError(f"{name} {problem}.", fix, tuple(name.split(".")))
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return to_json(value)
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    return value
+
+
+def _record(kind: Any, document: Any, place: tuple[str, ...], partly: bool) -> Any:
+    if not isinstance(document, Mapping):
+        name = place[-1] if place else kind.__name__
+        raise FieldError(
+            f"{name} must be a mapping, got {document!r}.", f"see {kind.__name__}", place
+        )
+    hints = {item.name: hint for item, hint in _fields(kind)}
+    unknown = sorted(set(map(str, document)) - set(hints))
+    if unknown and not partly:
+        raise FieldError(
+            f"{kind.__name__} has no field {unknown[0]!r}.",
+            f"the fields are {', '.join(sorted(hints))}",
+            (*place, unknown[0]),
+        )
+    values = {
+        name: _typed(hints[name], value, (*place, name), partly)
+        for name, value in document.items()
+        if name in hints
+    }
+    required = (item.name for item, _ in _fields(kind) if _is_required(item))
+    lacking = [name for name in required if name not in values]
+    if lacking:
+        raise FieldError(
+            f"{kind.__name__} lacks the field {lacking[0]!r}.", "add the missing field", place
+        )
+    try:
+        return kind(**values)
+    except FieldError as error:
+        raise FieldError(error.message, error.fix, (*place, error.place[-1])) from error
+
+
+def _fields(kind: Any) -> list[tuple[dataclasses.Field[Any], Any]]:
+    hints = typing.get_type_hints(kind)
+    return [(item, hints[item.name]) for item in dataclasses.fields(kind) if item.init]
+
+
+def _is_required(item: dataclasses.Field[Any]) -> bool:
+    return item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+
+
+def _typed(hint: Any, value: Any, place: tuple[str, ...], partly: bool) -> Any:
+    origin = typing.get_origin(hint)
+    if hint is Any:
+        return value
+    if dataclasses.is_dataclass(hint):
+        return _record(hint, value, place, partly)
+    if origin in (Union, types.UnionType):
+        return _united(hint, value, place, partly)
+    if origin in (tuple, list):
+        return _sequence(hint, value, place, partly)
+    return _mapping(hint, value, place, partly) if origin is dict else _scalar(hint, value, place)
+
+
+def _mapping(hint: Any, value: Any, place: tuple[str, ...], partly: bool) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise _wrong(place, "a mapping", value)
+    inner = typing.get_args(hint)[1]
+    return {name: _typed(inner, item, (*place, name), partly) for name, item in value.items()}
+
+
+def _united(hint: Any, value: Any, place: tuple[str, ...], partly: bool) -> Any:
+    """One of several types; `None` only where it is one of them, else the first that fits."""
+    kinds = [item for item in typing.get_args(hint) if item is not types.NoneType]
+    if value is None and len(kinds) < len(typing.get_args(hint)):
+        return None
+    for kind in kinds[:-1]:
+        try:
+            return _typed(kind, value, place, partly)
+        except FieldError:
+            continue
+    return _typed(kinds[-1], value, place, partly)
+
+
+def _sequence(hint: Any, value: Any, place: tuple[str, ...], partly: bool) -> Any:
+    inner = typing.get_args(hint)
+    if not isinstance(value, list | tuple):
+        raise FieldError(f"{place[-1]} must be a list, got {value!r}.", "write it as [a, b]", place)
+    kinds = inner
+    if typing.get_origin(hint) is list or inner[-1] is Ellipsis:
+        kinds = (inner[0],) * len(value)
+    if len(kinds) != len(value):
+        raise _wrong(place, f"a list of {len(kinds)}", value)
+    typed = [_typed(kind, item, place, partly) for kind, item in zip(kinds, value, strict=True)]
+    return typed if typing.get_origin(hint) is list else tuple(typed)
+
+
+def _scalar(hint: Any, value: Any, place: tuple[str, ...]) -> Any:
+    if typing.get_origin(hint) is Literal:
+        if value not in typing.get_args(hint):
+            raise _wrong(place, f"one of {', '.join(map(str, typing.get_args(hint)))}", value)
+        return value
+    wanted = (int, float) if hint is float else hint
+    if not isinstance(value, wanted) or (isinstance(value, bool) and hint is not bool):
+        raise _wrong(place, hint.__name__, value)
+    return float(value) if hint is float else value
+
+
+def _wrong(place: tuple[str, ...], wanted: str, value: Any) -> FieldError:
+    return FieldError(f"{place[-1]} must be {wanted}, got {value!r}.", "mend the value", place)
