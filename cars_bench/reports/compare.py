@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from cars_bench import SCHEMA_VERSION, __version__
+from cars_bench.documents import to_json
 from cars_bench.reports.inputs import Json, Sources
 from cars_bench.reports.paired import PairedFacts, paired_facts
 from cars_bench.reports.search import head_words, short
@@ -160,7 +161,8 @@ def _winner(sources: Sources) -> dict[str, str]:
     if winner is None:
         return found
     spec = {"Winner": winner.trial_id, "Head": head_words(winner)}
-    return found | spec | dict(flat(winner.training or {})) | _finished(sources)
+    training = to_json(winner.training) if winner.training else {}
+    return found | spec | dict(flat(training)) | _finished(sources)
 
 
 def _finished(sources: Sources) -> dict[str, str]:

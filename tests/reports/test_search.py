@@ -53,7 +53,9 @@ def test_the_best_so_far_never_falls_and_ends_at_the_maximum(scores):
 
 
 def _trial(number: int, score: float, **values: object) -> Trial:
-    return Trial(f"t{number}", number, values, {}, {}, status="completed", score=score)
+    return Trial(
+        trial_id=f"t{number}", number=number, values=values, status="completed", score=score
+    )
 
 
 def test_a_hyperparameter_that_never_varied_is_left_out():
