@@ -16,7 +16,7 @@ _TWO_WORD_MAKES = ("AM General", "Alfa Romeo", "Aston Martin", "Land Rover", "Ro
 
 # The first pattern that matches wins, so the compound bodies stand first.
 _BODIES = (
-    ("WorkerPool Cab", r"\bcrew cab\b|\bsupercrew\b"),
+    ("Crew Cab", r"\bcrew cab\b|\bsupercrew\b"),
     ("Extended Cab", r"\bextended cab\b|\bclub cab\b|\bsupercab\b"),
     ("Regular Cab", r"\bregular cab\b"),
     ("Minivan", r"\bminivan\b"),

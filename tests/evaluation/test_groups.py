@@ -27,7 +27,7 @@ from cars_bench.evaluation.groups import UNKNOWN, CarName, accuracy_by, parse_na
         ("Ford E-Series Wagon Van 2012", "Ford", "Van", "2012"),
         ("Dodge Dakota Club Cab 2007", "Dodge", "Extended Cab", "2007"),
         ("Ford Ranger SuperCab 2011", "Ford", "Extended Cab", "2011"),
-        ("Ford F-450 Super Duty WorkerPool Cab 2012", "Ford", "WorkerPool Cab", "2012"),
+        ("Ford F-450 Super Duty Crew Cab 2012", "Ford", "Crew Cab", "2012"),
         ("Audi 100 Sedan 1994", "Audi", "Sedan", "1994"),
         ("BMW 2002 Coupe 1972", "BMW", "Coupe", "1972"),
         ("Acura TL Type-S 2008", "Acura", UNKNOWN, "2008"),
