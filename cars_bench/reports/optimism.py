@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cars_bench.documents import from_json
 from cars_bench.evaluation.metrics import Estimate, newcombe
 from cars_bench.reports.inputs import Sources
 
@@ -59,7 +60,7 @@ def optimism(sources: Sources) -> Optimism | None:
 def _happened(sources: Sources) -> tuple[str, float, float, Estimate] | tuple[()]:
     run = sources.run
     scores = [run.accuracy("frozen", split) if run else None for split in ("val", "test")]
-    val, test = (Estimate.from_json(item["top1"]) if item else None for item in scores)
+    val, test = (from_json(Estimate, item["top1"]) if item else None for item in scores)
     if run is None or val is None or test is None:
         return ()
     return str(run.record.get("trial_id", "")), val.value, test.value, newcombe(val, test)

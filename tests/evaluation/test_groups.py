@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cars_bench.evaluation.groups import UNKNOWN, CarName, accuracy_by, parse_name
+from cars_bench.evaluation.groups import UNKNOWN, CarName, accuracy_by, group_scores, parse_name
 
 
 @pytest.mark.parametrize(
@@ -73,3 +73,14 @@ def test_accuracy_by_make_lists_the_worst_first():
 def test_accuracy_by_refuses_different_lengths():
     with pytest.raises(ValueError, match="shorter"):
         accuracy_by(str, ["a", "b"], np.array([True]))
+
+
+def test_groups_that_class_names_tell_apart_are_scored():
+    groups = group_scores(["Audi S4 Sedan 2012", "BMW X5 SUV 2012"], np.array([False, True]))
+    assert [(row.group, row.accuracy.value) for row in groups["make"]] == [("Audi", 0), ("BMW", 1)]
+    assert groups.keys() == {"make", "body"}
+
+
+def test_names_that_tell_nothing_have_no_groups():
+    assert group_scores(["bar", "disc"], np.array([True, False])).keys() == {"make"}
+    assert group_scores([], np.array([], bool)) == {}
