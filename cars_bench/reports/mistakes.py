@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 
-from cars_bench.data.copies import labels_elsewhere
 from cars_bench.evaluation.calibration import (
     ReliabilityBin,
     reliability,
@@ -153,7 +152,7 @@ def training_labels(sources: Sources) -> dict[str, str]:
     """The training class, or classes, of each test image that is a training image as well."""
     if sources.dataset is None:
         return {}
-    found = labels_elsewhere(sources.dataset.table, "test", "train")
+    found = sources.dataset.labels_elsewhere("test", "train")
     return {image: " and ".join(names) for image, names in found.items()}
 
 
