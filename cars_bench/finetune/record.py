@@ -94,7 +94,7 @@ def run_document(job: Job, outcome: Outcome) -> dict[str, Any]:
 def scores(job: Job, logits: Scored) -> dict[str, dict[Split, dict[str, Any]]]:
     """Accuracies with intervals, by stage and split."""
     return {
-        stage: {split: score(said, job.labels(split)).to_json() for split, said in by.items()}
+        stage: {split: to_json(score(said, job.labels(split))) for split, said in by.items()}
         for stage, by in logits.items()
     }
 
