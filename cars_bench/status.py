@@ -14,6 +14,7 @@ from typing import Any
 from cars_bench.cache.keys import FeatureRecipe, titles
 from cars_bench.cache.matching import Match
 from cars_bench.cache.matching import caches as matched_caches
+from cars_bench.data.card import CARD_FILE, read_card
 from cars_bench.errors import CarsBenchError
 from cars_bench.tuning.ledger import Trial, read_trials
 from cars_bench.workspace import Workspace
@@ -149,12 +150,18 @@ def read_overview(workspace: Workspace) -> Overview:
 def _datasets(workspace: Workspace, settings: Json) -> tuple[DatasetState, ...]:
     current = settings.get("dataset", {}).get("name")
     states = []
-    for path in sorted(workspace.datasets.glob("*/card.json")):
-        card, name = _json(path), path.parent.name
-        facts = (str(card.get("digest", "")), str(card.get("crop", "none")))
-        counts = (int(card.get("images", 0)), int(card.get("classes", 0)))
-        states.append(DatasetState(name, *facts, *counts, name == current))
+    for path in sorted(workspace.datasets.glob(f"*/{CARD_FILE}")):
+        name = path.parent.name
+        states.append(replace(_dataset(path.parent), name=name, current=name == current))
     return tuple(states)
+
+
+def _dataset(folder: Path) -> DatasetState:
+    try:
+        card = read_card(folder)
+    except CarsBenchError:  # its room says so when it is used
+        return DatasetState("", "", "none", 0, 0, False)
+    return DatasetState("", card.digest, card.crop, card.images, card.classes, False)
 
 
 def _cache(match: Match, datasets: tuple[DatasetState, ...]) -> CacheState:

@@ -12,6 +12,7 @@ import pytest
 
 from cars_bench.cache.keys import FeatureRecipe
 from cars_bench.cache.manifest import Manifest
+from cars_bench.data.card import write_card
 from cars_bench.data.images import RESIZE_METHOD
 from cars_bench.status import (
     CacheState,
@@ -25,6 +26,7 @@ from cars_bench.status import (
 )
 from cars_bench.tuning.ledger import Ledger
 from cars_bench.workspace import Workspace, write_json, write_text
+from tests.data.cards import a_card
 
 RECIPE = FeatureRecipe(
     dataset_digest="d" * 64,
@@ -50,8 +52,7 @@ def place(tmp_path: Path) -> Workspace:
 
 
 def add_dataset(place: Workspace, digest: str = RECIPE.dataset_digest, name: str = "cars") -> None:
-    card = {"digest": digest, "crop": "none", "images": 60, "classes": 4}
-    write_json(place.datasets / name / "card.json", card)
+    write_card(place.datasets / name, a_card(digest=digest))
     place.remember("dataset", name=name)
 
 

@@ -143,7 +143,7 @@ def _dataset(job: Job) -> dict[str, Any]:
         "name": dataset.name,
         "digest": dataset.digest,
         "crop": dataset.crop,
-        "split": dataset.card["split"],
+        "split": to_json(dataset.card.split),
     }
 
 

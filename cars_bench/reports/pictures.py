@@ -6,17 +6,14 @@ import base64
 import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 from PIL import Image
 
 from cars_bench.cache.decoding import ImageSource, source_of
 from cars_bench.cache.manifest import Manifest
-from cars_bench.data.dataset import BOX_COLUMNS, Dataset, ImageRecord
-from cars_bench.data.images import Box, ImageUnusable, decode_near
+from cars_bench.data.dataset import Dataset, ImageRecord
+from cars_bench.data.images import ImageUnusable, decode_near
 from cars_bench.errors import CarsBenchError
 
 SIDE_PIXELS = 112
@@ -44,10 +41,8 @@ class Thumbnails:
     def __init__(self, dataset: Dataset | None, budget_bytes: int) -> None:
         self.left_bytes = budget_bytes
         self._made: dict[tuple[str, int], str] = {}
-        self._rows: dict[str, Any] = {}
         self._crop = dataset is not None and dataset.crop == "boxes"
-        if dataset is not None:
-            self._rows = {str(row["image_id"]): row for row in dataset.table.to_dict("records")}
+        self._images = dataset.images if dataset is not None else {}
 
     def uri(self, image_id: str, side: int = SIDE_PIXELS) -> str:
         """The image as a data URI at most `side` pixels wide; empty where there is none."""
@@ -62,11 +57,11 @@ class Thumbnails:
 
     def picture(self, image_id: str, side: int) -> Image.Image | None:
         """The image, cut to its box where the dataset is, at most `side` pixels wide and high."""
-        row = self._rows.get(image_id)
-        if row is None:
+        found = self._images.get(image_id)
+        if found is None:
             return None
         try:
-            image, window = decode_near(Path(row["path"]), side, _box(row) if self._crop else None)
+            image, window = decode_near(found.path, side, found.box if self._crop else None)
         except (ImageUnusable, OSError):
             return None
         left, top, right, bottom = (round(edge) for edge in window)
@@ -84,13 +79,6 @@ def data_uri(image: Image.Image) -> str:
     stream = io.BytesIO()
     image.save(stream, "WEBP", quality=QUALITY, method=4)
     return "data:image/webp;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
-
-
-def _box(row: Any) -> Box | None:
-    if any(pd.isna(row[name]) for name in BOX_COLUMNS):
-        return None
-    left, top, right, bottom = (round(float(row[name])) for name in BOX_COLUMNS)
-    return left, top, right, bottom
 
 
 @dataclass(frozen=True)

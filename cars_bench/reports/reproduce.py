@@ -43,18 +43,16 @@ def _prepare(inputs: Inputs) -> list[str]:
     dataset = inputs.dataset
     if dataset is None:
         return []
-    source, split = dataset.card.get("source", {}), dataset.card.get("split", {})
-    labels = source.get("labels")
-    if labels and Path(labels).is_relative_to(dataset.folder):
+    source = dataset.card.source
+    split = dataset.card.split
+    if Path(source.labels).is_relative_to(dataset.folder):
         words = ["--demo"]
-    elif source.get("layout") == "folder":
-        words = _options(images=source.get("images"))
+    elif source.layout == "folder":
+        words = _options(images=source.images)
     else:
-        words = _options(labels=labels, images=source.get("images"))
+        words = _options(labels=source.labels, images=source.images)
     crop = dataset.crop if dataset.crop != "none" else None
-    words += _options(
-        split=_split_option(str(split.get("how", ""))), seed=split.get("seed"), crop=crop
-    )
+    words += _options(split=_split_option(split.how), seed=split.seed, crop=crop)
     return [_line("prepare", *words, "--name", dataset.name)]
 
 

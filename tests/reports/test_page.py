@@ -6,11 +6,13 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
 
+from cars_bench.data.card import read_card, write_card
 from cars_bench.reports.inputs import read_inputs
 from cars_bench.reports.page import build_report, figures, tables
 from cars_bench.reports.sections.features import facts
@@ -129,8 +131,8 @@ def test_open_marks_are_validation_and_filled_ones_test_whatever_the_model(pages
 def test_the_data_section_counts_the_images_set_aside_even_where_there_are_none(tmp_path, pages):
     assert "0 images set aside" not in pages["prepared"]
     workspace = make_workspace(tmp_path, "prepared")
-    card = workspace.datasets / "drawn" / "card.json"
-    card.write_text(json.dumps(json.loads(card.read_text()) | {"quarantined": []}))
+    folder = workspace.datasets / "drawn"
+    write_card(folder, replace(read_card(folder), quarantined=()))
     assert "0 images set aside." in build_report(workspace).read_text("utf-8")
 
 

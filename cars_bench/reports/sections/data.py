@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cars_bench.data.card import Card
 from cars_bench.data.dataset import SPLITS
-from cars_bench.reports.inputs import Inputs, Json
+from cars_bench.reports.inputs import Inputs
 from cars_bench.reports.words import Pairs
 
 
@@ -46,30 +47,29 @@ def facts(inputs: Inputs) -> DataFacts | None:
     """Count the dataset; `None` where it is not on this machine."""
     if inputs.dataset is None:
         return None
-    table, card = inputs.dataset.table, inputs.dataset.card
-    counts = table.groupby(["class_name", "split"]).size()
+    card = inputs.dataset.card
+    counts = inputs.dataset.counts()
     classes = [
-        ClassCount(name, *(int(counts.get((name, split), 0)) for split in SPLITS))
-        for name in inputs.dataset.class_names
+        ClassCount(name, row["train"], row["val"], row["test"]) for name, row in counts.items()
     ]
     return DataFacts(
         name=inputs.dataset.name,
-        images=len(table),
-        splits={split: int((table["split"] == split).sum()) for split in SPLITS},
+        images=len(inputs.dataset.images),
+        splits={split: sum(row[split] for row in counts.values()) for split in SPLITS},
         classes=tuple(sorted(classes, key=lambda row: (-row.total, row.name))),
-        quarantined=tuple(
-            (str(item["image_id"]), str(item["reason"])) for item in card.get("quarantined", [])
-        ),
-        facts=tuple(_data_pairs(inputs.dataset.digest, card)),
+        quarantined=tuple((item.image_id, item.reason) for item in card.quarantined),
+        facts=tuple(_described(inputs.dataset.digest, card)),
     )
 
 
-def _data_pairs(digest: str, card: Json) -> list[tuple[str, str]]:
-    split, sizes = card.get("split", {}), card.get("sizes", {})
-    pairs = [("Split", str(split.get("how", "not recorded"))), ("Crop", str(card.get("crop")))]
-    if sizes:
-        width, height = sizes["width"], sizes["height"]
-        pairs.append(("Median size", f"{width['median']:g} × {height['median']:g} px"))
-        pairs.append(("Widths, 5% to 95%", f"{width['p05']:g} to {width['p95']:g} px"))
-    pairs.append(("Images with a box", f"{card.get('boxes', 0):,}"))
-    return [*pairs, ("Digest", digest[:16])]
+def _described(digest: str, card: Card) -> list[tuple[str, str]]:
+    width = card.sizes.width
+    height = card.sizes.height
+    return [
+        ("Split", card.split.how),
+        ("Crop", card.crop),
+        ("Median size", f"{width.median:g} × {height.median:g} px"),
+        ("Widths, 5% to 95%", f"{width.p05:g} to {width.p95:g} px"),
+        ("Images with a box", f"{card.boxes:,}"),
+        ("Digest", digest[:16]),
+    ]

@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cars_bench.data.copies import labels_elsewhere
 from cars_bench.evaluation.calibration import (
     ReliabilityBin,
     expected_calibration_error,
@@ -192,7 +191,7 @@ def training_labels(inputs: Inputs) -> dict[str, str]:
     """The training class, or classes, of each test image that is a training image as well."""
     if inputs.dataset is None:
         return {}
-    found = labels_elsewhere(inputs.dataset.table, "test", "train")
+    found = inputs.dataset.labels_elsewhere("test", "train")
     return {image: " and ".join(names) for image, names in found.items()}
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from PIL import Image, ImageDraw
 
-from cars_bench.data.dataset import BOX_COLUMNS, Dataset
+from cars_bench.data.dataset import Dataset, LabelledImage
 from cars_bench.evaluation.metrics import Estimate, bootstrap
 from cars_bench.reports.inputs import Inputs, Json
 from cars_bench.reports.pictures import Thumbnails, data_uri
@@ -75,12 +73,12 @@ def facts(inputs: Inputs) -> LookFacts | None:
     document = inputs.run.looks if inputs.run else None
     if document is None or inputs.dataset is None:
         return None
-    rows = {str(row["image_id"]): row for row in inputs.dataset.table.to_dict("records")}
+    images = inputs.dataset.images
     crop = inputs.dataset.crop == "boxes"
     looks = [
-        _look(item, rows[item["image_id"]], crop)
+        _look(item, images[item["image_id"]], crop)
         for item in document["images"]
-        if item["image_id"] in rows
+        if item["image_id"] in images
     ]
     areas = [look.box_area for look in looks if look.box_area is not None]
     return LookFacts(
@@ -92,12 +90,12 @@ def facts(inputs: Inputs) -> LookFacts | None:
     )
 
 
-def _look(item: Json, row: Any, crop: bool) -> Look:
+def _look(item: Json, image: LabelledImage, crop: bool) -> Look:
     heat = np.array(item["heat"], np.float64)
-    box = None if crop else unit_box(row)
+    box = None if crop else image.unit_box
     return Look(
         image_id=str(item["image_id"]),
-        true=str(row["class_name"]),
+        true=image.class_name,
         predicted=str(item["predicted"]),
         heat=tuple(tuple(line) for line in heat.tolist()),
         box=box,
@@ -109,18 +107,6 @@ def _look(item: Json, row: Any, crop: bool) -> Look:
 def _mean(looks: list[Look]) -> Estimate | None:
     shares = [look.in_box for look in looks if look.in_box is not None]
     return bootstrap(np.array(shares)) if shares else None
-
-
-def unit_box(row: Any) -> UnitBox | None:
-    """The box of a dataset's row as shares of width and height, cut to the picture."""
-    if any(pd.isna(row[name]) for name in BOX_COLUMNS):
-        return None
-    sides = (row["width"], row["height"]) * 2
-    left, top, right, bottom = (
-        min(1.0, max(0.0, float(row[name]) / float(side)))
-        for name, side in zip(BOX_COLUMNS, sides, strict=True)
-    )
-    return (left, top, right, bottom) if right > left and bottom > top else None
 
 
 def share_inside(heat: Floats, box: UnitBox) -> float:

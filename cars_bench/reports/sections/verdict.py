@@ -5,18 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cars_bench.data.copies import (
-    SAID,
-    find_copies,
-    labels_elsewhere,
-    remedy,
-    same_files,
-    sentence,
-)
+from cars_bench.data.copies import SAID, remedy, sentence
+from cars_bench.data.dataset import Dataset
 from cars_bench.reports.inputs import Inputs, Json, Run
 from cars_bench.reports.svg import (
     BLUE,
@@ -226,14 +219,14 @@ def _headline(inputs: Inputs, stage: str, baselines: tuple[Baseline, ...]) -> st
         )
     if stage == "extracted" and inputs.manifest:
         return f"{inputs.manifest.records:,} features are cached and no head has been tried yet."
-    images = len(inputs.dataset.table) if inputs.dataset else 0
+    images = len(inputs.dataset.images) if inputs.dataset else 0
     return f"{images:,} images are prepared and no features have been extracted yet."
 
 
 def _test_images(inputs: Inputs, count: int) -> str:
     """How many images the test accuracy is of; `unseen` only where that is known to be so."""
     data = inputs.dataset
-    unseen = data is not None and not labels_elsewhere(data.table, "test", "train")
+    unseen = data is not None and not data.labels_elsewhere("test", "train")
     return f"{count:,} {'unseen ' if unseen else ''}test images"
 
 
@@ -267,10 +260,11 @@ def _data_warnings(inputs: Inputs) -> list[Caution]:
     if inputs.dataset is None:
         return [Caution("The dataset is gone from cache/, so pictures and counts are missing.",
                          "cars-bench prepare SOURCE")]  # fmt: skip
-    card, copies = inputs.dataset.card, _copy_warnings(inputs.dataset.table)
-    told = [str(text) for text in card.get("warnings", [])]
+    card = inputs.dataset.card
+    copies = _copy_warnings(inputs.dataset)
+    told = card.warnings
     found = copies + [Caution(text) for text in told if not (copies and SAID in text)]
-    count = len(card.get("quarantined", []))
+    count = len(card.quarantined)
     if count:
         found.append(
             Caution(f"{plural(count, 'unusable image')} set aside; the list stands under Data.")
@@ -282,12 +276,13 @@ def _data_warnings(inputs: Inputs) -> list[Caution]:
     return found
 
 
-def _copy_warnings(table: pd.DataFrame) -> list[Caution]:
+def _copy_warnings(dataset: Dataset) -> list[Caution]:
     """Pictures that stand in two splits or under two labels, counted from the table itself."""
-    copies = find_copies(table)
+    copies = dataset.copies()
     if not copies:
         return []
-    files, text = same_files(table, copies), f"{sentence(copies)}."
+    files = dataset.same_files(copies)
+    text = f"{sentence(copies)}."
     rest = len(files) - MOST_FILES
     more = [f"and {rest:,} more"] if rest > 0 else []
     return [Caution(text, remedy(copies), (*files[:MOST_FILES], *more))]

@@ -86,7 +86,7 @@ def _with_copy(inputs, class_name=None, warnings=()):
     train = table.index[(table["split"] == "train") & (table["class_name"] != class_name)][0]
     table.loc[test, "sha256"] = table.loc[train, "sha256"]
     table.loc[test, "class_name"] = class_name or table.loc[train, "class_name"]
-    card = inputs.dataset.card | {"warnings": list(warnings)}
+    card = replace(inputs.dataset.card, warnings=tuple(warnings))
     return replace(inputs, dataset=replace(inputs.dataset, table=table, card=card))
 
 
@@ -115,7 +115,7 @@ def test_the_count_of_the_table_replaces_the_sentence_of_an_old_card(finished):
 
 def test_an_old_cards_sentence_still_shows_where_the_table_cannot_say_it_better(finished):
     old = "2 images are byte for byte the same as one in another split: a, b."
-    dataset = replace(finished.dataset, card=finished.dataset.card | {"warnings": [old]})
+    dataset = replace(finished.dataset, card=replace(finished.dataset.card, warnings=(old,)))
     texts = [w.text for w in facts(replace(finished, dataset=dataset)).warnings]
     assert old in texts
 
