@@ -9,6 +9,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from cars_bench.documents import from_json
 from cars_bench.evaluation.metrics import Estimate, newcombe
 from cars_bench.reports.inputs import Inputs
 from cars_bench.reports.sections.search import TrialRow, trial_rows
@@ -148,7 +149,7 @@ def optimism(inputs: Inputs) -> Optimism | None:
 def _happened(inputs: Inputs) -> tuple[str, float, float, Estimate] | tuple[()]:
     run = inputs.run
     scores = [run.accuracy("frozen", split) if run else None for split in ("val", "test")]
-    val, test = (Estimate.from_json(item["top1"]) if item else None for item in scores)
+    val, test = (from_json(Estimate, item["top1"]) if item else None for item in scores)
     if run is None or val is None or test is None:
         return ()
     return str(run.record.get("trial_id", "")), val.value, test.value, newcombe(val, test)
