@@ -19,8 +19,9 @@ from cars_bench.cache.manifest import Manifest
 from cars_bench.cache.shard_plan import plan
 from cars_bench.cache.shards import Batch, write_shard
 from cars_bench.cache.store import FeatureCache
-from cars_bench.data.card import make_card
+from cars_bench.data.card import CardSource
 from cars_bench.data.dataset import BOX_COLUMNS, Dataset, write_dataset
+from cars_bench.data.prepare import make_card
 from cars_bench.data.problems import Problems
 from cars_bench.tuning.ledger import Event, read_events
 from cars_bench.workspace import Workspace
@@ -116,8 +117,8 @@ def _make_dataset(workspace: Workspace, classes: int) -> Dataset:
             "sha256": "0" * 64,
         }
     )
-    how = {"how": "made up", "seed": 0}
-    card = make_card(table, Problems(), {"kind": "folder"}, how, "none")
+    source = CardSource("nowhere", "nowhere", "folders")
+    card = make_card(table, Problems(), source=source, how="made up", seed=0, crop="none")
     write_dataset(workspace.datasets / "made-up", table, card)
     workspace.remember("dataset", name="made-up", crop="none")
     return Dataset.load(workspace)

@@ -23,7 +23,8 @@ from cars_bench.cache.shards import (
     check_width,
     features_of,
 )
-from cars_bench.data.dataset import CARD_FILE, Dataset
+from cars_bench.data.card import CARD_FILE
+from cars_bench.data.dataset import Dataset
 from cars_bench.errors import CacheCorrupt, CacheMissing, CacheStale, UsageError
 from cars_bench.workspace import Workspace, locked
 

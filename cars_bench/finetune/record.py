@@ -93,7 +93,7 @@ def run_document(job: Job, outcome: Outcome) -> dict[str, Any]:
 def scores(job: Job, logits: Scored) -> dict[str, dict[Split, dict[str, Any]]]:
     """Accuracies with intervals, by stage and split."""
     return {
-        stage: {split: score(said, job.labels(split)).to_json() for split, said in by.items()}
+        stage: {split: to_json(score(said, job.labels(split))) for split, said in by.items()}
         for stage, by in logits.items()
     }
 
@@ -142,7 +142,7 @@ def _dataset(job: Job) -> dict[str, Any]:
         "name": dataset.name,
         "digest": dataset.digest,
         "crop": dataset.crop,
-        "split": dataset.card["split"],
+        "split": to_json(dataset.card.split),
     }
 
 
