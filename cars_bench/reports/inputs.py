@@ -17,7 +17,7 @@ from cars_bench.cache.cost import Cost, read_cost
 from cars_bench.cache.manifest import Manifest, read_manifest
 from cars_bench.data.dataset import Dataset
 from cars_bench.errors import CacheMissing, DatasetMissing, InputError, StudyMissing
-from cars_bench.tuning.leaderboard import Row, leaderboard
+from cars_bench.tuning.leaderboard import LeaderboardRow, leaderboard
 from cars_bench.tuning.ledger import Trial, busy_seconds
 from cars_bench.tuning.study import Study
 from cars_bench.workspace import Workspace
@@ -70,7 +70,7 @@ class Inputs:
     manifest: Manifest | None = None
     cache_cost: Cost = field(default_factory=Cost)
     study: Json | None = None
-    board: tuple[Row, ...] = ()
+    board: tuple[LeaderboardRow, ...] = ()
     trials: tuple[Trial, ...] = ()
     search_seconds: float = 0.0
     winner_id: str | None = None
@@ -121,7 +121,7 @@ def read_inputs(workspace: Workspace, study_name: str | None = None) -> Inputs:
         InputError: Nothing has been made yet, or a file is not readable as JSON.
     """
     study = _study(workspace, study_name)
-    document = study.document if study else None
+    document = study.record.to_json() if study else None
     manifest = _manifest(workspace, study.cache_key if study else None)
     dataset = _dataset(workspace, document, manifest)
     if dataset is None and study is None and manifest is None:
@@ -136,7 +136,7 @@ def read_inputs(workspace: Workspace, study_name: str | None = None) -> Inputs:
         manifest=manifest,
         cache_cost=cost,
         study=document,
-        board=tuple(leaderboard(study)),
+        board=leaderboard(study),
         trials=study.trials(),
         search_seconds=busy_seconds(study.ledger_path),
         winner_id=(_json(study.folder / "winner" / "winner.json") or {}).get("trial_id"),

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from cars_bench.documents import to_json
 from cars_bench.reports.inputs import Epoch, Inputs, Json
 from cars_bench.reports.sections.hyperparameters import Hyperparameter, Varied, hyperparameters
 from cars_bench.reports.sections.verdict import probe_name
@@ -191,10 +192,10 @@ def trial_rows(inputs: Inputs) -> list[TrialRow]:
 
 
 def _row(
-    rank: int, line: leaderboard.Row, trial: Trial, winner: bool, budget: int | None
+    rank: int, line: leaderboard.LeaderboardRow, trial: Trial, winner: bool, budget: int | None
 ) -> TrialRow:
     ran = line.epochs
-    training = line.training or {}
+    training: Json = to_json(line.training) if line.training else {}
     return TrialRow(
         rank=rank,
         trial_id=line.trial_id,
@@ -217,7 +218,7 @@ def _row(
         seconds=line.seconds if rank else None,
         note=line.reason or (f"running, epoch {ran}" if line.status == "running" else ""),
         values=trial.values,
-        head_spec=line.head or {},
+        head_spec=to_json(line.head) if line.head else {},
         training_spec=training,
         curve=curve(trial.epochs),
         seeds=line.repeats,

@@ -24,7 +24,7 @@ from cars_bench.reports.svg import (
     share_rows,
 )
 from cars_bench.reports.words import Table, Tables, count, interval, percent, plural
-from cars_bench.tuning.leaderboard import Row
+from cars_bench.tuning.leaderboard import LeaderboardRow
 from cars_bench.tuning.ledger import Trial
 
 PROBE_NAMES = {"ridge": "ridge", "logistic": "logistic regression", "knn": "nearest neighbours"}
@@ -173,7 +173,7 @@ def score_baseline(label: str, kind: str, split: str, score: Json) -> Baseline:
     )  # fmt: skip
 
 
-def _board_baseline(label: str, kind: str, row: Row) -> Baseline:
+def _board_baseline(label: str, kind: str, row: LeaderboardRow) -> Baseline:
     """An accuracy from the leaderboard: the mean over new seeds where there are any."""
     value = row.score or 0.0
     low = value if row.low is None else row.low

@@ -7,6 +7,7 @@ import pytest
 from cars_bench.reports.inputs import read_inputs
 from cars_bench.reports.sections.verdict import facts
 from cars_bench.reports.words import percent
+from tests.tuning.studies import trained_again
 
 
 @pytest.mark.parametrize(
@@ -122,7 +123,7 @@ def test_an_old_cards_sentence_still_shows_where_the_table_cannot_say_it_better(
 
 def _with_repeats(inputs, trial_id, single):
     board = [
-        replace(row, score=0.5, repeats=3, single=single) if row.trial_id == trial_id else row
+        trained_again(row, 3, 0.5, single) if row.trial_id == trial_id else row
         for row in inputs.board
     ]
     return replace(inputs, board=tuple(board))

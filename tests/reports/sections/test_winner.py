@@ -19,6 +19,7 @@ from cars_bench.reports.sections.winner import (
 )
 from cars_bench.tuning.ledger import Repeat
 from cars_bench.tuning.ranking import pack
+from tests.tuning.studies import trained_again
 
 
 def test_the_best_few_stand_in_order_and_one_of_them_wins(finished):
@@ -38,8 +39,7 @@ def test_new_seeds_stand_beside_the_score_that_picked_the_head(finished):
         if item.trial_id == best else item for item in finished.trials
     )  # fmt: skip
     board = tuple(
-        replace(row, score=0.25, single=0.6, repeats=2) if row.trial_id == best else row
-        for row in finished.board
+        trained_again(row, 2, 0.25, 0.6) if row.trial_id == best else row for row in finished.board
     )
     chosen = facts(replace(finished, trials=trials, board=board)).chosen
     assert (chosen.score, chosen.single, chosen.seeds) == (0.25, 0.6, (0.5, 0.0))
