@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import keras
-import numpy as np
-import numpy.typing as npt
 
 from cars_bench.cache.extract import extract
 from cars_bench.cache.options import ExtractOptions
@@ -16,7 +13,7 @@ from cars_bench.data.dataset import Split
 from cars_bench.finetune.live import LiveImages
 from cars_bench.finetune.prepared_run import Job
 from cars_bench.progress import Progress
-from cars_bench.training.engine import Examples, Views
+from cars_bench.training.engine import Examples, joined
 from cars_bench.training.pointwise import with_pointwise_products
 from cars_bench.workspace import Workspace
 
@@ -40,45 +37,6 @@ class TrainingData:
     boundary_key: str | None
 
 
-@dataclass(frozen=True)
-class Joined:
-    """Two arrays of stored activations behind one another.
-
-    Where the second has fewer views than the first, its views repeat.
-
-    Attributes:
-        first: `[N, V, ...]`.
-        second: `[M, W, ...]`, W at most V.
-    """
-
-    first: Views
-    second: Views
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """`(N + M, V, ...)`."""
-        count, *rest = self.first.shape
-        return (count + self.second.shape[0], *rest)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Of the first."""
-        return self.first.dtype
-
-    def __getitem__(self, index: tuple[Any, Any]) -> npt.NDArray[Any]:
-        """Activations of image and view indices, broadcast against each other."""
-        images, views = np.broadcast_arrays(*index)
-        count = self.first.shape[0]
-        here, there = images < count, images >= count
-        out = np.empty((*images.shape, *self.shape[2:]), self.dtype)
-        if here.any():
-            out[here] = self.first[images[here], views[here]]
-        if there.any():
-            own = views[there] % self.second.shape[1]
-            out[there] = self.second[images[there] - count, own]
-        return out
-
-
 def gather_training_data(workspace: Workspace, job: Job, progress: Progress) -> TrainingData:
     """Build the trained part and open its examples.
 
@@ -92,8 +50,8 @@ def gather_training_data(workspace: Workspace, job: Job, progress: Progress) -> 
     options = _boundary_options(job, boundary)
     cache = FeatureCache.open(workspace, extract(workspace, options, progress).key)
     train_set, val_set = cache.load("train", job.recipe.views), cache.load("val")
-    training = Examples(train_set.x, train_set.labels)
-    validation = Examples(val_set.x, val_set.labels)
+    training = Examples.of(train_set)
+    validation = Examples.of(val_set)
     return _material(job, job.assembled.above(boundary), training, validation, cache.key)
 
 
@@ -110,9 +68,7 @@ def _material(
     model = with_pointwise_products(model)
     if not job.plan.refit:
         return TrainingData(model, training, validation, key)
-    labels = np.concatenate([training.labels, validation.labels])
-    both = Examples(Joined(training.x, validation.x), labels)
-    return TrainingData(model, both, validation, key)
+    return TrainingData(model, joined(training, validation), validation, key)
 
 
 def _boundary_options(job: Job, boundary: str) -> ExtractOptions:

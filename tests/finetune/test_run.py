@@ -21,7 +21,6 @@ from cars_bench.finetune import live
 from cars_bench.finetune.finished import FinishedModel
 from cars_bench.finetune.plan import FinetuneOptions
 from cars_bench.finetune.run import FinetuneResult, finetune
-from cars_bench.finetune.training_data import Joined
 from cars_bench.progress import Progress
 from cars_bench.training import loop
 from cars_bench.training.engine import logits_of
@@ -142,31 +141,6 @@ def test_live_training_never_shows_the_same_view_twice(tuned: Workspace, recipe:
     assert len(set(shown)) >= 2 * len(trained_on)
 
 
-def test_a_batch_may_hold_images_of_one_split_alone() -> None:
-    first = np.arange(12.0).reshape(3, 2, 2)
-    joined = Joined(first, -first[:2, :1])
-    for images in ([0, 1], [3, 4], [2, 3]):
-        index = np.array(images)
-        expected = [first[i, 1] if i < 3 else -first[i - 3, 0] for i in images]
-        np.testing.assert_array_equal(joined[index, np.ones_like(index)], expected)
-
-
-class Uninterested:
-    """Activations that cannot be read for no image at all, like live ones."""
-
-    shape, dtype = (4, 1, 2), np.dtype(np.float32)
-
-    def __getitem__(self, index: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-        return np.stack([np.full(2, image, np.float32) for image in index[0]])
-
-
-def test_a_split_without_an_image_in_the_batch_is_not_asked() -> None:
-    joined = Joined(Uninterested(), Uninterested())
-    nought = np.zeros(2, int)
-    np.testing.assert_array_equal(joined[np.array([0, 3]), nought], [[0, 0], [3, 3]])
-    np.testing.assert_array_equal(joined[np.array([4, 7]), nought], [[0, 0], [3, 3]])
-
-
 def test_the_whole_model_is_proven_against_the_part_that_was_trained(
     finished_once: Finished,
 ) -> None:
@@ -180,7 +154,7 @@ def test_a_refit_trains_on_both_for_all_epochs_and_is_measured_on_test_alone(
     tuned: Workspace, recipe: Path
 ) -> None:
     options = FinetuneOptions(recipe=str(recipe), refit=True)
-    with mock.patch.object(loop, "plan_epoch", wraps=loop.plan_epoch) as planned:
+    with mock.patch.object(loop, "draw_epoch", wraps=loop.draw_epoch) as planned:
         document = finetune(tuned, options, Progress()).document
     dataset = Dataset.load(tuned)
     both = len(dataset.records("train")) + len(dataset.records("val"))

@@ -211,7 +211,8 @@ def _trial(number: int, generator: np.random.Generator) -> list[dict[str, Any]]:
     depth = int(generator.integers(0, 3))
     optimizer = ("adam", "adamw", "sgd")[number % 3]
     peak = 0.62 - 0.1 * abs(np.log10(rate) + 2.5) + 0.03 * depth + float(generator.normal(0, 0.02))
-    head = HeadSpec(tuple(DenseLayer(256 >> n, dropout=round(dropout, 2)) for n in range(depth)))
+    layers = tuple(DenseLayer(256 >> n, dropout=round(dropout, 2)) for n in range(depth))
+    head = HeadSpec(layers=layers)
     training = TrainingSpec(optimizer=optimizer, learning_rate=rate, epochs=12)
     values = {"depth": depth, "learning_rate": rate, "optimizer": optimizer, "dropout": dropout}
     events: list[dict[str, Any]] = [
