@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from cars_bench.data.card import CardSource, SplitSummary
-from cars_bench.finetune.plan import FinetuneOptions
+from cars_bench.finetune.recipe import FinetuneOptions
 from cars_bench.reports.reproduce import reproduce
 
 
