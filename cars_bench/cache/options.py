@@ -86,8 +86,7 @@ class ExtractOptions:
         """How views above 0 differ from the plain image.
 
         Raises:
-            UsageError: `augment` is neither a known name nor a file.
-            InputError: The file is bad.
+            UsageError: `augment` is neither a known name nor a good file.
         """
         return self.augment if isinstance(self.augment, Policy) else policy(self.augment)
 

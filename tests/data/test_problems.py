@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from cars_bench.data.scan import scan_image, scan_images
+from cars_bench.data.problems import scan_image, scan_images
 from cars_bench.progress import Progress
 
 
