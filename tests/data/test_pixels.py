@@ -1,15 +1,18 @@
-"""Views: each is a function of (seed, image_id, view) alone."""
+"""Views: each is a function of (seed, image_id, view) alone, of the very file that was prepared."""
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 
 import numpy as np
 import pytest
 
+from cars_bench.data.dataset import ImageRecord
 from cars_bench.data.images import load_image
-from cars_bench.data.pixels import View, augmented_image
+from cars_bench.data.pixels import View, augmented_image, prepared_bytes, prepared_view
 from cars_bench.data.policies import Policy, policy
+from cars_bench.errors import InputError
 
 
 @pytest.fixture
@@ -93,3 +96,41 @@ def test_rotation_keeps_a_disc_in_the_middle(tmp_path):
         pixels = augmented_image(tmp_path / "disc.png", 50, None, View(turned, 0, "a", view))
         dark = np.argwhere(pixels[..., 0] < 128)
         assert np.abs(dark.mean(axis=0) - 24.5).max() < 1
+
+
+def _record(path, **changes):
+    fields = {
+        "image_id": "a",
+        "path": path,
+        "label": 0,
+        "box": None,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+    }
+    return ImageRecord(**fields | changes)
+
+
+def test_a_prepared_image_is_seen_as_it_was_prepared(photo):
+    record = _record(photo, box=BOX)
+    assert prepared_bytes(record) == photo.read_bytes()
+    assert np.array_equal(prepared_view(record, 32), load_image(photo, 32, BOX))
+    view = augmented_image(photo, 32, BOX, View(policy("default"), 3, "a", 2))
+    assert np.array_equal(prepared_view(record, 32, policy("default"), 3, 2), view)
+
+
+def test_a_file_that_is_not_the_prepared_one_is_named(photo):
+    with pytest.raises(InputError, match=r"photo\.png has changed since it was prepared"):
+        prepared_bytes(_record(photo, sha256="0" * 64))
+
+
+def test_a_file_that_is_gone_is_named(photo):
+    record = _record(photo)
+    photo.unlink()
+    with pytest.raises(InputError, match=r"photo\.png cannot be read") as caught:
+        prepared_view(record, 32)
+    assert "prepare" in caught.value.fix
+
+
+def test_a_file_that_does_not_decode_is_named(photo):
+    photo.write_bytes(b"no image")
+    with pytest.raises(InputError, match=r"photo\.png is unusable"):
+        prepared_view(_record(photo), 32)
