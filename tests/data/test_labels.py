@@ -15,9 +15,9 @@ SOURCE = Path("labels.csv")
 
 
 def test_names_are_made_plain_and_what_is_absent_stays_empty():
-    labels = make_labels(SOURCE, "csv", ["a\\b.jpg ", "c.jpg"], ["  Café ", "é"])
+    labels = make_labels(SOURCE, "csv", ["a\\b.jpg ", "c.jpg"], ["  Cafe\u0301 ", "e"])
     assert labels.table["file"].tolist() == ["a/b.jpg", "c.jpg"]
-    assert labels.table["class_name"].tolist() == ["Café", "é"]
+    assert labels.table["class_name"].tolist() == ["Caf\u00e9", "e"]
     assert labels.table["split"].tolist() == ["", ""]
     assert labels.table[BOX_COLUMNS].isna().all(axis=None)
     assert not labels.has_split

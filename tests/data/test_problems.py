@@ -1,4 +1,4 @@
-"""Every file gives a result, in order; what is wrong is refused or listed, with counts and names."""
+"""Every file gives a result, in order; what is wrong is refused or listed with names."""
 
 from __future__ import annotations
 
