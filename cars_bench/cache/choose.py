@@ -19,7 +19,7 @@ from cars_bench.cache.runtimes import (
 )
 from cars_bench.errors import UsageError
 
-LEAST_COSINE_FULL, LEAST_COSINE_RESNET, LEAST_COSINE_OTHER = 0.99999, 0.999, 0.99
+LEAST_COSINE_FULL = 0.99999
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def least_cosine(spec: BackboneSpec, precision: str) -> float:
     """How close to TensorFlow's float32 features another runtime must come."""
     if precision == FULL:
         return LEAST_COSINE_FULL
-    return LEAST_COSINE_RESNET if spec.family == "resnet" else LEAST_COSINE_OTHER
+    return spec.least_cosine
 
 
 def _automatic(

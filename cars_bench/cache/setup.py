@@ -118,7 +118,9 @@ def prepare_setup(workspace: Workspace, options: ExtractOptions, progress: Progr
     choice = choose(options.runtime, network, backbone.spec, batch_size, pixels)
     progress.log(f"Runtime: {choice.why}")
     features, seconds = _timed(choice, pixels)
-    recipe = _recipe(options, source, choice, backbone.weights_digest, backbone.spec.preprocessing)
+    recipe = _recipe(
+        options, source, choice, backbone.weights_digest, backbone.spec.preprocessing.text
+    )
     setup = Setup(options, source, choice, recipe, features.shape[1:], seconds + decode_seconds)
     return _fitting(workspace, setup, features, records, progress)
 
