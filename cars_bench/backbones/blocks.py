@@ -77,7 +77,8 @@ class BlockMap:
                 f"Nothing lies below {name!r} but the pixels.",
                 "choose a higher block, or train on live images (--live)",
             )
-        block, above = self.blocks[position - 1], self.blocks[position]
+        block = self.blocks[position - 1]
+        above = self.blocks[position]
         return block.name if block.stage == above.stage else block.stage
 
     def holding(self, layer: str) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from cars_bench.errors import UsageError
 
 SMALLEST_IMAGE = 32
+POOLINGS = ("avg", "max", "avgmax")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,6 +240,14 @@ CATALOGUE: dict[str, BackboneSpec] = {
         ),
     )
 }
+
+
+def check_pooling(pooling: str) -> None:
+    """Raise UsageError unless `pooling` is one of `POOLINGS`."""
+    if pooling not in POOLINGS:
+        raise UsageError(
+            f"There is no pooling called {pooling!r}.", f"choose one of: {', '.join(POOLINGS)}"
+        )
 
 
 def names() -> list[str]:

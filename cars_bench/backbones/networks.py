@@ -12,7 +12,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from cars_bench.backbones.catalogue import BackboneSpec, Preprocessing
+from cars_bench.backbones.catalogue import BackboneSpec, Preprocessing, check_pooling
 
 # repeats, output channels, kernel, stride, expansion (Tan and Le 2019, table 1)
 LITE_STAGES = (
@@ -52,6 +52,27 @@ def preprocessed(pixels: Any, preprocessing: Preprocessing) -> Any:
     offset = _numbers(preprocessing.offset)
     x = layers.Rescaling(scale, offset=offset, name=preprocessing.layer)(pixels)
     return keras.ops.flip(x, axis=-1) if preprocessing.reversed_channels else x
+
+
+def pooled(feature_map: Any, pooling: str) -> Any:
+    """Pool a feature map over its positions, to one vector an image.
+
+    Args:
+        feature_map: [B, h, w, C], symbolic or an array.
+        pooling: `avg`, `max`, or `avgmax` (both, average first).
+
+    Returns:
+        [B, C], or [B, 2 C] for `avgmax`.
+
+    Raises:
+        UsageError: Unknown pooling.
+    """
+    check_pooling(pooling)
+    parts = {"avg": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPooling2D}
+    if pooling != "avgmax":
+        return parts[pooling](name=f"pool_{pooling}")(feature_map)
+    both = [part(name=f"pool_{name}")(feature_map) for name, part in parts.items()]
+    return layers.Concatenate(name="pool_avgmax")(both)
 
 
 def _numbers(value: float | tuple[float, ...]) -> float | list[float]:
