@@ -23,10 +23,9 @@ from typing import Any
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import numpy as np
 
-from cars_bench.evaluation.metrics import paired_bootstrap
-from cars_bench.evaluation.predictions import read_predictions
+from cars_bench.evaluation.comparison import answers_changed
+from cars_bench.evaluation.predictions import Predictions, read_predictions
 from cars_bench.finetune.plan import FinetuneOptions, RunPlan, new_plan
 from cars_bench.finetune.run import FinetuneResult, perform
 from cars_bench.progress import PlainProgress
@@ -59,7 +58,7 @@ def _plans(plan: RunPlan, counts: list[int]) -> Iterator[tuple[str, RunPlan]]:
 
 def _row(result: FinetuneResult, first: FinetuneResult) -> dict[str, Any]:
     top1 = result.document["finetuned"]["val"]["top1"]
-    gain = paired_bootstrap(_right(first), _right(result))
+    gain = answers_changed(_answers(first), _answers(result)).difference
     with (result.folder / "history.csv").open() as stream:
         seconds = [float(row["seconds"]) for row in csv.DictReader(stream)]
     return {
@@ -70,9 +69,8 @@ def _row(result: FinetuneResult, first: FinetuneResult) -> dict[str, Any]:
     }
 
 
-def _right(result: FinetuneResult) -> np.ndarray:
-    rows = read_predictions(result.folder / "predictions-val.csv")
-    return np.array([row.correct() for row in rows], float)
+def _answers(result: FinetuneResult) -> Predictions:
+    return read_predictions(result.folder / "predictions-val.csv")
 
 
 def _arguments() -> argparse.Namespace:

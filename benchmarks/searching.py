@@ -17,8 +17,9 @@ import pandas as pd
 from cars_bench.cache.made_up import MadeUpCache, batch_of_dataset
 from cars_bench.cache.shard_plan import PlannedShard
 from cars_bench.cache.store import FeatureCache
-from cars_bench.data.card import make_card
+from cars_bench.data.card import CardSource
 from cars_bench.data.dataset import BOX_COLUMNS, Dataset, write_dataset
+from cars_bench.data.prepare import make_card
 from cars_bench.data.problems import Problems
 from cars_bench.tuning.ledger import Event, read_events
 from cars_bench.workspace import Workspace
@@ -91,8 +92,8 @@ def _make_dataset(workspace: Workspace, classes: int) -> Dataset:
             "sha256": "0" * 64,
         }
     )
-    how = {"how": "made up", "seed": 0}
-    card = make_card(table, Problems(), {"kind": "folder"}, how, "none")
+    source = CardSource("nowhere", "nowhere", "folders")
+    card = make_card(table, Problems(), source=source, how="made up", seed=0, crop="none")
     write_dataset(workspace.datasets / "made-up", table, card)
     workspace.remember("dataset", name="made-up", crop="none")
     return Dataset.load(workspace)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from typing import Any
 
 from cars_bench.cache.keys import FeatureRecipe, titles
 from cars_bench.cache.manifest import read_manifest
 from cars_bench.cache.store import cache_keys
-from cars_bench.data.dataset import CARD_FILE
+from cars_bench.data.card import read_card
 from cars_bench.data.images import RESIZE_METHOD
 from cars_bench.data.policies import policy
 from cars_bench.documents import canonical
-from cars_bench.errors import CacheUnusable, CarsBenchError
+from cars_bench.errors import CacheUnusable, CarsBenchError, DatasetMissing, RecordDamaged
 from cars_bench.workspace import Workspace
 
 _SAME_NAME = ("backbone", "image_size", "pooling", "dtype")
@@ -103,14 +102,13 @@ def _policy_now(name: str) -> dict[str, Any]:
 def _dataset_now(workspace: Workspace) -> dict[str, Any]:
     """What the default dataset's card says; the table itself is not read."""
     name = workspace.settings().get("dataset", {}).get("name", "")
-    path = workspace.datasets / name / CARD_FILE
-    if not path.is_file():
-        return {}
     try:
-        card = json.loads(path.read_bytes())
-        return {"dataset_digest": card["digest"], "crop": card["crop"]}
-    except (ValueError, KeyError, TypeError):
+        card = read_card(workspace.datasets / name)
+    except DatasetMissing:
+        return {}
+    except RecordDamaged:
         return {"dataset_digest": "unreadable card"}
+    return {"dataset_digest": card.digest, "crop": card.crop}
 
 
 def _match(workspace: Workspace, key: str, present: FeatureRecipe | None, current: bool) -> Match:

@@ -23,8 +23,9 @@ from cars_bench.cache.shards import (
     features_of,
 )
 from cars_bench.cache.verify import checked_shard
-from cars_bench.data.dataset import CARD_FILE, Dataset
-from cars_bench.errors import CacheCorrupt, CacheMissing, CacheStale, UsageError
+from cars_bench.data.card import read_card
+from cars_bench.data.dataset import Dataset
+from cars_bench.errors import CacheCorrupt, CacheMissing, CacheStale, DatasetMissing, UsageError
 from cars_bench.workspace import Workspace, locked
 
 _KEY = re.compile(rf"[0-9a-f]{{{KEY_DIGITS}}}")
@@ -91,7 +92,9 @@ class FeatureCache:
             CacheStale: Names what differs.
         """
         name = self.manifest.dataset
-        if not (workspace.datasets / name / CARD_FILE).is_file():
+        try:
+            read_card(workspace.datasets / name)
+        except DatasetMissing:
             return
         dataset = Dataset.load(workspace, name)
         now = {"dataset_digest": dataset.digest, "crop": dataset.crop}

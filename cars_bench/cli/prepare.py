@@ -56,18 +56,28 @@ def prepare(
     from cars_bench.data.card import card_lines
     from cars_bench.data.prepare import PrepareOptions
     from cars_bench.data.prepare import prepare as run
+    from cars_bench.documents import to_json
 
     options = PrepareOptions(
-        source, labels, images, split, seed, crop, name, allow_missing, demo
-    )  # fmt: skip
+        source=source,
+        labels=labels,
+        images=images,
+        split=split,
+        seed=seed,
+        crop=crop,
+        name=name,
+        allow_missing=allow_missing,
+        demo=demo,
+    )
     dataset = run(session.workspace, options, session.progress)
     for line in card_lines(dataset.name, dataset.card):
         session.say(line)
     session.say(f"written: {dataset.folder}\nnext: cars-bench extract")
+    card = to_json(dataset.card)
     kept = ("images", "classes", "crop", "split", "sizes", "boxes", "quarantined", "warnings")
     return {
         "name": dataset.name,
         "folder": str(dataset.folder),
         "digest": dataset.digest,
-        "missing": dataset.card["missing"]["count"],
-    } | {key: dataset.card[key] for key in kept}
+        "missing": dataset.card.missing.count,
+    } | {key: card[key] for key in kept}

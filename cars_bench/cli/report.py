@@ -66,7 +66,7 @@ def _compared(session: Session, first: str, second: str) -> Path:
 
 
 def _of_study(session: Session, study: str | None, heatmaps: bool) -> Path:
-    from cars_bench.reports.build import build_report
+    from cars_bench.reports.page import build_report
 
     if heatmaps:
         session.choose_backend("tensorflow")

@@ -9,7 +9,7 @@ from cars_bench.cli.app import app
 from cars_bench.cli.session import Document, Session, command
 
 if TYPE_CHECKING:
-    from cars_bench.reports.overview import CacheState, Overview, StudyState
+    from cars_bench.status import CacheState, Overview, StudyState
 
 
 @command(
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 )
 def status(session: Session) -> Document:
     """Say what exists, what is stale, and the next command."""
-    from cars_bench.reports.advice import advise
-    from cars_bench.reports.overview import read_overview
+    from cars_bench.status import advise, read_overview
 
     overview = read_overview(session.workspace)
     advice = advise(overview)

@@ -1,100 +1,168 @@
-"""The dataset's card: what a person should know about it at a glance."""
+"""The dataset's card: what a person should know about it at a glance, as `card.json`."""
 
 from __future__ import annotations
 
-import time
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
 
-import pandas as pd
-import PIL
+from cars_bench.documents import read_record, write_record
+from cars_bench.errors import DatasetMissing
 
-from cars_bench import __version__
-from cars_bench.data.dataset import SPLITS
-from cars_bench.data.problems import Problems
+CARD_FILE = "card.json"
+PREPARE = "cars-bench prepare SOURCE, or cars-bench prepare --demo"
+SHOWN = 5
+"""Quarantined images listed on a terminal."""
 
-QUANTILES = {"min": 0.0, "p05": 0.05, "median": 0.5, "p95": 0.95, "max": 1.0}
 
+@dataclass(frozen=True)
+class CardSource:
+    """Where labels and images came from.
 
-def make_card(
-    table: pd.DataFrame,
-    problems: Problems,
-    source: dict[str, Any],
-    split: dict[str, Any],
-    crop: str,
-) -> dict[str, Any]:
-    """Count what the table holds.
-
-    Args:
-        table: The dataset's table.
-        problems: What was found wrong.
-        source: Where labels and images came from.
-        split: How the split was made.
-        crop: `none` or `boxes`.
-
-    Returns:
-        A JSON document.
+    Attributes:
+        labels: Path of the label file, or of the folder of class folders.
+        images: Path of the image root.
+        layout: Which reader read it.
     """
-    splits = table["split"].value_counts()
-    return {
-        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "source": source,
-        "crop": crop,
-        "images": len(table),
-        "classes": int(table["class_name"].nunique()),
-        "split": split | {"counts": {name: int(splits.get(name, 0)) for name in SPLITS}},
-        "class_counts": class_counts(table),
-        "sizes": {side: _quantiles(table[side]) for side in ("width", "height")},
-        "boxes": int(table["x1"].notna().sum()),
-        "missing": {"count": len(problems.missing), "image_ids": problems.missing},
-        "quarantined": problems.quarantined,
-        "warnings": problems.warnings,
-        "versions": {"cars_bench": __version__, "pillow": PIL.__version__},
-    }
+
+    labels: str
+    images: str
+    layout: str
 
 
-def class_counts(table: pd.DataFrame) -> dict[str, dict[str, int]]:
-    """Images of each class in each split, in the order of the labels."""
-    counts = pd.crosstab(table["class_name"], table["split"]).reindex(columns=SPLITS, fill_value=0)
-    return {
-        str(name): {str(split): int(count) for split, count in row.items()}
-        for name, row in counts.sort_index().iterrows()
-    }
+@dataclass(frozen=True)
+class SplitSummary:
+    """How the images were split.
+
+    Attributes:
+        how: In words, the percentages first where it was dealt by percentages.
+        seed: Seed of the deal.
+        counts: Images of `train`, `val` and `test`.
+    """
+
+    how: str
+    seed: int
+    counts: dict[str, int]
 
 
-def card_lines(name: str, card: dict[str, Any]) -> list[str]:
+@dataclass(frozen=True, kw_only=True)
+class Quantiles:
+    """How a length in pixels is spread over the images."""
+
+    min: float
+    p05: float
+    median: float
+    p95: float
+    max: float
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Width and height of the upright originals."""
+
+    width: Quantiles
+    height: Quantiles
+
+
+@dataclass(frozen=True)
+class MissingImages:
+    """Labelled images that have no file."""
+
+    count: int
+    image_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """An image that cannot be used, and why."""
+
+    image_id: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What `card.json` says.
+
+    Attributes:
+        created: UTC time, `2026-01-31T12:00:00Z`.
+        source: Where labels and images came from.
+        crop: What each image is cut to before it is resized: `none` or `boxes`.
+        images: Number of images.
+        classes: Number of classes.
+        split: How the images were split.
+        class_counts: Images of each class in each split, in the order of the labels.
+        sizes: Of the upright originals.
+        boxes: Number of images with a box.
+        missing: Labelled images without a file.
+        quarantined: Images that cannot be used.
+        warnings: Plain sentences.
+        versions: Of the packages that read the images.
+        digest: SHA-256 over everything about the images but where they lie.
+    """
+
+    created: str
+    source: CardSource
+    crop: str
+    images: int
+    classes: int
+    split: SplitSummary
+    class_counts: dict[str, dict[str, int]]
+    sizes: Sizes
+    boxes: int
+    missing: MissingImages
+    quarantined: tuple[Quarantined, ...]
+    warnings: tuple[str, ...]
+    versions: dict[str, str]
+    digest: str
+
+
+def read_card(folder: Path) -> Card:
+    """Read the card of the dataset in `folder`.
+
+    Raises:
+        DatasetMissing: There is none, so there is no dataset.
+        RecordDamaged: It is not a card.
+    """
+    missing = DatasetMissing(f"There is no dataset in {folder}.", PREPARE)
+    return read_record(folder / CARD_FILE, Card, missing, "run prepare again")
+
+
+def write_card(folder: Path, card: Card) -> None:
+    """Write the card, atomically; with it the folder is a dataset."""
+    write_record(folder / CARD_FILE, card)
+
+
+def card_lines(name: str, card: Card) -> list[str]:
     """The card as a few sentences for a terminal."""
-    counts = card["split"]["counts"]
-    totals = sorted(sum(row.values()) for row in card["class_counts"].values())
+    counts = card.split.counts
+    totals = sorted(sum(row.values()) for row in card.class_counts.values())
     lines = [
-        f"{name}: {card['images']:,} images of {card['classes']:,} classes "
+        f"{name}: {card.images:,} images of {card.classes:,} classes "
         f"({totals[0]:,} to {totals[-1]:,} a class, median {totals[len(totals) // 2]:,})",
         f"split: {counts['train']:,} train, {counts['val']:,} val, {counts['test']:,} test "
-        f"({card['split']['how']})",
-        _size_line(card["sizes"]),
-        f"boxes: {card['boxes']:,}; crop: {card['crop']}",
+        f"({card.split.how})",
+        _size_line(card.sizes),
+        f"boxes: {card.boxes:,}; crop: {card.crop}",
     ]
-    if card["missing"]["count"]:
-        lines.append(f"missing: {card['missing']['count']:,} labelled images have no file")
-    lines += _quarantine_lines(card["quarantined"])
-    return lines + [f"warning: {text}" for text in card["warnings"]]
+    if card.missing.count:
+        lines.append(f"missing: {card.missing.count:,} labelled images have no file")
+    lines += _quarantine_lines(card.quarantined)
+    return lines + [f"warning: {text}" for text in card.warnings]
 
 
-def _size_line(sizes: dict[str, dict[str, float]]) -> str:
-    width, height = sizes["width"], sizes["height"]
+def _size_line(sizes: Sizes) -> str:
+    width = sizes.width
+    height = sizes.height
     return (
-        f"sizes: median {width['median']:g} x {height['median']:g} pixels; 90% have widths "
-        f"{width['p05']:g} to {width['p95']:g} and heights {height['p05']:g} to {height['p95']:g}"
+        f"sizes: median {width.median:g} x {height.median:g} pixels; 90% have widths "
+        f"{width.p05:g} to {width.p95:g} and heights {height.p05:g} to {height.p95:g}"
     )
 
 
-def _quarantine_lines(quarantined: list[dict[str, str]], shown: int = 5) -> list[str]:
+def _quarantine_lines(quarantined: tuple[Quarantined, ...]) -> list[str]:
     if not quarantined:
         return []
     lines = [f"quarantined: {len(quarantined):,} images that cannot be used (listed in card.json)"]
-    lines += [f"  {item['image_id']}: {item['reason']}" for item in quarantined[:shown]]
-    rest = len(quarantined) - shown
+    lines += [f"  {item.image_id}: {item.reason}" for item in quarantined[:SHOWN]]
+    rest = len(quarantined) - SHOWN
     return lines + ([f"  and {rest:,} more"] if rest > 0 else [])
-
-
-def _quantiles(values: pd.Series[Any]) -> dict[str, float]:
-    return {name: float(values.quantile(share)) for name, share in QUANTILES.items()}

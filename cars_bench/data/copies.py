@@ -7,13 +7,21 @@ labels teaches, or counts as an error, what is a slip of the labels.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 SAID = "byte for byte"
 SPLIT_NAMES = {"train": "training", "val": "validation", "test": "test"}
-PLACES = (("test", "train"), ("test", "val"), ("val", "train"),
-          ("test", "test"), ("val", "val"), ("train", "train"))  # fmt: skip
+PLACES = (
+    ("test", "train"),
+    ("test", "val"),
+    ("val", "train"),
+    ("test", "test"),
+    ("val", "val"),
+    ("train", "train"),
+)
 MEND_LABELS = (
     "correct the labels or drop the rows in the source, then cars-bench prepare SOURCE again"
 )
@@ -39,7 +47,8 @@ class Copies:
     @property
     def text(self) -> str:
         """The finding as a clause of a sentence."""
-        one, many = len(self.names) == 1, f"{SPLIT_NAMES[self.other]} images"
+        one = len(self.names) == 1
+        many = f"{SPLIT_NAMES[self.other]} images"
         here = f"{len(self.names):,} {SPLIT_NAMES[self.split]} image{'' if one else 's'}"
         if self.split == self.other:
             return f"{here} are {SAID} other {many} under another label"
@@ -47,7 +56,8 @@ class Copies:
         return f"{here} {there}{self._labels()}"
 
     def _labels(self) -> str:
-        count, total = self.relabelled, len(self.names)
+        count = self.relabelled
+        total = len(self.names)
         if not count:
             return ""
         if count < total:

@@ -10,15 +10,16 @@ import hashlib
 import json
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from cars_bench import SCHEMA_VERSION
+from cars_bench.data.card import CARD_FILE, PREPARE, Card, read_card, write_card
+from cars_bench.data.copies import Copies, find_copies, labels_elsewhere, same_files
 from cars_bench.data.images import Box
 from cars_bench.errors import DatasetMissing
-from cars_bench.workspace import Workspace, atomic_file, write_json
+from cars_bench.workspace import Workspace, atomic_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,11 +38,10 @@ COLUMNS = [
     "height",
     "sha256",
 ]
-TABLE_FILE, CARD_FILE = "dataset.csv", "card.json"
-PREPARE = "cars-bench prepare SOURCE, or cars-bench prepare --demo"
+TABLE_FILE = "dataset.csv"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ImageRecord:
     """One image as a stage needs it.
 
@@ -60,6 +60,40 @@ class ImageRecord:
     sha256: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class LabelledImage:
+    """One image as the table has it.
+
+    Attributes:
+        image_id: Posix path under the image root; unique in the dataset.
+        path: The image file.
+        class_name: Its class.
+        split: `train`, `val` or `test`.
+        box: The object in pixels of the upright original; `None` where the source has none.
+        width: Pixels of the upright original.
+        height: Pixels of the upright original.
+    """
+
+    image_id: str
+    path: Path
+    class_name: str
+    split: str
+    box: Box | None
+    width: int
+    height: int
+
+    @property
+    def unit_box(self) -> Box | None:
+        """The box as shares of width and height, cut to the picture; `None` without area."""
+        if self.box is None:
+            return None
+        sides = (self.width, self.height, self.width, self.height)
+        left, top, right, bottom = (
+            min(1.0, max(0.0, edge / side)) for edge, side in zip(self.box, sides, strict=True)
+        )
+        return (left, top, right, bottom) if right > left and bottom > top else None
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Images, labels and split, as `prepare` left them.
@@ -70,13 +104,13 @@ class Dataset:
         table: One row an image with the columns `COLUMNS`: `path` is absolute,
             `label` int64 from 0, the box float64 in pixels of the upright
             original (NaN where the source has none).
-        card: Counts, source, split and quarantine, as in `card.json`.
+        card: Counts, source, split and quarantine.
     """
 
     name: str
     folder: Path
     table: pd.DataFrame
-    card: dict[str, Any]
+    card: Card
 
     @classmethod
     def load(cls, workspace: Workspace, name: str | None = None) -> Dataset:
@@ -84,6 +118,7 @@ class Dataset:
 
         Raises:
             DatasetMissing: None was prepared, it is unfinished, or it was edited since.
+            RecordDamaged: Its card is not what was written.
         """
         chosen = name or workspace.settings().get("dataset", {}).get("name")
         if not chosen:
@@ -93,8 +128,8 @@ class Dataset:
             raise DatasetMissing(
                 f"There is no dataset named {chosen!r}{_known(workspace)}.", PREPARE
             )
-        dataset = cls(chosen, folder, _read_table(folder), _read_card(folder))
-        if dataset.digest != dataset.card.get("digest"):
+        dataset = cls(chosen, folder, _read_table(folder), read_card(folder))
+        if dataset.digest != dataset.card.digest:
             raise DatasetMissing(
                 f"{folder / TABLE_FILE} is not the table that its card describes; "
                 "it was edited or only half replaced.",
@@ -105,7 +140,7 @@ class Dataset:
     @property
     def crop(self) -> str:
         """What each image is cut to before it is resized: `none` or `boxes`."""
-        return str(self.card["crop"])
+        return self.card.crop
 
     @cached_property
     def class_names(self) -> list[str]:
@@ -127,16 +162,56 @@ class Dataset:
         """The split's images in the order of `split`, with the box to crop to, if any."""
         rows = self.split(name)
         boxes = _boxes(rows) if self.crop == "boxes" else [None] * len(rows)
-        named = (rows[column] for column in ("image_id", "path", "label"))
-        fields = zip(*named, boxes, rows["sha256"], strict=True)
-        return [ImageRecord(str(i), Path(p), int(n), box, d) for i, p, n, box, d in fields]
+        return [
+            ImageRecord(
+                image_id=row["image_id"],
+                path=Path(row["path"]),
+                label=row["label"],
+                box=box,
+                sha256=row["sha256"],
+            )
+            for row, box in zip(rows.to_dict("records"), boxes, strict=True)
+        ]
+
+    @cached_property
+    def images(self) -> dict[str, LabelledImage]:
+        """Every image of every split, by its id."""
+        rows = zip(self.table.to_dict("records"), _boxes(self.table), strict=True)
+        return {
+            row["image_id"]: LabelledImage(
+                image_id=row["image_id"],
+                path=Path(row["path"]),
+                class_name=row["class_name"],
+                split=row["split"],
+                box=box,
+                width=row["width"],
+                height=row["height"],
+            )
+            for row, box in rows
+        }
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Images of each class in each split, in the order of the labels."""
+        return class_counts(self.table)
+
+    def copies(self) -> list[Copies]:
+        """Pictures that stand in two splits or under two labels, byte for byte."""
+        return find_copies(self.table)
+
+    def same_files(self, copies: list[Copies]) -> list[str]:
+        """Those pictures, a line each, such as `a.jpg (test, Audi) = b.jpg (train, BMW)`."""
+        return same_files(self.table, copies)
+
+    def labels_elsewhere(self, split: Split, other: Split) -> dict[str, list[str]]:
+        """The classes under which the bytes of a split's images stand in another, by image."""
+        return labels_elsewhere(self.table, split, other)
 
 
-def write_dataset(folder: Path, table: pd.DataFrame, card: dict[str, Any]) -> None:
+def write_dataset(folder: Path, table: pd.DataFrame, card: Card) -> None:
     """Replace the dataset in `folder`: table first, card (the done mark) last.
 
     Images that lie inside `folder` are stored by relative path, so that a
-    workspace can be moved.
+    workspace can be moved.  The card gets the digest of the table.
     """
     stored = table[COLUMNS].copy()
     stored["path"] = [_portable(path, folder) for path in stored["path"]]
@@ -145,8 +220,16 @@ def write_dataset(folder: Path, table: pd.DataFrame, card: dict[str, Any]) -> No
     with atomic_file(folder / TABLE_FILE, "w") as stream:
         stored.to_csv(stream, index=False, lineterminator="\n")
         (folder / CARD_FILE).unlink(missing_ok=True)
-    digest = digest_of(table)
-    write_json(folder / CARD_FILE, {"schema_version": SCHEMA_VERSION} | card | {"digest": digest})
+    write_card(folder, replace(card, digest=digest_of(table)))
+
+
+def class_counts(table: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """Images of each class in each split, classes in the order of the labels."""
+    counts = table.groupby(["class_name", "split"]).size()
+    return {
+        name: {split: int(counts.get((name, split), 0)) for split in SPLITS}
+        for name in sorted(table["class_name"].unique())
+    }
 
 
 def digest_of(table: pd.DataFrame) -> str:
@@ -180,11 +263,6 @@ def _read_table(folder: Path) -> pd.DataFrame:
         table[column] = pd.to_numeric(table[column]).astype("float64")
     table["path"] = [os.path.normpath(folder / path) for path in table["path"]]
     return table
-
-
-def _read_card(folder: Path) -> dict[str, Any]:
-    card: dict[str, Any] = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
-    return card
 
 
 def _known(workspace: Workspace) -> str:

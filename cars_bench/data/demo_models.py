@@ -104,7 +104,7 @@ MODELS = (
     replace(SUV, name="Fenwick Ranger SUV 2013", head_lamp="slit", pillars=(0.14, 0.29, 0.44),
             rails=False, stripe=True),
     PICKUP,
-    replace(PICKUP, name="Garrow Drover WorkerPool Cab 2009", deck_end=0.30, roof_rear=0.33,
+    replace(PICKUP, name="Garrow Drover Crew Cab 2009", deck_end=0.30, roof_rear=0.33,
             pillars=(0.45,), head_lamp="round"),
     VAN,
 )  # fmt: skip

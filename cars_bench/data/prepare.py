@@ -4,14 +4,32 @@ from __future__ import annotations
 
 import re
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import PIL
 
-from cars_bench.data.card import make_card
-from cars_bench.data.dataset import CARD_FILE, COLUMNS, Dataset, write_dataset
+from cars_bench import __version__
+from cars_bench.data.card import (
+    CARD_FILE,
+    Card,
+    CardSource,
+    MissingImages,
+    Quantiles,
+    Sizes,
+    SplitSummary,
+)
+from cars_bench.data.dataset import (
+    COLUMNS,
+    SPLITS,
+    Dataset,
+    class_counts,
+    digest_of,
+    write_dataset,
+)
 from cars_bench.data.demo import draw_demo
 from cars_bench.data.labels import Labels
 from cars_bench.data.problems import (
@@ -34,7 +52,7 @@ CROPS = ("none", "boxes")
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PrepareOptions:
     """What `prepare` is asked for.
 
@@ -88,9 +106,55 @@ def prepare(workspace: Workspace, options: PrepareOptions, progress: Progress) -
     return Dataset.load(workspace, folder.name)
 
 
-def _read(
-    folder: Path, options: PrepareOptions, progress: Progress
-) -> tuple[pd.DataFrame, dict[str, Any]]:
+def make_card(
+    table: pd.DataFrame,
+    problems: Problems,
+    *,
+    source: CardSource,
+    how: str,
+    seed: int,
+    crop: str,
+) -> Card:
+    """Count what a dataset holds.
+
+    Args:
+        table: The dataset's table.
+        problems: What was found wrong.
+        source: Where labels and images came from.
+        how: How it was split, in words.
+        seed: Seed of the split.
+        crop: `none` or `boxes`.
+    """
+    splits = table["split"].value_counts()
+    return Card(
+        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        source=source,
+        crop=crop,
+        images=len(table),
+        classes=int(table["class_name"].nunique()),
+        split=SplitSummary(how, seed, {name: int(splits.get(name, 0)) for name in SPLITS}),
+        class_counts=class_counts(table),
+        sizes=Sizes(_quantiles(table["width"]), _quantiles(table["height"])),
+        boxes=int(table["x1"].notna().sum()),
+        missing=MissingImages(len(problems.missing), tuple(problems.missing)),
+        quarantined=tuple(problems.quarantined),
+        warnings=tuple(problems.warnings),
+        versions={"cars_bench": __version__, "pillow": PIL.__version__},
+        digest=digest_of(table),
+    )
+
+
+def _quantiles(values: pd.Series[Any]) -> Quantiles:
+    return Quantiles(
+        min=float(values.min()),
+        p05=float(values.quantile(0.05)),
+        median=float(values.quantile(0.5)),
+        p95=float(values.quantile(0.95)),
+        max=float(values.max()),
+    )
+
+
+def _read(folder: Path, options: PrepareOptions, progress: Progress) -> tuple[pd.DataFrame, Card]:
     source = options.source
     if options.demo:
         (folder / CARD_FILE).unlink(missing_ok=True)
@@ -105,13 +169,13 @@ def _read(
     table = _labelled(rows)
     refuse_empty_splits(table, problems)
     warn_of_duplicates(table, problems)
-    origin = {
-        "labels": str(located.labels.source),
-        "images": str(located.images),
-        "layout": located.labels.layout,
-    }
-    split = {"how": how, "seed": options.seed}
-    return table, make_card(table, problems, origin, split, options.crop)
+    origin = CardSource(
+        labels=str(located.labels.source),
+        images=str(located.images),
+        layout=located.labels.layout,
+    )
+    card = make_card(table, problems, source=origin, how=how, seed=options.seed, crop=options.crop)
+    return table, card
 
 
 def _existing(located: Located, options: PrepareOptions, problems: Problems) -> pd.DataFrame:
@@ -154,7 +218,8 @@ def _own_split(rows: pd.DataFrame, seed: int) -> tuple[list[str], str]:
         return rows["split"].tolist(), "the source's own"
     train = rows[rows["split"] == "train"]
     shares = {"train": 1 - VAL_OF_TRAIN, "val": VAL_OF_TRAIN}
-    ids, classes = train["image_id"].tolist(), train["class_name"].tolist()
+    ids = train["image_id"].tolist()
+    classes = train["class_name"].tolist()
     dealt = dict(zip(ids, stratified(ids, classes, shares, seed), strict=True))
     how = f"the source's own; {VAL_OF_TRAIN:.0%} of train, stratified, seed {seed}, as val"
     return [dealt.get(name, "test") for name in rows["image_id"]], how

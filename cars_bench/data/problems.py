@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from cars_bench.data.card import Quarantined
 from cars_bench.data.copies import find_copies, remedy, sentence
 from cars_bench.data.dataset import BOX_COLUMNS
 from cars_bench.data.labels import some
@@ -27,12 +28,12 @@ class Problems:
 
     Attributes:
         missing: Image ids without a file (`--allow-missing`).
-        quarantined: Image id and reason of each file that cannot be used.
+        quarantined: Each file that cannot be used.
         warnings: Plain sentences.
     """
 
     missing: list[str] = field(default_factory=list)
-    quarantined: list[dict[str, str]] = field(default_factory=list)
+    quarantined: list[Quarantined] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -67,12 +68,12 @@ def quarantine(rows: pd.DataFrame, allow_missing: bool, problems: Problems) -> p
         )
     broken = rows[rows["problem"] != ""]
     pairs = zip(broken["image_id"], broken["problem"], strict=True)
-    problems.quarantined += [{"image_id": name, "reason": reason} for name, reason in pairs]
+    problems.quarantined += [Quarantined(name, reason) for name, reason in pairs]
     usable = rows[rows["problem"] == ""]
     if usable.empty:
         first = problems.quarantined[0]
         raise InputError(
-            f"None of {len(rows):,} images can be read; {first['image_id']}: {first['reason']}.",
+            f"None of {len(rows):,} images can be read; {first.image_id}: {first.reason}.",
             "give images that open in an image viewer",
         )
     return usable
@@ -106,7 +107,8 @@ def check_boxes(
         boxes[outside | foreign] = np.nan
         taken = LEFT_OUT_ALL if foreign else "those boxes were left out"
         problems.warnings.append(f"{text}; {taken}.")
-    boxes[:, :2], boxes[:, 2:] = np.floor(boxes[:, :2]), np.ceil(boxes[:, 2:])
+    boxes[:, :2] = np.floor(boxes[:, :2])
+    boxes[:, 2:] = np.ceil(boxes[:, 2:])
     rows[BOX_COLUMNS] = np.clip(boxes, 0, limits)
     _refuse_boxless(rows, crop)
     return rows

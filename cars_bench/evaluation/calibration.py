@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cars_bench.evaluation.metrics import Estimate, wilson
+
 BINS = 15
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReliabilityBin:
     """The images whose confidence lies in `(low, high]` (the first bin includes 0).
 
@@ -28,6 +30,46 @@ class ReliabilityBin:
     accuracy: float
 
 
+@dataclass(frozen=True)
+class Calibration:
+    """How sure a model is against how often it is right.
+
+    Attributes:
+        expected_calibration_error: Mean distance between the two, 0 to 1 (Naeini et al. 2015).
+        reliability: The table it comes from, in `BINS` bins.
+        sure: Mean probability of the answers given, 0 to 1.
+        right: Share of them that is right, with Wilson's 95% interval.
+    """
+
+    expected_calibration_error: float
+    reliability: tuple[ReliabilityBin, ...]
+    sure: float
+    right: Estimate
+
+    @property
+    def direction(self) -> str:
+        """Which way it errs; neither where `sure` lies in the interval of `right`."""
+        if self.sure < self.right.low:
+            return "under-confident"
+        return "over-confident" if self.sure > self.right.high else "well calibrated on average"
+
+
+def calibration(confidence: np.ndarray, correct: np.ndarray) -> Calibration:
+    """The calibration of N answers, N at least 1.
+
+    Args:
+        confidence: [N], probability of the answer given, 0 to 1.
+        correct: bool [N], whether it was right.
+    """
+    table = reliability(confidence, correct)
+    return Calibration(
+        expected_calibration_error=expected_calibration_error(table),
+        reliability=tuple(table),
+        sure=float(np.mean(confidence)),
+        right=wilson(int(np.sum(correct)), len(correct)),
+    )
+
+
 def reliability(
     confidence: np.ndarray, correct: np.ndarray, bins: int = BINS
 ) -> list[ReliabilityBin]:
@@ -41,7 +83,8 @@ def reliability(
     Raises:
         ValueError: A confidence outside 0..1, or different lengths.
     """
-    sure, right = np.asarray(confidence, np.float64), np.asarray(correct, np.float64)
+    sure = np.asarray(confidence, np.float64)
+    right = np.asarray(correct, np.float64)
     if sure.shape != right.shape:
         raise ValueError(f"{len(sure)} confidences and {len(right)} answers")
     if sure.size and not (sure.min() >= 0 and sure.max() <= 1 + 1e-9):
@@ -53,11 +96,11 @@ def reliability(
     )
     return [
         ReliabilityBin(
-            float(edges[i]),
-            float(edges[i + 1]),
-            int(count[i]),
-            float(confidences[i] / max(count[i], 1)),
-            float(rights[i] / max(count[i], 1)),
+            low=float(edges[i]),
+            high=float(edges[i + 1]),
+            n=int(count[i]),
+            confidence=float(confidences[i] / max(count[i], 1)),
+            accuracy=float(rights[i] / max(count[i], 1)),
         )
         for i in range(bins)
     ]

@@ -2,28 +2,68 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from cars_bench.evaluation.metrics import Estimate, wilson
+from cars_bench.evaluation.predictions import Prediction
 
 
-@dataclass(frozen=True)
-class ConfusedPair:
-    """One kind of mistake.
+@dataclass(frozen=True, kw_only=True)
+class Mistake:
+    """One wrong answer.
 
     Attributes:
-        true: Label of the right class.
-        predicted: Label of the class answered instead.
-        count: How many images of `true` were answered so.
-        share: `count` over all images of `true`.
+        image_id: The image.
+        true: Its class.
+        predicted: The class answered instead.
+        probability: The model's own for its answer, 0 to 1.
+        given: What it gave the truth, where that is among the five answers kept.
     """
 
-    true: int
-    predicted: int
+    image_id: str
+    true: str
+    predicted: str
+    probability: float
+    given: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfusedPair:
+    """One kind of mistake: images of one class answered as another.
+
+    Attributes:
+        true: The right class.
+        predicted: The class answered instead.
+        count: How many images of `true` were answered so.
+        of: How many images `true` has.
+        images: Those answered so, the most confident first.
+    """
+
+    true: str
+    predicted: str
     count: int
-    share: float
+    of: int
+    images: tuple[str, ...]
+
+    @property
+    def share(self) -> float:
+        """`count` over all images of `true`, 0 to 1."""
+        return self.count / self.of
+
+
+@dataclass(frozen=True, kw_only=True)
+class MutualPair(ConfusedPair):
+    """Two classes taken for each other; `true` is the one more often taken for the other.
+
+    Attributes:
+        back: How many images of `predicted` were answered as `true`.
+    """
+
+    back: int
 
 
 @dataclass(frozen=True)
@@ -31,14 +71,73 @@ class ClassRecall:
     """How much of one class is found.
 
     Attributes:
-        label: The class.
+        name: The class.
         recall: Share of its images answered right, with Wilson's 95% interval.
         n: Number of its images.
     """
 
-    label: int
+    name: str
     recall: Estimate
     n: int
+
+
+def mistakes(rows: Iterable[Prediction]) -> tuple[Mistake, ...]:
+    """The wrong answers, the most confident first, then by image."""
+    wrong = [
+        Mistake(
+            image_id=row.image_id,
+            true=row.true,
+            predicted=row.answers[0],
+            probability=row.probabilities[0],
+            given=row.given,
+        )
+        for row in rows
+        if not row.correct()
+    ]
+    return tuple(sorted(wrong, key=lambda item: (-item.probability, item.image_id)))
+
+
+def confused_pairs(errors: Iterable[Mistake], sizes: Mapping[str, int]) -> tuple[ConfusedPair, ...]:
+    """Every kind of mistake, most images first, then the larger share, then by name.
+
+    Args:
+        errors: As `mistakes` gives them.
+        sizes: How many images each class has.
+    """
+    images: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for item in errors:
+        images[item.true, item.predicted].append(item.image_id)
+    pairs = [
+        ConfusedPair(
+            true=true, predicted=predicted, count=len(ids), of=sizes[true], images=tuple(ids)
+        )
+        for (true, predicted), ids in images.items()
+    ]
+    return tuple(
+        sorted(pairs, key=lambda pair: (-pair.count, -pair.share, pair.true, pair.predicted))
+    )
+
+
+def mutual_pairs(pairs: Sequence[ConfusedPair]) -> tuple[MutualPair, ...]:
+    """Both directions together, most images first, then by name.
+
+    Args:
+        pairs: As `confused_pairs` gives them.
+    """
+    counts = Counter({(pair.true, pair.predicted): pair.count for pair in pairs})
+    found = [
+        MutualPair(
+            true=pair.true,
+            predicted=pair.predicted,
+            count=pair.count,
+            of=pair.of,
+            images=pair.images,
+            back=counts[pair.predicted, pair.true],
+        )
+        for pair in pairs
+        if (pair.count, pair.true) >= (counts[pair.predicted, pair.true], pair.predicted)
+    ]
+    return tuple(sorted(found, key=lambda pair: (-pair.count - pair.back, pair.true)))
 
 
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
@@ -52,7 +151,8 @@ def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) ->
     Raises:
         ValueError: A label is out of range, or the lengths differ.
     """
-    rows, columns = np.asarray(labels, np.int64), np.asarray(predicted, np.int64)
+    rows = np.asarray(labels, np.int64)
+    columns = np.asarray(predicted, np.int64)
     if rows.shape != columns.shape:
         raise ValueError(f"{len(rows)} labels and {len(columns)} answers")
     both = np.concatenate([rows, columns])
@@ -61,32 +161,19 @@ def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) ->
     return np.bincount(rows * classes + columns, minlength=classes**2).reshape(classes, classes)
 
 
-def most_confused(matrix: np.ndarray, count: int = 10) -> list[ConfusedPair]:
-    """The `count` most frequent mistakes, most images first, then by label.
+def per_class_recall(matrix: np.ndarray, class_names: Sequence[str]) -> tuple[ClassRecall, ...]:
+    """Recall of every class that has images, by label.
 
     Args:
         matrix: Confusion matrix [C, C].
-        count: How many at most.
+        class_names: C names.
     """
     totals = matrix.sum(axis=1)
-    mistakes = [
-        ConfusedPair(int(i), int(j), int(matrix[i, j]), float(matrix[i, j] / totals[i]))
-        for i, j in np.argwhere(matrix > 0)
-        if i != j
-    ]
-    return sorted(mistakes, key=lambda pair: (-pair.count, -pair.share, pair.true, pair.predicted))[
-        :count
-    ]
-
-
-def per_class_recall(matrix: np.ndarray) -> list[ClassRecall]:
-    """Recall of every class that has images, by label."""
-    totals = matrix.sum(axis=1)
-    return [
-        ClassRecall(label, wilson(int(matrix[label, label]), int(total)), int(total))
-        for label, total in enumerate(totals)
-        if total
-    ]
+    return tuple(
+        ClassRecall(name, wilson(int(matrix[label, label]), int(totals[label])), int(totals[label]))
+        for label, name in enumerate(class_names)
+        if totals[label]
+    )
 
 
 def macro_accuracy(
@@ -109,6 +196,4 @@ def macro_accuracy(
     recall = matrix.diagonal()[present] / n
     generator = np.random.Generator(np.random.PCG64(seed))
     means = (generator.binomial(n, recall, size=(resamples, len(n))) / n).mean(axis=1)
-    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
-    value = float(recall.mean())
-    return Estimate(value, min(float(low), value), max(float(high), value))
+    return Estimate.of_draws(float(recall.mean()), means, confidence)

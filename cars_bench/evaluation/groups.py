@@ -11,12 +11,13 @@ import numpy as np
 from cars_bench.evaluation.metrics import Estimate, wilson
 
 UNKNOWN = "unknown"
+PROPERTIES = ("make", "body", "year")
 
 _TWO_WORD_MAKES = ("AM General", "Alfa Romeo", "Aston Martin", "Land Rover", "Rolls Royce")
 
 # The first pattern that matches wins, so the compound bodies stand first.
 _BODIES = (
-    ("WorkerPool Cab", r"\bcrew cab\b|\bsupercrew\b"),
+    ("Crew Cab", r"\bcrew cab\b|\bsupercrew\b"),
     ("Extended Cab", r"\bextended cab\b|\bclub cab\b|\bsupercab\b"),
     ("Regular Cab", r"\bregular cab\b"),
     ("Minivan", r"\bminivan\b"),
@@ -87,6 +88,25 @@ def accuracy_by(
         right.setdefault(group_of(name), []).append(bool(hit))
     scores = [GroupScore(group, wilson(sum(v), len(v)), len(v)) for group, v in right.items()]
     return sorted(scores, key=lambda item: (item.accuracy.value, item.group))
+
+
+def group_scores(
+    true_names: Sequence[str], correct: np.ndarray
+) -> dict[str, tuple[GroupScore, ...]]:
+    """Accuracy by make, body and year, worst group first; a property of one group is left out.
+
+    Args:
+        true_names: N class names.
+        correct: bool [N].
+    """
+    cars = {name: parse_name(name) for name in set(true_names)}
+    found = {}
+    for what in PROPERTIES:
+        group_of = {name: str(getattr(car, what)) for name, car in cars.items()}
+        scores = accuracy_by(group_of.__getitem__, true_names, correct)
+        if len(scores) > 1:
+            found[what] = tuple(scores)
+    return found
 
 
 def _make(words: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.stats import binomtest, norm
@@ -20,14 +19,16 @@ class Estimate:
     low: float
     high: float
 
-    def to_json(self) -> dict[str, float]:
-        """Plain numbers: `{"value", "low", "high"}`."""
-        return {"value": self.value, "low": self.low, "high": self.high}
+    @classmethod
+    def holding(cls, value: float, low: float, high: float) -> Estimate:
+        """With the interval `low..high`, widened to `value` where a resampled one misses it."""
+        return cls(value, min(low, value), max(high, value))
 
     @classmethod
-    def from_json(cls, document: dict[str, float]) -> Estimate:
-        """Inverse of `to_json`."""
-        return cls(document["value"], document["low"], document["high"])
+    def of_draws(cls, value: float, draws: np.ndarray, confidence: float = 0.95) -> Estimate:
+        """With the percentile interval of resampled values [R]."""
+        low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
+        return cls.holding(value, float(low), float(high))
 
 
 @dataclass(frozen=True)
@@ -43,16 +44,6 @@ class SplitScore:
     top1: Estimate
     top5: Estimate
     n: int
-
-    def to_json(self) -> dict[str, Any]:
-        """`{"top1": {"value", "low", "high"}, "top5": {...}, "n"}`."""
-        return {"top1": self.top1.to_json(), "top5": self.top5.to_json(), "n": self.n}
-
-    @classmethod
-    def from_json(cls, document: dict[str, Any]) -> SplitScore:
-        """Inverse of `to_json`."""
-        top1, top5 = (Estimate.from_json(document[name]) for name in ("top1", "top5"))
-        return cls(top1, top5, int(document["n"]))
 
 
 @dataclass(frozen=True)
@@ -118,11 +109,12 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> Estimate:
         raise ValueError(f"{successes} successes of {n}")
     if n == 0:
         return Estimate(0.0, 0.0, 1.0)
-    z, share = float(norm.ppf((1 + confidence) / 2)), successes / n
+    z = float(norm.ppf((1 + confidence) / 2))
+    share = successes / n
     scale = 1 + z * z / n
     centre = (share + z * z / (2 * n)) / scale
     half = z / scale * float(np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)))
-    return Estimate(share, min(max(0.0, centre - half), share), max(min(1.0, centre + half), share))
+    return Estimate.holding(share, max(0.0, centre - half), min(1.0, centre + half))
 
 
 def bootstrap(
@@ -146,9 +138,7 @@ def bootstrap(
     means = [
         numbers[generator.integers(0, numbers.size, numbers.size)].mean() for _ in range(resamples)
     ]
-    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
-    value = float(numbers.mean())
-    return Estimate(value, min(float(low), value), max(float(high), value))
+    return Estimate.of_draws(float(numbers.mean()), np.array(means), confidence)
 
 
 def paired_bootstrap(
@@ -199,10 +189,12 @@ def mcnemar(first_correct: np.ndarray, second_correct: np.ndarray) -> McNemar:
     Raises:
         ValueError: Different lengths.
     """
-    first, second = np.asarray(first_correct, bool), np.asarray(second_correct, bool)
+    first = np.asarray(first_correct, bool)
+    second = np.asarray(second_correct, bool)
     if first.shape != second.shape:
         raise ValueError(f"{len(first)} and {len(second)} answers are not pairs")
-    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
+    only_first = int((first & ~second).sum())
+    only_second = int((second & ~first).sum())
     changed = only_first + only_second
     p_value = float(binomtest(only_first, changed).pvalue) if changed else 1.0
     return McNemar(only_first, only_second, p_value)
@@ -215,6 +207,10 @@ def score(scores: np.ndarray, labels: np.ndarray) -> SplitScore:
         scores: [N, C], logits or probabilities.
         labels: int [N], 0 to C - 1.
     """
-    n = len(labels)
-    top1, top5 = (wilson(int(topk_correct(scores, labels, k).sum()), n) for k in (1, TOP_K))
-    return SplitScore(top1, top5, n)
+    return split_score(topk_correct(scores, labels, 1), topk_correct(scores, labels, TOP_K))
+
+
+def split_score(top1: np.ndarray, top5: np.ndarray) -> SplitScore:
+    """The same from hits: whether the best, and one of the five best answers is right, bool [N]."""
+    n = len(top1)
+    return SplitScore(wilson(int(top1.sum()), n), wilson(int(top5.sum()), n), n)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ class Prediction:
     Attributes:
         image_id: The image.
         true: Name of its class, empty when unknown.
-        answers: Up to five class names, best first.
+        answers: Up to five class names, best first; one at least.
         probabilities: Their probabilities, 0 to 1, rounded to six digits.
     """
 
@@ -43,13 +44,82 @@ class Prediction:
         """Whether the true class is among the first `k` answers."""
         return bool(self.true) and self.true in self.answers[:k]
 
+    @property
+    def given(self) -> float | None:
+        """The probability given to the true class, where it is among the answers."""
+        return dict(zip(self.answers, self.probabilities, strict=True)).get(self.true)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model answered for N images.
+
+    Every published number comes from such a table and so from probabilities of
+    six digits: a model just trained and its file read again agree to the digit.
+
+    Attributes:
+        rows: One an image, in the order they were predicted.
+    """
+
+    rows: tuple[Prediction, ...]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Prediction]:
+        return iter(self.rows)
+
+    @cached_property
+    def image_ids(self) -> tuple[str, ...]:
+        """The images."""
+        return tuple(row.image_id for row in self.rows)
+
+    @cached_property
+    def true(self) -> tuple[str, ...]:
+        """Name of each image's class, empty when unknown."""
+        return tuple(row.true for row in self.rows)
+
+    @cached_property
+    def answers(self) -> tuple[tuple[str, ...], ...]:
+        """Up to five class names an image, best first."""
+        return tuple(row.answers for row in self.rows)
+
+    @cached_property
+    def probabilities(self) -> tuple[tuple[float, ...], ...]:
+        """Of `answers`, 0 to 1."""
+        return tuple(row.probabilities for row in self.rows)
+
+    @cached_property
+    def predicted(self) -> tuple[str, ...]:
+        """The best answer to each image."""
+        return tuple(names[0] for names in self.answers)
+
+    @cached_property
+    def confidence(self) -> np.ndarray:
+        """Probability of the best answer, float64 [N], 0 to 1."""
+        return np.array([chances[0] for chances in self.probabilities], np.float64)
+
+    @cached_property
+    def correct(self) -> np.ndarray:
+        """Whether the best answer is right, bool [N]."""
+        return self.hits(1)
+
+    @cached_property
+    def by_image(self) -> dict[str, Prediction]:
+        """The rows by image id."""
+        return {row.image_id: row for row in self.rows}
+
+    def hits(self, k: int) -> np.ndarray:
+        """Whether the true class is among the `k` best answers (at most five), bool [N]."""
+        return np.array([row.correct(k) for row in self.rows], bool)
+
 
 def predictions(
     image_ids: Sequence[str],
     logits: np.ndarray,
     class_names: Sequence[str],
     labels: Sequence[int] | np.ndarray | None = None,
-) -> list[Prediction]:
+) -> Predictions:
     """Turn logits into predictions.
 
     Args:
@@ -67,15 +137,17 @@ def predictions(
         raise ValueError(f"{len(image_ids)} images, {len(labels)} labels")
     best = ranking(logits)
     chances = np.take_along_axis(softmax(logits), best, axis=1)
-    return [
-        Prediction(
-            image_id,
-            "" if labels is None else class_names[int(labels[row])],
-            tuple(class_names[label] for label in best[row]),
-            tuple(round(float(chance), _DIGITS) for chance in chances[row]),
+    return Predictions(
+        tuple(
+            Prediction(
+                image_id=image_id,
+                true="" if labels is None else class_names[int(labels[row])],
+                answers=tuple(class_names[label] for label in best[row]),
+                probabilities=tuple(round(float(chance), _DIGITS) for chance in chances[row]),
+            )
+            for row, image_id in enumerate(image_ids)
         )
-        for row, image_id in enumerate(image_ids)
-    ]
+    )
 
 
 def write_predictions(path: Path, rows: Iterable[Prediction]) -> None:
@@ -89,17 +161,16 @@ def write_predictions(path: Path, rows: Iterable[Prediction]) -> None:
             (quoted if "\r" in "".join(cells) else plain).writerow(cells)
 
 
-def read_predictions(path: Path) -> list[Prediction]:
+def read_predictions(path: Path) -> Predictions:
     """Read what `write_predictions` wrote.
 
     Raises:
         InputError: The file is missing, or is not such a table.
     """
-    return list(iterate_predictions(path))
+    return Predictions(tuple(_rows(path)))
 
 
-def iterate_predictions(path: Path) -> Iterator[Prediction]:
-    """As `read_predictions`, one row at a time."""
+def _rows(path: Path) -> Iterator[Prediction]:
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             reader = csv.reader(stream)
@@ -122,10 +193,14 @@ def _cells(row: Prediction) -> list[str]:
 def _prediction(cells: list[str]) -> Prediction:
     if len(cells) != len(COLUMNS):
         raise ValueError(f"a row has {len(cells)} columns")
-    answers, chances = cells[2 : 2 + TOP_K], cells[2 + TOP_K :]
+    answers = cells[2 : 2 + TOP_K]
+    chances = cells[2 + TOP_K :]
+    probabilities = tuple(float(chance) for chance in chances if chance)
+    if not probabilities or not all(0 <= chance <= 1 for chance in probabilities):
+        raise ValueError(f"{cells[0]} has no probabilities from 0 to 1")
     return Prediction(
-        cells[0],
-        cells[1],
-        tuple(name for name, chance in zip(answers, chances, strict=True) if chance),
-        tuple(float(chance) for chance in chances if chance),
+        image_id=cells[0],
+        true=cells[1],
+        answers=tuple(name for name, chance in zip(answers, chances, strict=True) if chance),
+        probabilities=probabilities,
     )

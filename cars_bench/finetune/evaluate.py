@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset, Split
+from cars_bench.documents import to_json
 from cars_bench.errors import CacheStale, UsageError
-from cars_bench.evaluation.metrics import score
+from cars_bench.evaluation.assessment import Assessment, assess
+from cars_bench.evaluation.comparison import answers_changed
+from cars_bench.evaluation.predictions import Predictions, predictions
 from cars_bench.finetune.finished import FinishedModel
 from cars_bench.finetune.live import LiveImages
-from cars_bench.finetune.measures import compared, measures
 from cars_bench.progress import Progress
 from cars_bench.training.engine import logits_of
 from cars_bench.tuning.study import Study
 from cars_bench.tuning.trained_head import WINNER, head_of_trial, read_head
 from cars_bench.workspace import Workspace
+
+CONFUSED = 10
+"""Most frequent mistakes told."""
 
 
 def evaluate(
@@ -46,25 +49,27 @@ def evaluate(
     dataset = Dataset.load(workspace, document["dataset"]["name"])
     _require_classes(dataset, finished)
     records = dataset.records(split)
-    labels = np.array([record.label for record in records], np.int64)
+    ids = [record.image_id for record in records]
+    labels = [record.label for record in records]
     # The frozen head first: a stale or missing cache shows before the long pass.
     study = Study.open(workspace, document["study"])
     cache = FeatureCache.open(workspace, document["cache_key"])
     trial = study.trial(document["trial_id"])
     head = head_of_trial(study, trial, cache, refit=document["refit"]).model()
-    frozen = logits_of(head, cache.load(split).x)
+    frozen = predictions(ids, logits_of(head, cache.load(split).x), finished.class_names, labels)
     progress.log(f"Evaluating {finished.folder.name} on {len(records):,} {split} images")
-    finetuned = logits_of(finished.load(), LiveImages(records, finished.image_size))
+    logits = logits_of(finished.load(), LiveImages(records, finished.image_size))
+    finetuned = predictions(ids, logits, finished.class_names, labels)
+    judged = {
+        "frozen": assess(frozen, finished.class_names),
+        "finetuned": assess(finetuned, finished.class_names),
+    }
     return {
         "model": f"{study.name}/{finished.folder.name}",
-        "frozen": {split: score(frozen, labels).to_json()},
-        "finetuned": {split: score(finetuned, labels).to_json()},
+        **{stage: {split: to_json(found.score)} for stage, found in judged.items()},
         "handoff": document["handoff"],
-        "mcnemar": compared(frozen, finetuned, labels),
-        "measures": {
-            "frozen": measures(frozen, labels, finished.class_names),
-            "finetuned": measures(finetuned, labels, finished.class_names),
-        },
+        "mcnemar": _compared(frozen, finetuned),
+        "measures": {stage: measures(found) for stage, found in judged.items()},
     }
 
 
@@ -95,12 +100,49 @@ def evaluate_frozen(
     features = cache.load(split)
     progress.log(f"Evaluating {head.trial_id} on {len(features.labels):,} {split} images")
     logits = logits_of(head.model(), features.x)
+    names = study.class_names
+    judged = assess(predictions(features.image_ids, logits, names, features.labels), names)
     return {
         "model": f"{study.name}/{WINNER}",
-        "frozen": {split: score(logits, features.labels).to_json()},
+        "frozen": {split: to_json(judged.score)},
         "finetuned": {},
         "handoff": None,
-        "measures": {"frozen": measures(logits, features.labels, study.class_names)},
+        "measures": {"frozen": measures(judged)},
+    }
+
+
+def measures(judged: Assessment) -> dict[str, Any]:
+    """What `evaluate` tells beyond top-1 and top-5, as plain JSON values.
+
+    Returns:
+        `macro` (mean recall of the classes), `classes` (recall of each),
+        `confused` (the most frequent mistakes), `calibration` (expected
+        calibration error and the reliability table) and `groups` (by make,
+        body type and year, where the class names tell them).
+    """
+    told = judged.calibration
+    return {
+        "macro": to_json(judged.macro),
+        "classes": [{"class": row.name, **to_json(row.recall), "n": row.n}
+                    for row in judged.classes],
+        "confused": [{"true": pair.true, "predicted": pair.predicted, "count": pair.count,
+                      "share": pair.share} for pair in judged.confused[:CONFUSED]],
+        "calibration": {
+            "expected_calibration_error": told.expected_calibration_error,
+            "reliability": [to_json(row) for row in told.reliability],
+        },
+        "groups": {name: [{"group": row.group, **to_json(row.accuracy), "n": row.n}
+                          for row in rows] for name, rows in judged.groups.items()},
+    }  # fmt: skip
+
+
+def _compared(frozen: Predictions, finetuned: Predictions) -> dict[str, Any]:
+    """McNemar's test, image by image: which images only one of the two gets right."""
+    changed = answers_changed(frozen, finetuned)
+    return {
+        "only_frozen_right": changed.only_before,
+        "only_finetuned_right": changed.only_after,
+        "p_value": changed.p_value,
     }
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from cars_bench import SCHEMA_VERSION
 from cars_bench.data.dataset import Dataset, ImageRecord
 from cars_bench.data.pixels import prepared_view
-from cars_bench.evaluation.predictions import Prediction, read_predictions
+from cars_bench.evaluation.predictions import Prediction, Predictions, read_predictions
 from cars_bench.finetune.assemble import Assembled
 from cars_bench.finetune.heatmaps import grad_cam
 from cars_bench.workspace import write_json
@@ -45,7 +45,7 @@ def write_looks(folder: Path, assembled: Assembled, dataset: Dataset) -> Path | 
     return folder / LOOKS_FILE
 
 
-def choose(answers: Sequence[Prediction]) -> list[Prediction]:
+def choose(answers: Predictions | Sequence[Prediction]) -> list[Prediction]:
     """The most confident errors, most confident first, then right answers spread evenly."""
     wrong = [item for item in answers if not item.correct()]
     wrong.sort(key=lambda item: (-item.probabilities[0], item.image_id))

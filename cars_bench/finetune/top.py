@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy.stats import kendalltau
 
 from cars_bench import SCHEMA_VERSION
+from cars_bench.documents import to_json
 from cars_bench.errors import Interrupted, UsageError
 from cars_bench.evaluation.metrics import Estimate
 from cars_bench.evaluation.predictions import read_predictions
@@ -65,7 +66,7 @@ class TopResult:
         """Plain JSON values."""
         return {
             "heads": [asdict(item) for item in self.finishers],
-            "kendall_tau": self.tau.to_json(),
+            "kendall_tau": to_json(self.tau),
             "best": self.best.document["run"],
         }
 
@@ -137,7 +138,7 @@ def rank_agreement(frozen: Rights, finetuned: Rights, seed: int = 0) -> Estimate
     value = _tau(frozen.mean(1), finetuned.mean(1))
     value = value if np.isfinite(value) else 0.0
     low, high = np.quantile(known, [0.025, 0.975])
-    return Estimate(value, min(float(low), value), max(float(high), value))
+    return Estimate.holding(value, float(low), float(high))
 
 
 def _tau(before: npt.NDArray[np.float64], after: npt.NDArray[np.float64]) -> float:

@@ -11,17 +11,19 @@ from matplotlib.figure import Figure
 from cars_bench import __version__
 from cars_bench.errors import UsageError
 from cars_bench.progress import Progress
-from cars_bench.reports import finish_figures
-from cars_bench.reports.build import check_size
 from cars_bench.reports.compare import Comparison, Measure, compare
 from cars_bench.reports.index import COMPARISON, PLAIN_MODULES, write_index
-from cars_bench.reports.inputs import read_sources
-from cars_bench.reports.render import render
-from cars_bench.reports.svg import BLUE, VERMILLION, draw, share_rows
-from cars_bench.reports.verdict import Baseline, percent
+from cars_bench.reports.inputs import read_inputs
+from cars_bench.reports.render import check_size, render
+from cars_bench.reports.sections.finetune import changed_most
+from cars_bench.reports.sections.verdict import Baseline
+from cars_bench.reports.svg import BLUE, VERMILLION, Figures, draw, share_rows
+from cars_bench.reports.words import percent
 from cars_bench.workspace import Workspace, write_json, write_text
 
-COLOURS, MARKERS, SHIFT = (BLUE, VERMILLION), ("o", "s"), 0.14
+COLOURS = (BLUE, VERMILLION)
+MARKERS = ("o", "s")
+SHIFT = 0.14
 
 
 def build_comparison(
@@ -38,7 +40,7 @@ def build_comparison(
         raise UsageError(
             f"{first!r} is the same study twice.", "name two: cars-bench report --compare A B"
         )
-    sides = [read_sources(workspace, name) for name in (first, second)]
+    sides = [read_inputs(workspace, name) for name in (first, second)]
     facts = compare(*sides)
     (progress or Progress()).log(f"drawing {facts.title}")
     page = comparison_page(facts)
@@ -52,9 +54,8 @@ def build_comparison(
 
 def comparison_page(facts: Comparison) -> str:
     """The page; the same facts give the same text."""
-    drawings = {"measures": side_by_side(facts)} if facts.measures else {}
-    if any(gain.change for gain in facts.answers.classes):
-        drawings["gains"] = finish_figures.gains(facts.answers.classes)
+    drawings: Figures = {"measures": side_by_side(facts)} if facts.measures else {}
+    drawings |= changed_most(facts.answers.classes)
     return render(
         "compare.html.j2",
         PLAIN_MODULES,
@@ -81,12 +82,12 @@ def side_by_side(facts: Comparison) -> Markup:
 
 
 def _measure(axes: Axes, place: int, measure: Measure) -> None:
-    rungs = zip((measure.first, measure.second), COLOURS, MARKERS, (SHIFT, -SHIFT), strict=True)
-    for rung, colour, marker, shift in rungs:
-        if rung is not None:
+    sides = zip((measure.first, measure.second), COLOURS, MARKERS, (SHIFT, -SHIFT), strict=True)
+    for side, colour, marker, shift in sides:
+        if side is not None:
             y = place + shift
-            axes.plot([rung.low, rung.high], [y, y], color=colour, linewidth=2.2, alpha=0.55)
-            axes.plot(rung.value, y, marker, color=colour, markersize=6)
+            axes.plot([side.low, side.high], [y, y], color=colour, linewidth=2.2, alpha=0.55)
+            axes.plot(side.value, y, marker, color=colour, markersize=6)
 
 
 def _label(measure: Measure) -> str:
@@ -94,8 +95,8 @@ def _label(measure: Measure) -> str:
 
 
 def _both(measure: Measure) -> str:
-    return " and ".join(_said(rung) for rung in (measure.first, measure.second))
+    return " and ".join(_said(baseline) for baseline in (measure.first, measure.second))
 
 
-def _said(rung: Baseline | None) -> str:
-    return percent(rung.value) if rung else "not measured"
+def _said(baseline: Baseline | None) -> str:
+    return percent(baseline.value) if baseline else "not measured"

@@ -13,7 +13,9 @@ from cars_bench.reports.inputs import Json
 from cars_bench.reports.render import render
 from cars_bench.workspace import Workspace, write_text
 
-REPORT, COMPARISON, INDEX = "report", "compare", "index.html"
+REPORT = "report"
+COMPARISON = "compare"
+INDEX = "index.html"
 PLAIN_MODULES = ("core", "table", "filter", "plain")
 BEST_FIRST = (("finetuned", "test"), ("frozen", "test"), ("finetuned", "val"), ("frozen", "val"))
 
@@ -26,14 +28,14 @@ class Entry:
         href: From the index to the page.
         headline: Its first sentence.
         about: Backbone, images and classes, in words.
-        rungs: (label, split, top-1, low, high) of its accuracies, the last one first.
+        baselines: (label, split, top-1, low, high) of its accuracies, the last one first.
     """
 
     title: str
     href: str
     headline: str
     about: str
-    rungs: tuple[tuple[str, str, float, float, float], ...]
+    baselines: tuple[tuple[str, str, float, float, float], ...]
 
 
 def write_index(workspace: Workspace) -> Path:
@@ -63,7 +65,7 @@ def _entry(page: Path, document: Json) -> Entry:
         href=quote(f"{page.parent.name}/{page.name}"),
         headline=str(verdict.get("headline") or document.get("headline") or ""),
         about=" · ".join(_about(document)),
-        rungs=tuple(_rungs(verdict.get("rungs") or [])),
+        baselines=tuple(_baselines(verdict.get("baselines") or [])),
     )
 
 
@@ -75,12 +77,18 @@ def _about(document: Json) -> Iterator[str]:
         yield f"{data['images']:,} images of {len(data['classes'])} classes"
 
 
-def _rungs(rungs: list[Json]) -> Iterator[tuple[str, str, float, float, float]]:
-    found = {(rung["kind"], rung["split"]): rung for rung in rungs}
+def _baselines(baselines: list[Json]) -> Iterator[tuple[str, str, float, float, float]]:
+    found = {(baseline["kind"], baseline["split"]): baseline for baseline in baselines}
     for place in BEST_FIRST:
         if place in found:
-            rung = found[place]
-            yield rung["label"], rung["split"], rung["value"], rung["low"], rung["high"]
+            baseline = found[place]
+            yield (
+                baseline["label"],
+                baseline["split"],
+                baseline["value"],
+                baseline["low"],
+                baseline["high"],
+            )
 
 
 def _read(path: Path) -> Json:

@@ -61,7 +61,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Sources:
+class Inputs:
     """Everything a report is made of; `None` or empty where a stage has not run."""
 
     workspace: Workspace
@@ -109,7 +109,7 @@ class Sources:
         return max(scored or self.runs, key=_validation_top1, default=None)
 
 
-def read_sources(workspace: Workspace, study_name: str | None = None) -> Sources:
+def read_inputs(workspace: Workspace, study_name: str | None = None) -> Inputs:
     """Read what exists of a study, its cache and its dataset.
 
     Args:
@@ -128,8 +128,8 @@ def read_sources(workspace: Workspace, study_name: str | None = None) -> Sources
         raise InputError("There is nothing to report on yet.", "cars-bench prepare SOURCE")
     cost = read_cost(workspace, manifest.recipe.key) if manifest else Cost()
     if study is None:
-        return Sources(workspace, None, dataset, manifest, cost)
-    return Sources(
+        return Inputs(workspace, None, dataset, manifest, cost)
+    return Inputs(
         workspace=workspace,
         study_name=study.name,
         dataset=dataset,

@@ -1,9 +1,10 @@
-"""Plain facts to one self-contained HTML page: templates, style and scripts put together."""
+"""Plain facts to one self-contained HTML page: templates, style, scripts and data put together."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from dataclasses import dataclass
 from importlib import resources
@@ -12,9 +13,15 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from cars_bench.errors import CarsBenchError
 from cars_bench.progress import duration
-from cars_bench.reports.bundle import script
-from cars_bench.reports.verdict import percent
+from cars_bench.reports import words
+
+LIMIT_BYTES = 5_000_000
+IMPORT = re.compile(r"^import\b[^;]*;\n", re.MULTILINE)
+EXPORT = re.compile(r"^export (?=(?:async )?function|const|class)", re.MULTILINE)
+DECLARED = re.compile(r"^(?:async )?(?:function|const|let|class) (\w+)", re.MULTILINE)
+ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
 @dataclass(frozen=True)
@@ -65,24 +72,57 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"percent": percent, "duration": duration, "short": short, "count": count}
-    made.filters["words"] = option_words
+    made.filters |= {"percent": words.percent, "short": words.short, "count": words.count}
+    made.filters |= {"points": words.points, "options": words.options, "duration": duration}
     made.tests["missing"] = lambda value: isinstance(value, Missing)
     return made
 
 
-def short(value: object) -> str:
-    """A number in at most four digits; an empty string for nothing."""
-    if value is None:
-        return ""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+def script(modules: tuple[str, ...]) -> str:
+    """The page's JavaScript modules as one strict inline script in a scope of its own.
+
+    Each file in `static/` is an ordinary module, linted and tested as such.  A page opened
+    from disk may not import one from another, so they are laid end to end in the order of
+    their names here, without their import and export words.
+
+    Args:
+        modules: Names without `.js`; each after those that it imports.
+
+    Raises:
+        ValueError: Two modules declare one name, or one would end the script element.
+    """
+    parts = [EXPORT.sub("", IMPORT.sub("", static(f"{name}.js"))).strip() for name in modules]
+    code = "\n\n".join(parts)
+    declared = DECLARED.findall(code)
+    twice = sorted({name for name in declared if declared.count(name) > 1})
+    if twice:
+        raise ValueError(f"declared in two modules: {', '.join(twice)}")
+    if "</script" in code.lower() or "<!--" in code:
+        raise ValueError("a module holds text that would end the script element")
+    return f'(() => {{\n"use strict";\n{code}\n}})();\n'
 
 
-def option_words(command: str) -> list[str]:
-    """A command cut where a line may break: before each `--option`, never inside one."""
-    return re.split(r" (?=--)", command)
+def island(document: Any) -> Markup:
+    r"""Strict, compact JSON in which no character can end or open an element.
+
+    `json.dumps` keeps `</script>`; escaped as `\u003c` it stays text to every parser.
+    """
+    text = json.dumps(document, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    for character, escape in ESCAPES.items():
+        text = text.replace(character, escape)
+    return Markup(text)
 
 
-def count(value: int | None) -> str:
-    """A whole number with thousands separated; an empty string for nothing."""
-    return "" if value is None else f"{value:,}"
+def check_size(page: str) -> None:
+    """Refuse a page that nobody could be sent.
+
+    Raises:
+        CarsBenchError: It exceeds 5 MB.
+    """
+    size = len(page.encode())
+    if size > LIMIT_BYTES:
+        raise CarsBenchError(
+            f"The report would be {size / 1e6:.1f} MB, above its limit of "
+            f"{LIMIT_BYTES / 1e6:.0f} MB.",
+            "report a study with fewer trials or classes",
+        )

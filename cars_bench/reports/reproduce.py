@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cars_bench.reports.inputs import Json, Run, Sources
+from cars_bench.reports.inputs import Inputs, Json, Run
 from cars_bench.tuning.space import shipped_spaces
 
 WINDOW = 4
@@ -23,10 +23,10 @@ class Reproduce:
     facts: tuple[tuple[str, str], ...]
 
 
-def reproduce(sources: Sources) -> Reproduce:
+def reproduce(inputs: Inputs) -> Reproduce:
     """Write down the commands of every stage that has run, with their seeds and digests."""
-    commands = [*_prepare(sources), *_extract(sources), *_tune(sources), *_finetune(sources.run)]
-    return Reproduce(tuple(commands), tuple(_facts(sources)))
+    commands = [*_prepare(inputs), *_extract(inputs), *_tune(inputs), *_finetune(inputs.run)]
+    return Reproduce(tuple(commands), tuple(_facts(inputs)))
 
 
 def _line(*words: object) -> str:
@@ -39,22 +39,20 @@ def _options(**values: Any) -> list[str]:
             for word in (f"--{name.replace('_', '-')}", str(value))]  # fmt: skip
 
 
-def _prepare(sources: Sources) -> list[str]:
-    dataset = sources.dataset
+def _prepare(inputs: Inputs) -> list[str]:
+    dataset = inputs.dataset
     if dataset is None:
         return []
-    source, split = dataset.card.get("source", {}), dataset.card.get("split", {})
-    labels = source.get("labels")
-    if labels and Path(labels).is_relative_to(dataset.folder):
+    source = dataset.card.source
+    split = dataset.card.split
+    if Path(source.labels).is_relative_to(dataset.folder):
         words = ["--demo"]
-    elif source.get("layout") == "folder":
-        words = _options(images=source.get("images"))
+    elif source.layout == "folder":
+        words = _options(images=source.images)
     else:
-        words = _options(labels=labels, images=source.get("images"))
+        words = _options(labels=source.labels, images=source.images)
     crop = dataset.crop if dataset.crop != "none" else None
-    words += _options(
-        split=_split_option(str(split.get("how", ""))), seed=split.get("seed"), crop=crop
-    )
+    words += _options(split=_split_option(split.how), seed=split.seed, crop=crop)
     return [_line("prepare", *words, "--name", dataset.name)]
 
 
@@ -66,12 +64,12 @@ def _split_option(how: str) -> str | None:
     return "column" if how.startswith("the source's own") else None
 
 
-def _extract(sources: Sources) -> list[str]:
-    if sources.manifest is None:
+def _extract(inputs: Inputs) -> list[str]:
+    if inputs.manifest is None:
         return []
-    recipe, extraction = sources.manifest.recipe, sources.manifest.extraction
+    recipe, extraction = inputs.manifest.recipe, inputs.manifest.extraction
     pooling = None if recipe.boundary else recipe.pooling
-    views = sources.manifest.views("train")
+    views = inputs.manifest.views("train")
     several = views > 1
     words = _options(
         backbone=recipe.backbone,
@@ -89,14 +87,14 @@ def _extract(sources: Sources) -> list[str]:
     return [_line("extract", *words)]
 
 
-def _tune(sources: Sources) -> list[str]:
-    study = sources.study
+def _tune(inputs: Inputs) -> list[str]:
+    study = inputs.study
     if study is None:
         return []
     budget, asked = study.get("budget", {}), study.get("asked", {})
     window = study.get("window") or 0
     words = _options(
-        study=sources.study_name,
+        study=inputs.study_name,
         cache=study.get("cache_key"),
         space=_space(study),
         oracle=study.get("oracle"),
@@ -107,8 +105,8 @@ def _tune(sources: Sources) -> list[str]:
         repeats=asked.get("repeats"),
         refit=study.get("winner", {}).get("refit"),
     )
-    probed = any(trial.kind == "probe" for trial in sources.trials)
-    probe = _line("probe", *_options(study=sources.study_name, cache=study.get("cache_key")))
+    probed = any(trial.kind == "probe" for trial in inputs.trials)
+    probe = _line("probe", *_options(study=inputs.study_name, cache=study.get("cache_key")))
     return [_line("tune", *words)] + ([probe] if probed else [])
 
 
@@ -151,20 +149,20 @@ def _steered(change: Json) -> str:
     )
 
 
-def _facts(sources: Sources) -> list[tuple[str, str]]:
+def _facts(inputs: Inputs) -> list[tuple[str, str]]:
     facts = []
-    if sources.dataset is not None:
-        facts.append(("Dataset digest", sources.dataset.digest))
-    if sources.manifest is not None:
-        recipe = sources.manifest.recipe
+    if inputs.dataset is not None:
+        facts.append(("Dataset digest", inputs.dataset.digest))
+    if inputs.manifest is not None:
+        recipe = inputs.manifest.recipe
         facts += [("Cache key", recipe.key), ("Backbone weights", recipe.weights_digest)]
-    study = sources.study or {}
+    study = inputs.study or {}
     for name, label in (("seed", "Search seed"), ("backend", "Search backend")):
         if study.get(name) is not None:
             facts.append((label, str(study[name])))
     if study.get("created"):
         facts.append(("Study made", str(study["created"])))
     versions = study.get("versions", {}) | (
-        sources.run.record.get("versions", {}) if sources.run else {}
+        inputs.run.record.get("versions", {}) if inputs.run else {}
     )
     return facts + [(name, str(versions[name])) for name in sorted(versions)]

@@ -18,8 +18,16 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-INK, MUTED, RULE, PAPER = "#010203", "#040506", "#070809", "#0a0b0c"
-BLUE, VERMILLION, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
+INK = "#010203"
+MUTED = "#040506"
+RULE = "#070809"
+PAPER = "#0a0b0c"
+BLUE = "#0072b2"
+VERMILLION = "#d55e00"
+GREEN = "#009e73"
+PURPLE = "#cc79a7"
+PHONE_WIDTH = 4.8
+"""Inches that a phone shows whole, with text that can still be read."""
 PHONE_PIXELS = 358
 """Room on a phone; a figure that needs more scrolls, and the page says so."""
 VARIABLES = {
@@ -61,6 +69,10 @@ STYLE: dict[Any, Any] = {
     "figure.facecolor": "none",
     "savefig.facecolor": "none",
 }
+
+
+Figures = dict[str, Markup]
+"""Inline SVG by the names under which templates show it."""
 
 
 def draw(

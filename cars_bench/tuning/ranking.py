@@ -57,7 +57,7 @@ def resampled_means(answers: list[Bools], seed: int = 0) -> Floats:
 def interval(means: Floats, value: float) -> Estimate:
     """`value` with the percentile interval of its resampled means `[RESAMPLES]`."""
     low, high = _ends(means)
-    return Estimate(value, min(low, value), max(high, value))
+    return Estimate.holding(value, low, high)
 
 
 def told_apart(means: Floats, first: Floats) -> bool:

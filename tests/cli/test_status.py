@@ -7,7 +7,9 @@ import pytest
 
 from cars_bench.cli.session import Session
 from cars_bench.cli.status import status
-from cars_bench.workspace import Workspace, write_json
+from cars_bench.data.card import write_card
+from cars_bench.workspace import Workspace
+from tests.data.cards import a_card
 
 
 def session(root: Path, json_output: bool = False) -> Session:
@@ -25,8 +27,7 @@ def test_an_empty_workspace_is_no_error(tmp_path: Path, capsys: pytest.CaptureFi
 def test_json_has_the_trays_and_the_next_command(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    card = {"digest": "d", "crop": "none", "images": 60, "classes": 4}
-    write_json(tmp_path / "cache" / "datasets" / "cars" / "card.json", card)
+    write_card(tmp_path / "cache" / "datasets" / "cars", a_card())
     (tmp_path / "cache" / "features" / ("0" * 16)).mkdir(parents=True)
     here = session(tmp_path, json_output=True)
     assert here.run(lambda: status(here)) == 0

@@ -100,10 +100,10 @@ def test_they_are_quarantined_with_reasons_and_change_no_feature(folders, tmp_pa
     for index, (name, data) in enumerate(fifty_broken_files().items()):
         (folders / ("even", "odd")[index % 2] / name).write_bytes(data)
     mixed, card = features(Workspace(tmp_path / "mixed"), folders)
-    named = {Path(item["image_id"]).name for item in card["quarantined"]}
+    named = {Path(item.image_id).name for item in card.quarantined}
     assert named == set(fifty_broken_files())
-    assert all(item["reason"] for item in card["quarantined"])
-    assert card["images"] == 60
+    assert all(item.reason for item in card.quarantined)
+    assert card.images == 60
     assert set(mixed) <= {f"even/{i:03d}.png" for i in range(60)} | {
         f"odd/{i:03d}.png" for i in range(60)
     }

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cars_bench.data.dataset import COLUMNS, Dataset, digest_of, write_dataset
-from cars_bench.errors import DatasetMissing
+from cars_bench.data.dataset import COLUMNS, Dataset, LabelledImage, digest_of, write_dataset
+from cars_bench.errors import DatasetMissing, RecordDamaged
 from cars_bench.workspace import Workspace
 
 
@@ -32,7 +33,9 @@ def test_splits_are_ordered_and_do_not_overlap(tiny_dataset):
 
 def test_records_carry_a_box_only_when_cropped(tiny_dataset):
     assert all(record.box is None for record in tiny_dataset.records("train"))
-    cropped = dataclasses.replace(tiny_dataset, card=tiny_dataset.card | {"crop": "boxes"})
+    cropped = dataclasses.replace(
+        tiny_dataset, card=dataclasses.replace(tiny_dataset.card, crop="boxes")
+    )
     row, record = tiny_dataset.split("val").iloc[0], cropped.records("val")[0]
     assert record.box == (row.x1, row.y1, row.x2, row.y2)
     assert (record.image_id, str(record.path), record.label) == (row.image_id, row.path, row.label)
@@ -95,3 +98,62 @@ def test_card_is_strict_json_with_a_schema_version(tiny_dataset):
     card = json.loads((tiny_dataset.folder / "card.json").read_text())
     assert card["schema_version"] == 1
     assert card["class_counts"]["bar"] == {"train": 9, "val": 3, "test": 3}
+
+
+def test_a_damaged_card_is_no_table_to_trust(workspace, tiny_dataset):
+    path = tiny_dataset.folder / "card.json"
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(RecordDamaged):
+        Dataset.load(workspace)
+
+
+def test_an_image_is_found_by_its_name(tiny_dataset):
+    row = tiny_dataset.table.iloc[5]
+    image = tiny_dataset.images[row["image_id"]]
+    assert (str(image.path), image.class_name, image.split) == (
+        row["path"], row["class_name"], row["split"],
+    )  # fmt: skip
+    assert image.box == (row["x1"], row["y1"], row["x2"], row["y2"])
+    assert (image.width, image.height) == (48, 48)
+    assert len(tiny_dataset.images) == 60
+
+
+def test_an_image_without_a_box_says_so(tiny_dataset):
+    table = tiny_dataset.table.assign(x1=np.nan, y1=np.nan, x2=np.nan, y2=np.nan)
+    bare = dataclasses.replace(tiny_dataset, table=table)
+    assert {image.box for image in bare.images.values()} == {None}
+    assert {image.unit_box for image in bare.images.values()} == {None}
+
+
+@pytest.mark.parametrize(
+    ("box", "shares"),
+    [
+        ((-5.0, 0.0, 50.0, 90.0), (0.0, 0.0, 0.5, 1.0)),
+        (None, None),
+        ((60.0, 0.0, 50.0, 90.0), None),
+    ],
+)
+def test_boxes_are_cut_to_the_picture(box, shares):
+    image = LabelledImage(
+        image_id="a", path=Path("a"), class_name="x", split="test", box=box, width=100, height=80
+    )
+    assert image.unit_box == shares
+
+
+def test_the_table_is_counted_as_the_card_has_it(tiny_dataset):
+    assert tiny_dataset.counts() == tiny_dataset.card.class_counts
+    assert list(tiny_dataset.counts()) == tiny_dataset.class_names
+
+
+def test_copies_of_a_picture_are_found(tiny_dataset):
+    table = tiny_dataset.table.copy()
+    train = table.index[table["split"] == "train"][0]
+    test = table.index[table["split"] == "test"][0]
+    table.loc[test, ["sha256", "class_name"]] = table.loc[train, ["sha256", "class_name"]]
+    copied = dataclasses.replace(tiny_dataset, table=table)
+    assert tiny_dataset.copies() == []
+    assert [item.names for item in copied.copies()] == [(table.loc[test, "image_id"],)]
+    assert len(copied.same_files(copied.copies())) == 1
+    assert copied.labels_elsewhere("test", "train") == {
+        table.loc[test, "image_id"]: [table.loc[train, "class_name"]]
+    }

@@ -7,7 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cars_bench.evaluation.calibration import expected_calibration_error, reliability
+from cars_bench.evaluation.calibration import (
+    calibration,
+    expected_calibration_error,
+    reliability,
+)
 
 
 def test_error_by_hand():
@@ -50,3 +54,20 @@ def test_a_model_that_knows_its_chances_is_calibrated():
 def test_bad_confidences_are_refused(confidence):
     with pytest.raises(ValueError, match="confidence"):
         reliability(np.array(confidence), np.array([True]))
+
+
+@pytest.mark.parametrize(
+    ("sure", "direction"),
+    [
+        (0.46, "under-confident"),
+        (0.95, "over-confident"),
+        (0.74, "well calibrated on average"),
+    ],
+)
+def test_the_direction_compares_mean_sureness_with_the_interval_of_accuracy(sure, direction):
+    found = calibration(np.full(100, sure), np.arange(100) < 76)
+    assert found.direction == direction
+    assert found.right.value == 0.76
+    assert found.sure == pytest.approx(sure)
+    assert found.expected_calibration_error == pytest.approx(abs(0.76 - sure))
+    assert sum(row.n for row in found.reliability) == 100

@@ -8,12 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cars_bench.evaluation.confusion import (
-    ConfusedPair,
+    Mistake,
+    confused_pairs,
     confusion_matrix,
     macro_accuracy,
-    most_confused,
+    mistakes,
+    mutual_pairs,
     per_class_recall,
 )
+from cars_bench.evaluation.predictions import Prediction
 
 LABELS = [0, 0, 0, 0, 1, 1, 2]
 ANSWERS = [0, 1, 1, 2, 1, 0, 2]
@@ -38,19 +41,79 @@ def test_labels_out_of_range_are_refused(labels, answers):
         confusion_matrix(np.array(labels), np.array(answers), 4)
 
 
-def test_most_confused_pairs_come_first():
-    assert most_confused(MATRIX) == [
-        ConfusedPair(0, 1, 2, 0.5),
-        ConfusedPair(1, 0, 1, 0.5),
-        ConfusedPair(0, 2, 1, 0.25),
+def _rows(*answers):
+    """Images named by their place: (true class, answer, probability)."""
+    return [
+        Prediction(f"{place}.png", true, (answer, "rest"), (chance, 0.0))
+        for place, (true, answer, chance) in enumerate(answers)
     ]
-    assert len(most_confused(MATRIX, 1)) == 1
+
+
+ROWS = _rows(
+    *[("a", "b", 0.6), ("a", "b", 0.9), ("b", "a", 0.8)],
+    *[("b", "b", 0.9), ("c", "a", 0.4), ("a", "a", 1.0)],
+)
+SIZES = {"a": 3, "b": 2, "c": 1}
+
+
+def test_mistakes_are_the_wrong_answers_the_most_confident_first():
+    assert [(item.image_id, item.probability) for item in mistakes(ROWS)] == [
+        ("1.png", 0.9), ("2.png", 0.8), ("0.png", 0.6), ("4.png", 0.4),
+    ]  # fmt: skip
+    equal = mistakes(reversed(_rows(("a", "b", 0.5), ("a", "c", 0.5))))
+    assert [item.image_id for item in equal] == ["0.png", "1.png"]
+
+
+def test_a_mistake_tells_what_the_truth_was_given():
+    told = Prediction("1.png", "a", ("b", "a"), (0.7, 0.2))
+    untold = Prediction("2.png", "z", ("b", "a"), (0.6, 0.2))
+    assert mistakes([told, untold]) == (
+        Mistake(image_id="1.png", true="a", predicted="b", probability=0.7, given=0.2),
+        Mistake(image_id="2.png", true="z", predicted="b", probability=0.6, given=None),
+    )
+
+
+def test_most_confused_pairs_come_first():
+    pairs = confused_pairs(mistakes(ROWS), SIZES)
+    assert [(pair.true, pair.predicted, pair.count, pair.of) for pair in pairs] == [
+        ("a", "b", 2, 3), ("c", "a", 1, 1), ("b", "a", 1, 2),
+    ]  # fmt: skip
+    assert [pair.share for pair in pairs] == pytest.approx([2 / 3, 1, 1 / 2])
+
+
+def test_a_pairs_pictures_begin_with_the_most_confident_error():
+    assert confused_pairs(mistakes(ROWS), SIZES)[0].images == ("1.png", "0.png")
+
+
+def test_both_directions_of_a_pair_count_together():
+    first, second = mutual_pairs(confused_pairs(mistakes(ROWS), SIZES))
+    assert (first.true, first.predicted, first.count, first.back, first.of) == ("a", "b", 2, 1, 3)
+    assert first.images == ("1.png", "0.png")
+    assert (second.true, second.count, second.back) == ("c", 1, 0)
+
+
+def test_two_classes_equally_confused_make_one_pair():
+    rows = _rows(("a", "b", 0.5), ("b", "a", 0.5))
+    (only,) = mutual_pairs(confused_pairs(mistakes(rows), {"a": 1, "b": 1}))
+    assert (only.true, only.count, only.back) == ("b", 1, 1)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc")), max_size=30))
+def test_the_pairs_hold_every_mistake_once(answers):
+    rows = _rows(*((true, answer, 0.5) for true, answer in answers))
+    wrong = mistakes(rows)
+    sizes = {name: sum(row.true == name for row in rows) for name in "abc"}
+    pairs = confused_pairs(wrong, sizes)
+    assert sorted(image for pair in pairs for image in pair.images) == sorted(
+        item.image_id for item in wrong
+    )
+    assert sum(pair.count + pair.back for pair in mutual_pairs(pairs)) == len(wrong)
 
 
 def test_recall_skips_classes_without_images():
-    recalls = per_class_recall(MATRIX)
-    assert [(row.label, row.recall.value, row.n) for row in recalls] == [
-        (0, 0.25, 4), (1, 0.5, 2), (2, 1.0, 1),
+    recalls = per_class_recall(MATRIX, ["a", "b", "c", "d"])
+    assert [(row.name, row.recall.value, row.n) for row in recalls] == [
+        ("a", 0.25, 4), ("b", 0.5, 2), ("c", 1.0, 1),
     ]  # fmt: skip
     assert all(row.recall.low <= row.recall.value <= row.recall.high for row in recalls)
 

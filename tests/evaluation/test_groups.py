@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cars_bench.evaluation.groups import UNKNOWN, CarName, accuracy_by, parse_name
+from cars_bench.evaluation.groups import UNKNOWN, CarName, accuracy_by, group_scores, parse_name
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ from cars_bench.evaluation.groups import UNKNOWN, CarName, accuracy_by, parse_na
         ("Ford E-Series Wagon Van 2012", "Ford", "Van", "2012"),
         ("Dodge Dakota Club Cab 2007", "Dodge", "Extended Cab", "2007"),
         ("Ford Ranger SuperCab 2011", "Ford", "Extended Cab", "2011"),
-        ("Ford F-450 Super Duty WorkerPool Cab 2012", "Ford", "WorkerPool Cab", "2012"),
+        ("Ford F-450 Super Duty Crew Cab 2012", "Ford", "Crew Cab", "2012"),
         ("Audi 100 Sedan 1994", "Audi", "Sedan", "1994"),
         ("BMW 2002 Coupe 1972", "BMW", "Coupe", "1972"),
         ("Acura TL Type-S 2008", "Acura", UNKNOWN, "2008"),
@@ -73,3 +73,14 @@ def test_accuracy_by_make_lists_the_worst_first():
 def test_accuracy_by_refuses_different_lengths():
     with pytest.raises(ValueError, match="shorter"):
         accuracy_by(str, ["a", "b"], np.array([True]))
+
+
+def test_groups_that_class_names_tell_apart_are_scored():
+    groups = group_scores(["Audi S4 Sedan 2012", "BMW X5 SUV 2012"], np.array([False, True]))
+    assert [(row.group, row.accuracy.value) for row in groups["make"]] == [("Audi", 0), ("BMW", 1)]
+    assert groups.keys() == {"make", "body"}
+
+
+def test_names_that_tell_nothing_have_no_groups():
+    assert group_scores(["bar", "disc"], np.array([True, False])).keys() == {"make"}
+    assert group_scores([], np.array([], bool)) == {}

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cars_bench.documents import from_json, to_json
 from cars_bench.evaluation import metrics
 from cars_bench.evaluation.metrics import Estimate, SplitScore
 
@@ -142,7 +143,7 @@ def test_mcnemar_refuses_different_lengths():
 
 
 def test_score_has_the_shape_scripts_read():
-    document = metrics.score(SCORES, LABELS).to_json()
+    document = to_json(metrics.score(SCORES, LABELS))
     assert document["n"] == 4
     assert document["top1"]["value"] == 0.25
     assert document["top5"]["value"] == 1.0
@@ -151,4 +152,22 @@ def test_score_has_the_shape_scripts_read():
 
 def test_score_survives_json():
     score = metrics.score(SCORES, LABELS)
-    assert SplitScore.from_json(json.loads(json.dumps(score.to_json()))) == score
+    assert from_json(SplitScore, json.loads(json.dumps(to_json(score)))) == score
+
+
+def test_hits_give_the_score_of_their_logits():
+    top1, top5 = (metrics.topk_correct(SCORES, LABELS, k) for k in (1, 5))
+    assert metrics.split_score(top1, top5) == metrics.score(SCORES, LABELS)
+
+
+@pytest.mark.parametrize(
+    ("value", "ends"), [(0.5, (0.4, 0.6)), (0.3, (0.3, 0.6)), (0.7, (0.4, 0.7))]
+)
+def test_an_interval_holds_its_value(value, ends):
+    found = Estimate.holding(value, 0.4, 0.6)
+    assert (found.low, found.high) == ends
+
+
+def test_the_interval_of_draws_leaves_out_as_much_on_either_side():
+    found = Estimate.of_draws(50.0, np.arange(101.0), confidence=0.9)
+    assert (found.low, found.high) == pytest.approx((5, 95))

@@ -35,7 +35,7 @@ def rows(draw):
 def test_the_table_survives_the_file(tmp_path_factory, table):
     path = tmp_path_factory.mktemp("predictions") / "predictions.csv"
     write_predictions(path, table)
-    assert read_predictions(path) == table
+    assert list(read_predictions(path)) == table
 
 
 def test_logits_become_names_and_probabilities():
@@ -83,6 +83,9 @@ HEADER = ",".join(COLUMNS) + "\n"
         ("image_id,true\na,b\n", "not a table"),
         (HEADER + "a,b,c\n", "3 columns"),
         (HEADER + "a,x,x,,,,,much,,,,\n", "much"),
+        (HEADER + "a,x,x,,,,,1.5,,,,\n", "from 0 to 1"),
+        (HEADER + "a,x,x,,,,,nan,,,,\n", "from 0 to 1"),
+        (HEADER + "a,x,,,,,,,,,,\n", "no probabilities"),
     ],
 )
 def test_other_files_are_refused(tmp_path, content, message):
@@ -103,3 +106,19 @@ def test_a_missing_file_says_how_to_make_it(tmp_path):
     with pytest.raises(InputError, match="no predictions") as caught:
         read_predictions(tmp_path / "none.csv")
     assert caught.value.fix == "cars-bench evaluate"
+
+
+def test_the_table_has_columns_and_is_found_by_image():
+    table = predictions(["a", "b"], np.log([[0.1, 0.2, 0.7], [0.5, 0.3, 0.2]]), list("xyz"), [2, 2])
+    assert (table.image_ids, table.true, table.predicted) == (("a", "b"), ("z", "z"), ("z", "x"))
+    assert table.answers[1] == ("x", "y", "z")
+    assert table.probabilities[1] == (0.5, 0.3, 0.2)
+    assert table.correct.tolist() == [True, False]
+    assert table.hits(3).tolist() == [True, True]
+    assert table.confidence.tolist() == [0.7, 0.5]
+    assert table.by_image["b"].given == 0.2
+    assert len(table) == 2
+
+
+def test_a_truth_that_is_not_among_the_answers_was_given_nothing():
+    assert Prediction("a", "z", ("x", "y"), (0.6, 0.4)).given is None

@@ -9,9 +9,10 @@ import pytest
 from cars_bench.cache.store import FeatureCache, remove
 from cars_bench.data.dataset import Dataset
 from cars_bench.errors import CacheMissing, CacheStale, InputError, UsageError
-from cars_bench.finetune import evaluate as evaluation
-from cars_bench.finetune.evaluate import evaluate, evaluate_frozen
-from cars_bench.finetune.measures import compared, groups, measures
+from cars_bench.evaluation.assessment import assess
+from cars_bench.evaluation.predictions import predictions, read_predictions
+from cars_bench.finetune import evaluate as evaluate_module
+from cars_bench.finetune.evaluate import evaluate, evaluate_frozen, measures
 from cars_bench.finetune.run import FinetuneResult
 from cars_bench.progress import Progress
 from cars_bench.tuning.leaderboard import best_trial
@@ -76,7 +77,7 @@ def test_a_refit_winner_is_not_scored_on_the_validation_images_it_saw(tuned: Wor
 def test_a_removed_cache_is_noticed_before_the_network_runs(
     finished: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluation, "LiveImages", lambda *_: pytest.fail("the network ran"))
+    monkeypatch.setattr(evaluate_module, "LiveImages", lambda *_: pytest.fail("the network ran"))
     remove(finished, Study.open(finished).cache_key)
     with pytest.raises(CacheMissing):
         evaluate(finished, None, "test", Progress())
@@ -93,27 +94,33 @@ def test_a_test_picture_that_is_not_the_prepared_one_is_named(
     assert "prepare" in caught.value.fix
 
 
-def test_measures_by_hand() -> None:
-    labels = np.array([0, 0, 1, 2])
+def test_the_keys_that_scripts_read() -> None:
+    labels = [0, 0, 1, 2]
     logits = np.eye(3, dtype=np.float32)[[0, 1, 1, 2]] * 10
-    found = measures(logits, labels, NAMES)
+    found = measures(assess(predictions(list("abcd"), logits, NAMES, labels), NAMES))
     assert found["macro"]["value"] == pytest.approx((0.5 + 1 + 1) / 3)
     assert [row["value"] for row in found["classes"]] == [0.5, 1.0, 1.0]
+    assert found["classes"][0].keys() == {"class", "value", "low", "high", "n"}
     assert found["confused"] == [
         {"true": NAMES[0], "predicted": NAMES[1], "count": 1, "share": 0.5}
     ]
     assert found["calibration"]["expected_calibration_error"] == pytest.approx(0.25, abs=1e-3)
+    assert found["calibration"]["reliability"][0].keys() == {
+        "low", "high", "n", "confidence", "accuracy"
+    }  # fmt: skip
     assert {row["group"]: row["n"] for row in found["groups"]["make"]} == {"Audi": 3, "BMW": 1}
     assert {row["group"] for row in found["groups"]["body"]} == {"Coupe", "Sedan", "SUV"}
 
 
-def test_names_that_tell_nothing_have_no_groups() -> None:
-    assert groups(np.array([True, False]), np.array([0, 1]), ["bar", "disc"]).keys() == {"make"}
-
-
-def test_mcnemar_counts_images_that_only_one_gets_right() -> None:
-    labels = np.zeros(4, np.int64)
-    frozen = np.eye(2, dtype=np.float32)[[0, 1, 1, 0]]
-    finetuned = np.eye(2, dtype=np.float32)[[0, 0, 0, 1]]
-    found = compared(frozen, finetuned, labels)
-    assert (found["only_frozen_right"], found["only_finetuned_right"]) == (1, 2)
+def test_the_runs_own_table_of_predictions_is_judged_the_same(
+    finished_once: tuple[Path, FinetuneResult],
+) -> None:
+    root, result = finished_once
+    found = evaluate(Workspace(root), None, "test", Progress())
+    table = read_predictions(result.folder / "predictions-test.csv")
+    judged = assess(table, result.document["class_names"])
+    assert found["measures"]["finetuned"] == measures(judged)
+    changed = found["mcnemar"]
+    frozen = read_predictions(result.folder / "predictions-test-frozen.csv")
+    gain = changed["only_finetuned_right"] - changed["only_frozen_right"]
+    assert gain == table.correct.sum() - frozen.correct.sum()

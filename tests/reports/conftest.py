@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from html import unescape
 
 import pytest
 
-from cars_bench.reports.inputs import Sources, read_sources
+from cars_bench.reports.inputs import Inputs, read_inputs
+from cars_bench.reports.page import report_page
+from cars_bench.reports.report import Report, gather
 from cars_bench.workspace import Workspace
 from tests.reports.workspaces import make_workspace
 
@@ -25,6 +29,30 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Workspace
 
 
 @pytest.fixture(scope="session")
-def finished(drawn: Callable[[str], Workspace]) -> Sources:
+def finished(drawn: Callable[[str], Workspace]) -> Inputs:
     """What the finished drawn workspace holds."""
-    return read_sources(drawn("finetuned"))
+    return read_inputs(drawn("finetuned"))
+
+
+@pytest.fixture(scope="session")
+def report(finished: Inputs) -> Report:
+    """Everything that the report of the finished workspace says."""
+    return gather(finished)
+
+
+@pytest.fixture(scope="session")
+def page(report: Report, finished: Inputs) -> str:
+    """The page of the finished workspace."""
+    return report_page(report, finished)
+
+
+@pytest.fixture(scope="session")
+def section(page: str) -> Callable[[str], str]:
+    """Gives the words of a section of the page, without its figures."""
+
+    def words(name: str) -> str:
+        part = page.split(f'<section id="{name}"')[1].split("</section>", maxsplit=1)[0]
+        part = re.sub(r"<svg.*?</svg>", " ", part, flags=re.DOTALL)
+        return " ".join(unescape(re.sub(r"<[^>]+>", " ", part)).split())
+
+    return words

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from cars_bench.reports.build import build_report
 from cars_bench.reports.compare_page import build_comparison
+from cars_bench.reports.page import build_report
 from cars_bench.workspace import Workspace
 from tests.reports.workspaces import CLASSES, EVIL, make_workspace
 
@@ -169,7 +169,8 @@ def test_tab_reaches_every_interactive_part(opened):
         ActionChains(opened).send_keys("\ue004").perform()
         place = "return document.activeElement.closest('[id]')?.id"
         reached.add(opened.execute_script(place))
-    assert {"theme", "map", "parallel", "trials", "confusion", "gallery", "twins"} <= reached
+    parts = {"theme", "map", "parallel", "trials", "confusion", "gallery", "near-duplicates"}
+    assert parts <= reached
 
 
 def test_without_scripts_the_page_reads_in_full(driver, page, tmp_path):

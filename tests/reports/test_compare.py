@@ -1,3 +1,5 @@
+"""Covers cars_bench/reports/compare.py and cars_bench/reports/compare_page.py."""
+
 from __future__ import annotations
 
 import json
@@ -9,18 +11,17 @@ import pandas as pd
 import pytest
 
 from cars_bench.errors import StudyMissing, UsageError
-from cars_bench.reports.compare import compare, flat, lines
+from cars_bench.reports.compare import answers, compare, flat, lines, pair, paired_facts
 from cars_bench.reports.compare_page import build_comparison, comparison_page
 from cars_bench.reports.index import COMPARISON, entries
-from cars_bench.reports.inputs import read_sources
-from cars_bench.reports.paired import answers, pair, paired_facts
+from cars_bench.reports.inputs import read_inputs
 from cars_bench.tuning.ranking import pack
 from tests.reports.workspaces import CLASSES, EVIL, make_workspace
 
 
-def _other(sources, right: float):
+def _other(inputs, right: float):
     """The same study under another name, its fine-tuned answers right for other images."""
-    tables = dict(sources.run.predictions)
+    tables = dict(inputs.run.predictions)
     test = tables["test"].copy()
     test["pred1"] = [
         row["true"] if place < right * len(test) else "something else"
@@ -28,57 +29,57 @@ def _other(sources, right: float):
     ]
     score = {"value": right, "low": right - 0.1, "high": right + 0.1}
     tested = {"top1": score, "top5": score, "n": len(test)}
-    record = sources.run.record | {"finetuned": sources.run.record["finetuned"] | {"test": tested}}
-    run = replace(sources.run, predictions=tables | {"test": test}, record=record)
-    return replace(sources, study_name="other", runs=(run,))
+    record = inputs.run.record | {"finetuned": inputs.run.record["finetuned"] | {"test": tested}}
+    run = replace(inputs.run, predictions=tables | {"test": test}, record=record)
+    return replace(inputs, study_name="other", runs=(run,))
 
 
 def test_a_study_against_itself_differs_in_nothing(finished):
-    facts = compare(finished, finished)
-    assert facts.headline.startswith("Both reach")
-    assert all(row.difference == 0 and row.p_value == 1 for row in facts.answers.rows)
-    assert not any(row.differs for row in (*facts.data, *facts.caches, *facts.winners))
-    assert [(row.stage, row.split) for row in facts.answers.rows] == [
+    found = compare(finished, finished)
+    assert found.headline.startswith("Both reach")
+    assert all(row.difference == 0 and row.p_value == 1 for row in found.answers.rows)
+    assert not any(row.differs for row in (*found.data, *found.caches, *found.winners))
+    assert [(row.stage, row.split) for row in found.answers.rows] == [
         ("finetuned", "test"), ("frozen", "test"), ("finetuned", "val"), ("frozen", "val"),
     ]  # fmt: skip
 
 
 def test_the_better_one_is_named_with_both_figures(finished):
-    facts = compare(_other(finished, 1.0), _other(finished, 0.3))
-    assert facts.headline == ("other is ahead of other: 100.0% against 30.0%, fine-tuned on test.")
-    row = facts.answers.rows[0]
+    found = compare(_other(finished, 1.0), _other(finished, 0.3))
+    assert found.headline == ("other is ahead of other: 100.0% against 30.0%, fine-tuned on test.")
+    row = found.answers.rows[0]
     assert (row.images, row.only_second, row.only_first) == (30, 0, 21)
     assert row.difference == pytest.approx(-0.7)
     assert row.settled
 
 
 def test_a_difference_within_the_noise_is_called_so(finished):
-    facts = compare(_other(finished, 0.5), _other(finished, 0.5 + 1 / 30))
-    assert "cannot be told apart" in facts.headline
+    found = compare(_other(finished, 0.5), _other(finished, 0.5 + 1 / 30))
+    assert "cannot be told apart" in found.headline
 
 
 def test_other_images_are_not_paired_and_their_number_is_said(finished):
     other = _other(finished, 0.5)
     fewer = {name: table.iloc[:-4] for name, table in other.run.predictions.items()}
     other = replace(other, runs=(replace(other.run, predictions=fewer),))
-    facts = compare(finished, other)
-    assert not facts.answers.rows
-    assert (facts.answers.unlike[0].first, facts.answers.unlike[0].common) == (30, 26)
-    assert "not the same images" in facts.headline
-    assert len(facts.answers.classes) == 6
+    found = compare(finished, other)
+    assert not found.answers.rows
+    assert (found.answers.unlike[0].first, found.answers.unlike[0].common) == (30, 26)
+    assert "not the same images" in found.headline
+    assert len(found.answers.classes) == 6
 
 
 def test_before_fine_tuning_the_search_tells_the_winners_answers(drawn):
-    sources = read_sources(drawn("tuned"))
+    inputs = read_inputs(drawn("tuned"))
     right = np.arange(18) % 3 == 0
     marked = tuple(
-        replace(trial, correct=pack(right)) if trial is sources.winner else trial
-        for trial in sources.trials
+        replace(trial, correct=pack(right)) if trial is inputs.winner else trial
+        for trial in inputs.trials
     )
-    found = answers(replace(sources, trials=marked), "frozen", "val")
+    found = answers(replace(inputs, trials=marked), "frozen", "val")
     assert list(found["right"]) == list(right)
-    assert answers(sources, "frozen", "val") is None
-    assert paired_facts(sources, sources).rows == ()
+    assert answers(inputs, "frozen", "val") is None
+    assert paired_facts(inputs, inputs).rows == ()
 
 
 def test_pairs_count_who_is_right_alone():
@@ -118,7 +119,7 @@ def test_the_page_is_written_with_its_numbers_and_listed(tmp_path):
 
 
 def test_a_comparison_at_different_stages_says_what_is_missing(drawn, finished):
-    page = comparison_page(compare(finished, read_sources(drawn("tuned"))))
+    page = comparison_page(compare(finished, read_inputs(drawn("tuned"))))
     assert "not measured" in page
 
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import re
 
-from cars_bench.reports.build import build_report
 from cars_bench.reports.index import entries, write_index
+from cars_bench.reports.page import build_report
 from cars_bench.workspace import write_json, write_text
 from tests.reports.workspaces import make_workspace
 
@@ -13,7 +13,7 @@ def test_every_report_is_listed_with_its_verdict(tmp_path):
     build_report(workspace)
     (entry,) = entries(workspace.reports, "report")
     assert (entry.title, entry.href) == ("drawn-tiny", "drawn-tiny/report.html")
-    assert [rung[:2] for rung in entry.rungs] == [
+    assert [item[:2] for item in entry.baselines] == [
         ("Fine-tuned", "test"), ("Frozen, best head", "test"),
         ("Fine-tuned", "val"), ("Frozen, best head", "val"),
     ]  # fmt: skip

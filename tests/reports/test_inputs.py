@@ -3,19 +3,19 @@ from __future__ import annotations
 import pytest
 
 from cars_bench.errors import InputError, StudyMissing
-from cars_bench.reports.inputs import read_sources
+from cars_bench.reports.inputs import read_inputs
 from cars_bench.workspace import Workspace
 
 
 def test_nothing_made_yet_says_what_to_do_first(tmp_path):
     with pytest.raises(InputError, match="nothing to report") as caught:
-        read_sources(Workspace(tmp_path))
+        read_inputs(Workspace(tmp_path))
     assert "prepare" in caught.value.fix
 
 
 def test_a_study_that_was_named_and_is_not_there_is_an_error(drawn):
     with pytest.raises(StudyMissing, match="nowhere"):
-        read_sources(drawn("prepared"), "nowhere")
+        read_inputs(drawn("prepared"), "nowhere")
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_a_study_that_was_named_and_is_not_there_is_an_error(drawn):
     ],
 )
 def test_each_stage_adds_its_part(drawn, stage, parts):
-    found = read_sources(drawn(stage))
+    found = read_inputs(drawn(stage))
     there = (found.dataset, found.manifest, found.study, found.runs)
     assert tuple(bool(part) for part in there) == parts
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from cars_bench.data.card import CardSource, SplitSummary
 from cars_bench.finetune.plan import FinetuneOptions
 from cars_bench.reports.reproduce import reproduce
 
@@ -28,25 +29,26 @@ def test_every_stage_that_ran_has_its_command(finished):
     ],
 )
 def test_the_split_is_asked_for_as_it_was_made(finished, how, option):
-    card = finished.dataset.card | {"split": {"how": how, "seed": 3}}
-    sources = replace(finished, dataset=replace(finished.dataset, card=card))
-    command = reproduce(sources).commands[0]
+    card = replace(finished.dataset.card, split=SplitSummary(how, 3, {}))
+    inputs = replace(finished, dataset=replace(finished.dataset, card=card))
+    command = reproduce(inputs).commands[0]
     assert option in command
     assert ("--split" in command) == bool(option)
 
 
 def test_a_drawn_dataset_is_reproduced_by_demo(finished):
-    source = {"labels": str(finished.dataset.folder / "images" / "labels.csv")}
-    card = finished.dataset.card | {"source": source}
-    sources = replace(finished, dataset=replace(finished.dataset, card=card))
-    assert reproduce(sources).commands[0].startswith("cars-bench prepare --demo")
+    labels = finished.dataset.folder / "images" / "labels.csv"
+    source = CardSource(str(labels), str(labels.parent), "csv with boxes")
+    card = replace(finished.dataset.card, source=source)
+    inputs = replace(finished, dataset=replace(finished.dataset, card=card))
+    assert reproduce(inputs).commands[0].startswith("cars-bench prepare --demo")
 
 
 def test_names_with_spaces_are_quoted_for_a_shell(finished):
-    source = {"labels": "my cars.csv", "images": "a b"}
-    card = finished.dataset.card | {"source": source}
-    sources = replace(finished, dataset=replace(finished.dataset, card=card))
-    assert "--labels 'my cars.csv' --images 'a b'" in reproduce(sources).commands[0]
+    source = CardSource("my cars.csv", "a b", "csv")
+    card = replace(finished.dataset.card, source=source)
+    inputs = replace(finished, dataset=replace(finished.dataset, card=card))
+    assert "--labels 'my cars.csv' --images 'a b'" in reproduce(inputs).commands[0]
 
 
 def _with_run(finished, **entries):

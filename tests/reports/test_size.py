@@ -12,9 +12,10 @@ import pytest
 from PIL import Image
 
 from cars_bench.errors import CarsBenchError
-from cars_bench.reports import build
-from cars_bench.reports.build import LIMIT_BYTES, build_report
-from cars_bench.reports.thumbnails import Thumbnails
+from cars_bench.reports import render
+from cars_bench.reports.page import build_report
+from cars_bench.reports.pictures import Thumbnails
+from cars_bench.reports.render import LIMIT_BYTES
 from tests.reports import workspaces
 from tests.reports.workspaces import make_workspace
 
@@ -78,7 +79,7 @@ def test_a_large_study_makes_a_page_that_can_be_sent(large):
 
 
 def test_a_page_too_large_is_refused_in_a_sentence_and_nothing_is_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(build, "LIMIT_BYTES", 10_000)
+    monkeypatch.setattr(render, "LIMIT_BYTES", 10_000)
     workspace = make_workspace(tmp_path, "prepared")
     with pytest.raises(CarsBenchError, match=r"would be \d+\.\d MB, above its limit"):
         build_report(workspace)

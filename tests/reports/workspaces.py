@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from cars_bench.cache.cost import add_cost
 from cars_bench.cache.made_up import MadeUpCache, batch_of_dataset
 from cars_bench.cache.manifest import Manifest
 from cars_bench.cache.shard_plan import PlannedShard
-from cars_bench.data.card import make_card
+from cars_bench.data.card import CardSource, Quarantined
 from cars_bench.data.dataset import Dataset, write_dataset
 from cars_bench.data.images import RESIZE_METHOD
+from cars_bench.data.prepare import make_card
 from cars_bench.data.problems import Problems
 from cars_bench.documents import to_json
 from cars_bench.training.specs import DenseLayer, HeadSpec, TrainingSpec
@@ -63,16 +65,16 @@ def _dataset(workspace: Workspace, classes: tuple[str, ...]) -> Dataset:
     ]
     table = pd.DataFrame(rows).sort_values("image_id").reset_index(drop=True)
     problems = Problems()
+    problems.quarantined.append(Quarantined(f"broken/{EVIL}.jpg", "it is HTML"))
     card = make_card(
         table,
         problems,
-        {"kind": "folder", "labels": "cars.csv"},
-        {"how": "65/20/15 by seed 0", "seed": 0},
-        "none",
+        source=CardSource("cars.csv", "", "csv"),
+        how="65/20/15 by seed 0",
+        seed=0,
+        crop="none",
     )
-    card |= {"created": "2026-01-01T00:00:00Z"}
-    card["quarantined"] = [{"image_id": f"broken/{EVIL}.jpg", "reason": "it is HTML"}]
-    write_dataset(folder, table, card)
+    write_dataset(folder, table, replace(card, created="2026-01-01T00:00:00Z"))
     workspace.remember("dataset", name="drawn", crop="none")
     return Dataset.load(workspace)
 

@@ -1,4 +1,4 @@
-// The gallery of errors and the twins across the split: filters over what the page already shows.
+// The gallery of errors and the near-duplicates across the split: filters over what the page already shows.
 import { matches } from "./filter.js";
 
 /** Whether a card passes: words in its text, and a probability of at least `least`. */

@@ -7,7 +7,7 @@ import { startMap } from "./map.js";
 import { startParallel } from "./parallel.js";
 import { startCount, startCsv, startSorting } from "./table.js";
 import { trialDialog } from "./trial.js";
-import { startTwins } from "./twins.js";
+import { startNearDuplicates } from "./near_duplicates.js";
 
 function startTables(data) {
   const filters = new Map();
@@ -76,7 +76,7 @@ const start = async () => {
 start();
 wake("parallel", (holder) => startParallel(holder, islandData, tableFilters.get("trials")));
 wake("gallery", startGallery);
-wake("twins", startTwins);
+wake("near-duplicates", startNearDuplicates);
 startTrials(islandData);
 startContents();
 addEventListener("beforeprint", () => {

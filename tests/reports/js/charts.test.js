@@ -7,7 +7,7 @@ import { cardPasses } from "../../../cars_bench/reports/static/gallery.js";
 import { isError, nearestPoint, pointText } from "../../../cars_bench/reports/static/map.js";
 import { axesOf, endLabel, inBrushes, nameTop, optionIndex, position } from "../../../cars_bench/reports/static/parallel.js";
 import { curvePath, titleText } from "../../../cars_bench/reports/static/trial.js";
-import { shownText } from "../../../cars_bench/reports/static/twins.js";
+import { shownText } from "../../../cars_bench/reports/static/near_duplicates.js";
 
 const HYPERPARAMETERS = [
   { name: "rate", kind: "number", log: true, low: 0.0001, high: 1, options: [] },

@@ -1,0 +1,139 @@
+"""Two models' answers to the same images: whether they really differ, and in which classes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from cars_bench.evaluation.metrics import Estimate, mcnemar, paired_bootstrap
+
+
+class Marked(Protocol):
+    """Answers that are known to be right or wrong: `Predictions`, and `Marks`."""
+
+    @property
+    def image_ids(self) -> Sequence[str]:
+        """N unique images."""
+
+    @property
+    def true(self) -> Sequence[str]:
+        """Name of each one's class."""
+
+    @property
+    def correct(self) -> np.ndarray:
+        """Whether the answer is right, bool [N]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Marks:
+    """Which images were named right, where the answers themselves were not kept.
+
+    Attributes:
+        image_ids: N unique images.
+        true: Name of each one's class.
+        correct: Whether the answer is right, bool [N].
+    """
+
+    image_ids: Sequence[str]
+    true: Sequence[str]
+    correct: np.ndarray
+
+
+@dataclass(frozen=True)
+class ClassChange:
+    """Recall of one class before and after.
+
+    Attributes:
+        name: The class.
+        before: Recall before, 0 to 1.
+        after: Recall after, 0 to 1.
+        n: Images of the class after.
+    """
+
+    name: str
+    before: float
+    after: float
+    n: int
+
+    @property
+    def change(self) -> float:
+        """After less before, in [-1, 1]."""
+        return self.after - self.before
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswersChanged:
+    """One model's answers less another's, on the images that both answered.
+
+    Attributes:
+        images: How many those are.
+        same_images: Whether neither answered another, and the classes are the same too.
+        difference: Of top-1, in [-1, 1], with its 95% paired bootstrap interval; without
+            common images nothing is known: 0, from -1 to 1.
+        only_before: Images that only the first names right.
+        only_after: Images that only the second names right.
+        p_value: McNemar's exact test of the two.
+        classes: Recall of the classes that both know over all images of each, biggest gain first.
+    """
+
+    images: int
+    same_images: bool
+    difference: Estimate
+    only_before: int
+    only_after: int
+    p_value: float
+    classes: tuple[ClassChange, ...]
+
+    @property
+    def settled(self) -> bool:
+        """Whether the interval leaves out no difference at all."""
+        return self.difference.low > 0 or self.difference.high < 0
+
+
+def answers_changed(before: Marked, after: Marked) -> AnswersChanged:
+    """Compare two models image by image.
+
+    Args:
+        before: The first's answers.
+        after: The second's; `only_after` and positive differences are its gains.
+    """
+    old = _by_image(before)
+    new = _by_image(after)
+    common = sorted(old.keys() & new.keys())
+    first = np.array([old[image][1] for image in common], bool)
+    second = np.array([new[image][1] for image in common], bool)
+    tested = mcnemar(first, second)
+    return AnswersChanged(
+        images=len(common),
+        same_images=len(common) == len(old) == len(new)
+        and all(old[image][0] == new[image][0] for image in common),
+        difference=paired_bootstrap(first, second) if common else Estimate(0.0, -1.0, 1.0),
+        only_before=tested.only_first,
+        only_after=tested.only_second,
+        p_value=tested.p_value,
+        classes=_class_changes(before, after),
+    )
+
+
+def _by_image(answers: Marked) -> dict[str, tuple[str, bool]]:
+    """True class and whether it was named, by image."""
+    marks = zip(answers.true, answers.correct.tolist(), strict=True)
+    return dict(zip(answers.image_ids, marks, strict=True))
+
+
+def _class_changes(before: Marked, after: Marked) -> tuple[ClassChange, ...]:
+    old = _recalls(before)
+    new = _recalls(after)
+    sizes = Counter(after.true)
+    changes = [ClassChange(name, old[name], new[name], sizes[name]) for name in new if name in old]
+    return tuple(sorted(changes, key=lambda item: (-item.change, item.name)))
+
+
+def _recalls(answers: Marked) -> dict[str, float]:
+    sizes = Counter(answers.true)
+    hits = Counter(name for name, right in zip(answers.true, answers.correct, strict=True) if right)
+    return {name: hits[name] / count for name, count in sizes.items()}

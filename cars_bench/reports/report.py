@@ -1,0 +1,115 @@
+"""Everything a report says, as plain data: each section's facts, and their tables as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from cars_bench import SCHEMA_VERSION, __version__
+from cars_bench.reports.inputs import Inputs, Json
+from cars_bench.reports.reproduce import Reproduce, reproduce
+from cars_bench.reports.sections import (
+    data,
+    errors,
+    features,
+    fidelity,
+    finetune,
+    hyperparameters,
+    looks,
+    ranks,
+    search,
+    verdict,
+    winner,
+)
+from cars_bench.reports.sections.data import DataFacts
+from cars_bench.reports.sections.errors import MistakeFacts
+from cars_bench.reports.sections.features import CacheFacts, FeatureFacts
+from cars_bench.reports.sections.fidelity import FidelityFacts
+from cars_bench.reports.sections.finetune import RunFacts
+from cars_bench.reports.sections.hyperparameters import ImportanceFacts
+from cars_bench.reports.sections.looks import LookFacts
+from cars_bench.reports.sections.ranks import RankFacts
+from cars_bench.reports.sections.search import SearchFacts
+from cars_bench.reports.sections.verdict import Verdict
+from cars_bench.reports.sections.winner import Optimism, WinnerFacts
+from cars_bench.workspace import write_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Everything a report says, as plain data; `report.json` is this."""
+
+    title: str
+    verdict: Verdict
+    reproduce: Reproduce
+    data: DataFacts | None
+    cache: CacheFacts | None
+    features: FeatureFacts | None
+    search: SearchFacts | None
+    importance: ImportanceFacts | None
+    winner: WinnerFacts | None
+    optimism: Optimism | None
+    runs: tuple[RunFacts, ...]
+    ranks: RankFacts | None
+    mistakes: MistakeFacts | None
+    looks: LookFacts | None
+    fidelity: FidelityFacts | None
+
+    def to_json(self) -> Json:
+        """Plain JSON values."""
+        return {"schema_version": SCHEMA_VERSION, "cars_bench": __version__} | asdict(self)
+
+
+def gather(inputs: Inputs) -> Report:
+    """Compute every fact of the report, without drawing anything."""
+    name = inputs.dataset.name if inputs.dataset else "workspace"
+    searched = search.facts(inputs)
+    return Report(
+        title=inputs.study_name or name,
+        verdict=verdict.facts(inputs),
+        reproduce=reproduce(inputs),
+        data=data.facts(inputs),
+        cache=features.card(inputs),
+        features=features.facts(inputs),
+        search=searched,
+        importance=hyperparameters.facts(searched.varied) if searched else None,
+        winner=winner.facts(inputs),
+        optimism=winner.optimism(inputs),
+        runs=finetune.facts(inputs),
+        ranks=ranks.facts(inputs),
+        mistakes=errors.facts(inputs),
+        looks=looks.facts(inputs),
+        fidelity=fidelity.facts(inputs),
+    )
+
+
+def write_tables(folder: Path, report: Report) -> None:
+    """Write the numbers of the tables as CSV, one file a table."""
+    if report.search:
+        rows = [_flat(asdict(row)) for row in report.search.rows]
+        _write_csv(folder / "trials.csv", rows)
+    if report.data:
+        _write_csv(folder / "classes.csv", [asdict(row) for row in report.data.classes])
+    if report.mistakes:
+        pairs = [asdict(pair) for pair in report.mistakes.pairs]
+        _write_csv(
+            folder / "confusions.csv", [p | {"images": " ".join(p["images"])} for p in pairs]
+        )
+
+
+def _flat(row: Json) -> Json:
+    """A leaderboard row without its nested specs; its hyperparameters as columns."""
+    nested = ("values", "head_spec", "training_spec", "curve")
+    kept = {name: value for name, value in row.items() if name not in nested}
+    return kept | {f"value.{name}": value for name, value in row["values"].items()}
+
+
+def _write_csv(path: Path, rows: list[Json]) -> None:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, stream.getvalue())

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cars_bench.reports.sections import search
+from cars_bench.reports.sections.hyperparameters import (
+    Hyperparameter,
+    column,
+    facts,
+    hyperparameters,
+    slices,
+    table,
+    ticks,
+)
+from cars_bench.tuning.ledger import Trial
+
+
+def _number(values: dict[str, float], log: bool = False) -> Hyperparameter:
+    return Hyperparameter(name="dropout", kind="number", log=log, low=0.0, high=1.0, values=values)
+
+
+def test_an_inactive_number_stands_at_the_mean_of_the_active_ones():
+    found = column(_number({"a": 0.2, "b": 0.6}), ["a", "b", "c"])
+    np.testing.assert_allclose(found, [0.2, 0.6, 0.4])
+    found = column(_number({"a": 1.0, "b": 100.0}, log=True), ["a", "b", "c"])
+    np.testing.assert_allclose(np.exp(found), [1.0, 100.0, 10.0])
+
+
+def test_an_inactive_choice_stands_at_the_mean_too_and_one_never_active_says_nothing():
+    item = Hyperparameter(
+        name="l2", kind="choice", options=("0", "1e-6"), values={"a": "0", "b": "1e-6"}
+    )
+    np.testing.assert_allclose(column(item, ["a", "b", "c"]), [0, 1, 0.5])
+    np.testing.assert_allclose(column(item, ["c", "d"]), [0, 0])
+
+
+@pytest.mark.parametrize(("varied", "needed"), [(4, 20), (9, 27)])
+def test_more_hyperparameters_take_more_trials(finished, varied, needed):
+    seen = search.facts(finished)
+    items = seen.hyperparameters[:1] * varied
+    seen = replace(seen, hyperparameters=items, history=seen.history[:26])
+    found = facts(seen.varied)
+    assert (found.trials, found.varied, found.needed) == (26, varied, needed)
+    assert bool(found.overall) == (needed <= 26)
+    assert found.top_half == ()
+
+
+def test_importance_is_not_estimated_from_few_trials(finished):
+    found = facts(search.facts(finished).varied)
+    assert found is not None
+    assert found.overall[0].name == "learning_rate"
+    assert found.top_half == ()
+
+
+def _trial(number: int, score: float, **values: object) -> Trial:
+    return Trial(f"t{number}", number, values, {}, {}, status="completed", score=score)
+
+
+def test_a_hyperparameter_that_never_varied_is_left_out():
+    trials = [_trial(0, 0.1, rate=0.1, batch=64), _trial(1, 0.2, rate=0.2, batch=64)]
+    assert [item.name for item in hyperparameters(trials, {})] == ["rate"]
+
+
+@pytest.mark.parametrize(
+    ("best", "edge"), [(1e-4, "low"), (1.1e-4, "low"), (1e-2, ""), (0.97, "high")]
+)
+def test_an_optimum_at_the_edge_of_a_log_range_is_flagged(best, edge):
+    space = {"hyperparameters": {"rate": {"type": "float", "min": 1e-4, "max": 1.0, "log": True}}}
+    trials = [_trial(0, 0.1, rate=0.05), _trial(1, 0.9, rate=best)]
+    (found,) = hyperparameters(trials, space)
+    assert (found.log, found.edge) == (True, edge)
+
+
+def test_a_choice_keeps_the_order_of_the_space():
+    space = {"hyperparameters": {"optimizer": {"type": "choice", "values": ["sgd", "adam"]}}}
+    trials = [_trial(0, 0.1, optimizer="adam"), _trial(1, 0.2, optimizer="sgd")]
+    (found,) = hyperparameters(trials, space)
+    assert (found.kind, found.options) == ("choice", ("sgd", "adam"))
+
+
+def _choices(name: str, values: list[object], *seen: object) -> Hyperparameter:
+    """A choice of `values` that trials took as `seen`; the last one is the best."""
+    space = {"hyperparameters": {name: {"type": "choice", "values": values}}}
+    trials = [_trial(n, 0.1 + 0.1 * n, **{name: value}) for n, value in enumerate(seen)]
+    (found,) = hyperparameters(trials, space)
+    return found
+
+
+@pytest.mark.parametrize(("best", "edge"), [(0.0, "limit"), (1e-6, ""), (1e-5, ""), (1e-4, "high")])
+def test_a_choice_of_numbers_has_its_edges_at_the_first_and_last_choice(best, edge):
+    found = _choices("l2", [0.0, 1e-6, 1e-5, 1e-4], 1e-5 if best == 1e-6 else 1e-6, best)
+    assert found.edge == edge
+    assert found.options[:4] == ("0", "1e-6", "1e-5", "0.0001")
+
+
+def test_the_smallest_batch_is_an_edge_that_can_be_widened():
+    found = _choices("batch_size", [32, 64, 128, 256], 64, 32)
+    assert (found.edge, found.options) == ("low", ("32", "64", "128", "256"))
+
+
+@pytest.mark.parametrize(
+    ("values", "best"), [(["adam", "sgd"], "adam"), ([False, True], True), ([1, 2, 4, 0], 0)]
+)
+def test_choices_without_an_order_have_no_edge(values, best):
+    assert _choices("choice", values, values[1], values[0], best).edge == ""
+
+
+def test_nothing_below_nought_is_called_a_limit_not_an_edge():
+    space = {"hyperparameters": {"dropout": {"type": "float", "min": 0.0, "max": 0.5}}}
+    trials = [_trial(0, 0.1, dropout=0.4), _trial(1, 0.2, dropout=0.0)]
+    assert hyperparameters(trials, space)[0].edge == "limit"
+
+
+def test_the_winner_decides_the_edge_though_another_score_is_higher():
+    space = {"hyperparameters": {"rate": {"type": "float", "min": 0.1, "max": 1.0}}}
+    trials = [_trial(0, 0.1, rate=0.5), _trial(1, 0.9, rate=1.0)]
+    assert hyperparameters(trials, space)[0].edge == "high"
+    assert hyperparameters(trials, space, trials[0])[0].edge == ""
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "log", "expected"),
+    [
+        (0, 3, False, [0, 1, 2, 3]),
+        (0, 9, False, [0, 4, 9]),
+        (64, 1024, True, [64, 256, 1024]),
+        (64, 512, True, [64, 181, 512]),
+    ],
+)
+def test_whole_numbers_have_whole_ticks(low, high, log, expected):
+    item = Hyperparameter(
+        name="units", kind="number", log=log, low=low, high=high, values={}, integer=True
+    )
+    assert ticks(item) == expected
+    assert all(isinstance(tick, int) for tick in ticks(item))
+
+
+def test_slices_are_a_figure_each_and_mark_the_winner(finished):
+    varied = search.facts(finished).varied
+    drawn = slices(varied)
+    assert drawn.count("<svg ") == len(varied.hyperparameters) == 4
+    values = next(item for item in varied.hyperparameters if item.name == "optimizer").values
+    assert f"the winner has {values[varied.winner]}" in drawn
+    assert drawn.count("var(--vermillion)") >= 4
+
+
+def test_slices_hold_every_hyperparameter_that_varied_best_trial_first(report):
+    written = table(report.search.varied, report.importance)["slices"]
+    assert set(written.headings[2:]) == {"depth", "learning_rate", "optimizer", "dropout"}
+    assert len(written.rows) == 29
+    scores = [float(row[1].rstrip("%")) for row in written.rows]
+    assert scores == sorted(scores, reverse=True)

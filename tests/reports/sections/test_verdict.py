@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from cars_bench.reports.inputs import read_inputs
+from cars_bench.reports.sections.verdict import facts
+from cars_bench.reports.words import percent
+
+
+@pytest.mark.parametrize(
+    ("stage", "command"),
+    [
+        ("prepared", "cars-bench extract"),
+        ("extracted", "cars-bench tune --trials 100"),
+        ("tuned", "cars-bench finetune --best --study drawn-tiny"),
+        ("finetuned", ""),
+    ],
+)
+def test_the_next_command_follows_the_stage(drawn, stage, command):
+    found = facts(read_inputs(drawn(stage)))
+    assert (found.stage, found.next_command) == (stage, command)
+
+
+def test_the_ladder_climbs_from_chance_over_probes_to_the_test_accuracy(finished):
+    kinds = [item.kind for item in facts(finished).baselines]
+    assert kinds == ["chance", *["probe"] * 3, *["frozen"] * 2, *["finetuned"] * 2]
+
+
+def test_chance_is_one_in_the_number_of_classes(finished):
+    assert facts(finished).baselines[0].value == pytest.approx(1 / 6)
+
+
+def test_the_headline_speaks_of_the_test_images(finished):
+    best = facts(finished).best("finetuned", "test")
+    assert best is not None
+    assert facts(finished).headline.startswith(
+        f"The fine-tuned model names {percent(best.value)} of 30 "
+    )
+
+
+def test_failed_trials_and_set_aside_images_are_warned_of(finished):
+    texts = " ".join(warning.text for warning in facts(finished).warnings)
+    assert "1 trial failed" in texts
+    assert "1 unusable image set aside" in texts
+
+
+def test_a_dataset_that_changed_since_is_warned_of(finished):
+    study = finished.study | {"dataset": {"name": "drawn", "digest": "another"}}
+    texts = [warning.text for warning in facts(replace(finished, study=study)).warnings]
+    assert any("changed since" in text for text in texts)
+
+
+def test_a_missing_probe_is_warned_of(finished):
+    board = tuple(row for row in finished.board if row.kind == "trial")
+    found = facts(replace(finished, board=board))
+    assert any(warning.fix == "cars-bench probe" for warning in found.warnings)
+
+
+def test_costs_are_wall_times(finished):
+    costs = facts(finished).cost_seconds
+    assert costs["extract"] == pytest.approx(finished.manifest.records / 40, abs=1e-3)
+    assert costs["finetune"] == 63.0
+    assert costs["search"] == 2.5  # all trials of the drawn ledger ran at the same time
+
+
+def test_the_winner_is_shown_by_its_mean_over_new_seeds(drawn):
+    inputs = read_inputs(drawn("tuned"))
+    mean = [
+        replace(row, score=0.5, low=0.4, high=0.6)
+        if row.trial_id == inputs.winner.trial_id
+        else row
+        for row in inputs.board
+    ]
+    said = facts(replace(inputs, board=tuple(mean)))
+    item = said.best("frozen", "val")
+    assert (item.value, item.low, item.high) == (0.5, 0.4, 0.6)
+    assert "50.0%" in said.headline
+
+
+def _with_copy(inputs, class_name=None, warnings=()):
+    """The inputs whose first test image is a training image, by default under its own label."""
+    table = inputs.dataset.table.copy()
+    test = table.index[table["split"] == "test"][0]
+    train = table.index[(table["split"] == "train") & (table["class_name"] != class_name)][0]
+    table.loc[test, "sha256"] = table.loc[train, "sha256"]
+    table.loc[test, "class_name"] = class_name or table.loc[train, "class_name"]
+    card = replace(inputs.dataset.card, warnings=tuple(warnings))
+    return replace(inputs, dataset=replace(inputs.dataset, table=table, card=card))
+
+
+def test_the_headline_says_unseen_only_where_no_test_image_is_a_training_image(finished):
+    assert "30 unseen test images right" in facts(finished).headline
+    assert "of 30 test images right" in facts(_with_copy(finished)).headline
+    assert "unseen" not in facts(replace(finished, dataset=None)).headline
+
+
+def test_one_file_under_two_labels_is_told_with_what_to_do(finished):
+    inputs = _with_copy(finished, "BMW X6 SUV 2012")
+    (found,) = (w for w in facts(inputs).warnings if "byte for byte" in w.text)
+    assert found.text == ("1 test image is byte for byte a training image, under another label.")
+    assert "correct the labels" in found.fix
+    assert len(found.files) == 1
+    assert "(test, BMW X6 SUV 2012) = " in found.files[0]
+
+
+def test_the_count_of_the_table_replaces_the_sentence_of_an_old_card(finished):
+    old = "2 images are byte for byte the same as one in another split: a, b."
+    texts = [w.text for w in facts(_with_copy(finished, None, [old, "Other."])).warnings]
+    assert old not in texts
+    assert "Other." in texts
+    assert sum("byte for byte" in text for text in texts) == 1
+
+
+def test_an_old_cards_sentence_still_shows_where_the_table_cannot_say_it_better(finished):
+    old = "2 images are byte for byte the same as one in another split: a, b."
+    dataset = replace(finished.dataset, card=replace(finished.dataset.card, warnings=(old,)))
+    texts = [w.text for w in facts(replace(finished, dataset=dataset)).warnings]
+    assert old in texts
+
+
+def _with_repeats(inputs, trial_id, single):
+    board = [
+        replace(row, score=0.5, repeats=3, single=single) if row.trial_id == trial_id else row
+        for row in inputs.board
+    ]
+    return replace(inputs, board=tuple(board))
+
+
+def test_the_scores_of_one_frozen_head_are_told_apart_by_training(finished):
+    carried = finished.run.accuracy("frozen", "val")["top1"]["value"]
+    found = facts(_with_repeats(finished, finished.run.record["trial_id"], 0.7)).frozen_scores
+    assert (found.carried, found.mean, found.repeats, found.picked) == (carried, 0.5, 3, 0.7)
+    assert not found.one_training
+    same = _with_repeats(finished, finished.run.record["trial_id"], carried)
+    assert facts(same).frozen_scores.one_training
+
+
+def test_before_fine_tuning_no_score_is_carried_into_a_model(drawn):
+    inputs = read_inputs(drawn("tuned"))
+    found = facts(_with_repeats(inputs, inputs.winner.trial_id, 0.6)).frozen_scores
+    assert (found.carried, found.picked) == (None, 0.6)
+
+
+def test_a_head_that_was_trained_once_has_one_score(finished):
+    assert facts(finished).frozen_scores is None
