@@ -161,7 +161,3 @@ class ExtractResult:
     reused: int
     folder: str
     dry_run: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        """The JSON document of the command."""
-        return asdict(self) | {"shape": list(self.shape)}
