@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cars_bench.backbones.build import Backbone, build_backbone
+from cars_bench.cache.network import backbone_of
 from cars_bench.cache.recompute import recompute
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset, Split
-from cars_bench.documents import from_json
 from cars_bench.errors import CacheStale
 from cars_bench.finetune.assemble import Assembled
 from cars_bench.finetune.handoff import Handoff, measure_drift, measure_handoff, require_handoff
@@ -87,7 +86,7 @@ def prepare_run(workspace: Workspace, plan: RunPlan) -> PreparedRun:
     """
     study, cache, dataset = _opened(workspace, plan)
     head = head_of_trial(study, study.trial(plan.trial_id), cache, refit=plan.refit)
-    backbone = _backbone(cache)
+    backbone = backbone_of(cache.manifest)
     return PreparedRun(
         workspace=workspace,
         plan=plan,
@@ -136,18 +135,6 @@ def prove(prepared: PreparedRun) -> Handoff:
     return measured
 
 
-def _backbone(cache: FeatureCache) -> Backbone:
-    recipe = cache.recipe
-    weights = str(cache.manifest.extraction["weights"])
-    backbone = build_backbone(recipe.backbone, weights, recipe.image_size)
-    if backbone.weights_digest != recipe.weights_digest:
-        raise CacheStale(
-            f"The weights {weights} of {recipe.backbone} are not those of the cache {cache.key}.",
-            "put the old weights back, or cars-bench extract and tune again",
-        )
-    return backbone
-
-
 def describe_run(workspace: Workspace, plan: RunPlan) -> dict[str, Any]:
     """What a run would train: layers, parameters and where the cached activations begin.
 
@@ -157,10 +144,10 @@ def describe_run(workspace: Workspace, plan: RunPlan) -> dict[str, Any]:
         As `prepare_run`.
     """
     study, cache, _ = _opened(workspace, plan)
-    backbone = _backbone(cache)
+    backbone = backbone_of(cache.manifest)
     unfreeze = parse_unfreeze(plan.recipe.unfreeze, backbone)
     apply_unfreeze(backbone, unfreeze)
-    spec = from_json(HeadSpec, study.trial(plan.trial_id).head or {})
+    spec = study.trial(plan.trial_id).head or HeadSpec()
     head = build_head(spec, cache.manifest.shape[-1], len(study.class_names))
     whole = Assembled(backbone, cache.recipe.pooling, head).whole()
     variables = whole.trainable_variables if unfreeze.layers else []

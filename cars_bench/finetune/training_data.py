@@ -127,7 +127,7 @@ def _boundary_options(prepared: PreparedRun, boundary: str) -> ExtractOptions:
     return ExtractOptions(
         dataset=prepared.dataset.name,
         backbone=recipe.backbone,
-        weights=str(prepared.cache.manifest.extraction["weights"]),
+        weights=prepared.cache.manifest.extraction.weights,
         image_size=recipe.image_size,
         boundary=boundary,
         views=prepared.recipe.views,

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cars_bench import SCHEMA_VERSION, __version__
+from cars_bench.documents import to_json
 from cars_bench.evaluation.metrics import mcnemar, paired_bootstrap
 from cars_bench.reports.inputs import Inputs, Json
 from cars_bench.reports.sections import data, features, verdict
@@ -223,7 +224,8 @@ def _winner(inputs: Inputs) -> dict[str, str]:
     if winner is None:
         return found
     spec = {"Winner": winner.trial_id, "Head": head_words(winner)}
-    return found | spec | dict(flat(winner.training or {})) | _finished(inputs)
+    training = to_json(winner.training) if winner.training else {}
+    return found | spec | dict(flat(training)) | _finished(inputs)
 
 
 def _finished(inputs: Inputs) -> dict[str, str]:

@@ -18,7 +18,7 @@ from cars_bench.cache.manifest import Manifest, read_manifest
 from cars_bench.data.dataset import Dataset
 from cars_bench.errors import CacheMissing, DatasetMissing, InputError, StudyMissing
 from cars_bench.tuning.leaderboard import Row, leaderboard
-from cars_bench.tuning.ledger import Trial, busy_seconds, read_events
+from cars_bench.tuning.ledger import Trial, busy_seconds
 from cars_bench.tuning.study import Study
 from cars_bench.workspace import Workspace
 
@@ -137,8 +137,8 @@ def read_inputs(workspace: Workspace, study_name: str | None = None) -> Inputs:
         cache_cost=cost,
         study=document,
         board=tuple(leaderboard(study)),
-        trials=tuple(study.trials()),
-        search_seconds=busy_seconds(read_events(study.ledger_path)),
+        trials=study.trials(),
+        search_seconds=busy_seconds(study.ledger_path),
         winner_id=(_json(study.folder / "winner" / "winner.json") or {}).get("trial_id"),
         runs=tuple(_runs(workspace, study.folder / "final")),
         ranking=_ranking(study.folder),

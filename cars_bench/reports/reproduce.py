@@ -73,16 +73,16 @@ def _extract(inputs: Inputs) -> list[str]:
     several = views > 1
     words = _options(
         backbone=recipe.backbone,
-        weights=extraction.get("weights"),
+        weights=extraction.weights,
         image_size=recipe.image_size,
         pooling=pooling,
         boundary=recipe.boundary,
         views=views if several else None,
-        augment=extraction.get("augment") if several else None,
+        augment=extraction.augment if several else None,
         seed=recipe.augment_seed if several else None,
         dtype=recipe.dtype,
         runtime=recipe.runtime,
-        batch_size=extraction.get("batch_size"),
+        batch_size=extraction.batch_size,
     )
     return [_line("extract", *words)]
 

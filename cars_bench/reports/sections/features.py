@@ -111,7 +111,7 @@ def policy(manifest: Manifest) -> str:
     """The augmentation that stored views show; none where only the plain view is stored."""
     if manifest.views("train") <= 1:
         return "none (plain view only)"
-    return str(manifest.extraction.get("augment", "none"))
+    return manifest.extraction.augment
 
 
 def figure(inputs: Inputs) -> tuple[Strip, ...]:

@@ -10,9 +10,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from cars_bench.documents import from_json
-from cars_bench.errors import UsageError
-from cars_bench.reports.inputs import Epoch, Inputs, Json, epochs_of
+from cars_bench.reports.inputs import Epoch, Inputs, Json
 from cars_bench.reports.sections.hyperparameters import Hyperparameter, Varied, hyperparameters
 from cars_bench.reports.sections.verdict import probe_name
 from cars_bench.reports.svg import (
@@ -28,6 +26,7 @@ from cars_bench.reports.svg import (
     plain_axes,
 )
 from cars_bench.reports.words import Table, Tables, percent, short
+from cars_bench.training.checkpoint import EpochResult
 from cars_bench.training.specs import HeadSpec
 from cars_bench.tuning import leaderboard
 from cars_bench.tuning.ledger import Trial
@@ -220,13 +219,13 @@ def _row(
         values=trial.values,
         head_spec=line.head or {},
         training_spec=training,
-        curve=curve(epochs_of(trial.epochs)),
+        curve=curve(trial.epochs),
         seeds=line.repeats,
         single=line.single if rank else None,
     )
 
 
-def curve(epochs: Iterable[Epoch]) -> tuple[tuple[int, float], ...]:
+def curve(epochs: Iterable[Epoch | EpochResult]) -> tuple[tuple[int, float], ...]:
     """(epoch, validation top-1) of the epochs that measured it."""
     return tuple((item.epoch, item.val_top1) for item in epochs if item.val_top1 is not None)
 
@@ -235,10 +234,7 @@ def head_words(trial: Trial) -> str:
     """The head in one line, such as `480 relu, dropout 0.2 -> classes`; values for a probe."""
     if trial.kind == "probe":
         return ", ".join(f"{name} {short(value)}" for name, value in trial.values.items())
-    try:
-        spec = from_json(HeadSpec, trial.head or {})
-    except UsageError:
-        return ", ".join(f"{name} {short(value)}" for name, value in (trial.head or {}).items())
+    spec = trial.head or HeadSpec()
     words = spec.describe() if spec.layers else "linear"
     return words.removesuffix(" -> classes").replace(" -> ", " → ")
 

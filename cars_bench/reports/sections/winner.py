@@ -124,7 +124,7 @@ def _contender(
         low=score if row.low is None else row.low,
         high=score if row.high is None else row.high,
         single=score if line.single is None else line.single,
-        seeds=tuple(float(event.get("score") or 0.0) for event in trial.repeats),
+        seeds=tuple(item.score or 0.0 for item in trial.repeats),
         parameters=row.parameters,
         tied=line.tied and not first,
         winner=row.winner,
