@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,11 +22,11 @@ from cars_bench.finetune.model_card import write_card
 from cars_bench.finetune.plan import RUN_FILE
 from cars_bench.finetune.prepared_run import Job
 from cars_bench.finetune.saved_model import check_saved_model, export_saved_model
-from cars_bench.training.loop import Epoch, Position
+from cars_bench.training.checkpoint import HISTORY_FILE, TrainingState, write_history
 from cars_bench.tuning.study import now, package_versions
-from cars_bench.workspace import atomic_file, atomic_path, sha256_file, write_json
+from cars_bench.workspace import atomic_path, sha256_file, write_json
 
-MODEL_FILE, WEIGHTS_FILE, HISTORY_FILE = "model.keras", "model.weights.h5", "history.csv"
+MODEL_FILE, WEIGHTS_FILE = "model.keras", "model.weights.h5"
 FROZEN, FINETUNED = "frozen", "finetuned"
 CHECKED_IMAGES = 16
 
@@ -53,7 +52,7 @@ class Outcome:
     handoff: Handoff
     frozen_check: FrozenCheck | None
     whole_check: WholeCheck | None
-    position: Position
+    position: TrainingState
     boundary_key: str | None
     logits: Scored
     seconds: float
@@ -105,7 +104,7 @@ def write_run(folder: Path, job: Job, outcome: Outcome) -> None:
         job.assembled.finished().save(temporary)
     with atomic_path(folder / WEIGHTS_FILE) as temporary:
         job.assembled.whole().save_weights(temporary)
-    _write_history(folder / HISTORY_FILE, outcome.position.history)
+    write_history(folder / HISTORY_FILE, outcome.position.history)
     write_tables(folder, job, outcome.logits)
     digests = {name: sha256_file(folder / name) for name in (MODEL_FILE, WEIGHTS_FILE)}
     seal(folder, job, run_document(job, outcome) | {"sha256": digests})
@@ -183,11 +182,3 @@ def _what_was_used(job: Job) -> dict[str, Any]:
             "trainable_parameters": int(sum(np.prod(item.shape) for item in variables)),
         },
     }
-
-
-def _write_history(path: Path, history: list[Epoch]) -> None:
-    columns = ["epoch", "train_loss", "val_loss", "val_top1", "learning_rate", "seconds"]
-    with atomic_file(path, "w") as stream:
-        writer = csv.DictWriter(stream, columns)
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in history)

@@ -13,12 +13,6 @@ import keras
 
 from cars_bench.data.dataset import Split
 from cars_bench.errors import CarsBenchError, Interrupted, ModelMissing, TrialFailed, UsageError
-from cars_bench.finetune.checkpoint import (
-    CHECKPOINT_FILE,
-    finished_epochs,
-    load_checkpoint,
-    save_checkpoint,
-)
 from cars_bench.finetune.handoff import (
     FrozenCheck,
     WholeCheck,
@@ -51,8 +45,16 @@ from cars_bench.finetune.record import (
 from cars_bench.finetune.training_data import TrainingData, gather_training_data
 from cars_bench.finetune.unfreeze import apply_unfreeze, seed_dropout
 from cars_bench.progress import Progress, Task, stop_when_asked
+from cars_bench.training.checkpoint import (
+    CHECKPOINT_FILE,
+    EpochResult,
+    TrainingState,
+    finished_epochs,
+    read_checkpoint,
+    write_checkpoint,
+)
 from cars_bench.training.engine import logits_of
-from cars_bench.training.loop import Epoch, OnEpoch, Position, train
+from cars_bench.training.loop import OnEpoch, TrainingControl, train
 from cars_bench.workspace import Workspace, locked, sha256_file
 
 SPLITS: tuple[Split, ...] = ("val", "test")
@@ -71,7 +73,7 @@ class _Trained:
         val: The proof's logits of the whole model on the validation images.
     """
 
-    position: Position
+    position: TrainingState
     check: FrozenCheck | None = None
     proof: WholeCheck | None = None
     key: str | None = None
@@ -126,7 +128,7 @@ def resume(workspace: Workspace, options: FinetuneOptions, progress: Progress) -
             f"The run {plan.run!r} was begun without {' and '.join(changed)}.",
             "leave it out; --lr, --schedule and --epochs steer a run that goes on",
         )
-    done = finished_epochs(plan.folder(workspace))
+    done = finished_epochs(plan.folder(workspace) / CHECKPOINT_FILE)
     steered = plan.steered(done, options)
     if steered != plan and is_finished(workspace, plan):
         raise UsageError(
@@ -249,11 +251,12 @@ def _trained(workspace: Workspace, job: Job, progress: Progress) -> _Trained:
     backbone = job.assembled.backbone
     apply_unfreeze(backbone, job.unfreeze)
     if not job.unfreeze.layers:
-        return _Trained(Position([], 0, [], []))
+        return _Trained(TrainingState.untrained())
     seed_dropout(backbone, job.plan.seed)
     material = gather_training_data(workspace, job, progress)
     before = values_of(backbone.model)
-    start = load_checkpoint(job.plan.folder(workspace), material.model)
+    checkpoint = job.plan.folder(workspace) / CHECKPOINT_FILE
+    start = read_checkpoint(checkpoint, _identity(material.model))
     if start:
         progress.log(f"Resuming {job.plan.run} after epoch {len(start.history)}")
     position = _train(workspace, job, material, before, start, progress)
@@ -272,9 +275,9 @@ def _train(
     job: Job,
     material: TrainingData,
     before: dict[str, bytes],
-    start: Position | None,
+    start: TrainingState | None,
     progress: Progress,
-) -> Position:
+) -> TrainingState:
     training, folder = job.recipe.training, job.plan.folder(workspace)
     validation = None if job.plan.refit else material.validation
     stopping = "Stopping after this epoch; press Ctrl-C again to stop now."
@@ -291,11 +294,11 @@ def _train(
                 material.training,
                 validation,
                 job.plan.seed,
-                on_epoch,
-                start,
+                TrainingControl(on_epoch, start),
             )
         except TrialFailed as failure:
-            again = RESUME if finished_epochs(folder) else "cars-bench finetune --best"
+            begun = finished_epochs(folder / CHECKPOINT_FILE)
+            again = RESUME if begun else "cars-bench finetune --best"
             raise CarsBenchError(
                 f"Fine-tuning diverged: {failure}.", f"{again} --lr with a lower rate"
             ) from failure
@@ -315,10 +318,10 @@ def _keeper(
     """
     epochs = job.recipe.training.epochs
 
-    def keep(row: Epoch, capture: Callable[[], Position]) -> None:
+    def keep(row: EpochResult, capture: Callable[[], TrainingState]) -> None:
         if row.epoch == 1:
             check_frozen(before, job.assembled.backbone.model)
-        save_checkpoint(folder, capture(), model)
+        write_checkpoint(folder / CHECKPOINT_FILE, capture(), _identity(model))
         found = "" if row.val_top1 is None else f"  val top-1 {row.val_top1:.4f}"
         task.advance(note=found.strip())
         task.line(f"epoch {row.epoch}  loss {row.train_loss:.4f}{found}  {row.seconds:.1f} s")
@@ -326,3 +329,8 @@ def _keeper(
             raise Interrupted(f"Stopped after epoch {row.epoch} of {epochs}; it is saved.", RESUME)
 
     return keep
+
+
+def _identity(model: keras.Model) -> dict[str, Any]:
+    """What a checkpoint of this model belongs to: its variables, in order."""
+    return {"weights": [[variable.path, *variable.shape] for variable in model.weights]}

@@ -40,14 +40,13 @@ class Repeats:
             )
 
     def _job(self, record: Trial, repeat: int) -> Job:
-        name = f"{record.trial_id}-repeat{repeat}.npz"
         return Job(
             "repeat",
             record.trial_id,
             record.head or {},
             record.training or {},
             repeat_seed(self.study, repeat),
-            str(self.study.folder / "running" / name),
+            str(self.study.checkpoint(record.trial_id, repeat)),
             repeat=repeat,
         )
 

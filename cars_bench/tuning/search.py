@@ -11,7 +11,7 @@ import keras
 
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset
-from cars_bench.errors import Interrupted, UsageError
+from cars_bench.errors import CarsBenchError, Interrupted, UsageError
 from cars_bench.progress import Progress, stop_when_asked
 from cars_bench.training.specs import HeadSpec, TrainingSpec
 from cars_bench.tuning.leaderboard import best_trial, winners_curse
@@ -138,6 +138,7 @@ def _searched(
         stop_when_asked(progress, STOPPING) as stop,
         WorkerPool(size, setup, study.folder, progress.log) as crew,
     ):
+        tidy_checkpoints(study)
         total = _total(study, space, options)
         open_trials = total - sum(item.status != "running" for item in _trials(study))
         crew.start(min(size, open_trials))
@@ -149,6 +150,26 @@ def _searched(
         winner = best_trial(study)
         _store(crew, study, winner, options.refit, progress)
     return winner
+
+
+def tidy_checkpoints(study: Study) -> None:
+    """Delete checkpoints of what has ended; all others must be of trials that the ledger holds.
+
+    Raises:
+        CarsBenchError: One is not, so the ledger was deleted or cut.
+    """
+    known = {item.trial_id: item for item in study.trials()}
+    for path in sorted(study.running.glob("*.npz")):
+        trial_id, _, repeat = path.stem.partition("-repeat")
+        if trial_id not in known:
+            raise CarsBenchError(
+                f"{path} belongs to a trial that the ledger does not hold.",
+                f"put back {study.ledger_path}, or delete {study.running}, and run again",
+            )
+        trial = known[trial_id]
+        ended = repeat in {str(event["repeat"]) for event in trial.repeats}
+        if ended or (not repeat and trial.status != "running"):
+            path.unlink()
 
 
 def _total(study: Study, space: Space, options: TuneOptions) -> int:

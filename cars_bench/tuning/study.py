@@ -103,6 +103,15 @@ class Study:
         """The study's ledger."""
         return self.folder / LEDGER_FILE
 
+    @property
+    def running(self) -> Path:
+        """Folder with the checkpoints of long trials that have not ended."""
+        return self.folder / "running"
+
+    def checkpoint(self, trial_id: str, repeat: int = 0) -> Path:
+        """Checkpoint of a trial, or of one of its repeats."""
+        return self.running / f"{trial_id}{f'-repeat{repeat}' if repeat else ''}.npz"
+
     def save(self) -> None:
         """Write `study.json`."""
         write_json(self.folder / STUDY_FILE, self.document)

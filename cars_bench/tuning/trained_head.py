@@ -20,9 +20,10 @@ from cars_bench import SCHEMA_VERSION
 from cars_bench.cache.store import FeatureCache, Features
 from cars_bench.documents import from_json, to_json
 from cars_bench.errors import CarsBenchError, ModelMissing
+from cars_bench.training.checkpoint import TrainingState
 from cars_bench.training.engine import Examples, logits_of
 from cars_bench.training.heads import build_head
-from cars_bench.training.loop import OnEpoch, Position, train
+from cars_bench.training.loop import TrainingControl, train
 from cars_bench.training.specs import HeadSpec, TrainingSpec
 from cars_bench.tuning.ledger import Trial
 from cars_bench.tuning.seeds import trial_seed
@@ -86,29 +87,36 @@ class TrainedHead:
         return model
 
 
-def train_head(
-    head: HeadSpec,
-    training: TrainingSpec,
-    classes: int,
-    train_set: Features,
-    val_set: Features | None,
-    seed: int,
-    on_epoch: OnEpoch | None = None,
-    start: Position | None = None,
-    stop_after: int | None = None,
-) -> tuple[keras.Model, Position]:
-    """Train one head on cached features; the one way in which it is done.
+@dataclass(frozen=True)
+class HeadTraining:
+    """All that decides what a head becomes on given features.
 
-    Args:
+    Attributes:
         head: The head.
         training: Its training.
         classes: Number of classes.
+        seed: Of kernels, dropout, order and views.
+    """
+
+    head: HeadSpec
+    training: TrainingSpec
+    classes: int
+    seed: int
+
+
+def train_head(
+    what: HeadTraining,
+    train_set: Features,
+    val_set: Features | None,
+    control: TrainingControl | None = None,
+) -> tuple[keras.Model, TrainingState]:
+    """Train one head on cached features; the one way in which it is done.
+
+    Args:
+        what: The head and its training.
         train_set: Training features.
         val_set: Validation features; `None` keeps the last epoch.
-        seed: Of kernels, dropout, order and views.
-        on_epoch: As for `train`.
-        start: As for `train`.
-        stop_after: As for `train`.
+        control: As for `train`.
 
     Returns:
         The head at its best epoch, and its training.
@@ -116,11 +124,10 @@ def train_head(
     Raises:
         TrialFailed: The loss is not finite.
     """
-    model = build_head(head, int(train_set.x.shape[-1]), classes, seed)
+    model = build_head(what.head, int(train_set.x.shape[-1]), what.classes, what.seed)
     validation = Examples(val_set.x, val_set.labels) if val_set else None
     examples = Examples(train_set.x, train_set.labels)
-    done = train(model, training, examples, validation, seed, on_epoch, start, stop_after)
-    return model, done
+    return model, train(model, what.training, examples, validation, what.seed, control)
 
 
 def head_of_trial(study: Study, record: Trial, cache: FeatureCache, *, refit: bool) -> TrainedHead:
@@ -206,12 +213,12 @@ def _train_and_store(
     head = from_json(HeadSpec, record.head or {})
     training = from_json(TrainingSpec, record.training or {})
     train_set, val_set = cache.load("train"), cache.load("val")
-    data: tuple[Features, Features | None] = (train_set, val_set)
-    epochs = None
+    what = HeadTraining(head, training, len(study.class_names), trial_seed(study))
     if refit:
-        data, epochs = (joined(train_set, val_set), None), record.best_epoch
-    classes, seed = len(study.class_names), trial_seed(study)
-    model, position = train_head(head, training, classes, *data, seed, stop_after=epochs)
+        both, control = joined(train_set, val_set), TrainingControl(stop_after=record.best_epoch)
+        model, position = train_head(what, both, None, control)
+    else:
+        model, position = train_head(what, train_set, val_set)
     if not refit and record.low is not None and position.best_top1 < record.low:
         raise CarsBenchError(
             f"The head of {record.trial_id} trained again scores {position.best_top1:.4f} on "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from cars_bench.documents import to_json
 from cars_bench.errors import CarsBenchError, NoTrialCompleted
@@ -78,12 +77,9 @@ class Trials:
             record.head or {},
             record.training or {},
             trial_seed(self.study),
-            str(self._checkpoint(record)),
+            str(self.study.checkpoint(record.trial_id)),
             len(record.epochs),
         )
-
-    def _checkpoint(self, record: Trial) -> Path:
-        return self.study.folder / "running" / f"{record.trial_id}.npz"
 
     def _heard(self, board: Board, job: Job, message: Message) -> None:
         details = dict(message)
@@ -93,7 +89,7 @@ class Trials:
             return
         record = replace(self.records[int(job.trial_id[1:])], status=said, **details)
         self.records[record.number] = record
-        self._checkpoint(record).unlink(missing_ok=True)
+        self.study.checkpoint(record.trial_id).unlink(missing_ok=True)
         self.proposals.end(record.number, record.score)
         board.count(record)
         self._count_failure(record)

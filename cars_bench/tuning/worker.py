@@ -25,17 +25,22 @@ import keras
 import numpy as np
 
 from cars_bench.cache.store import FeatureCache, Features
-from cars_bench.documents import from_json
+from cars_bench.documents import from_json, to_json
 from cars_bench.errors import CarsBenchError, TrialFailed
 from cars_bench.evaluation.metrics import wilson
+from cars_bench.training.checkpoint import (
+    EpochResult,
+    TrainingState,
+    read_checkpoint,
+    write_checkpoint,
+)
 from cars_bench.training.engine import logits_of
 from cars_bench.training.heads import parameter_count
-from cars_bench.training.loop import Epoch, Position
+from cars_bench.training.loop import TrainingControl
 from cars_bench.training.specs import HeadSpec, TrainingSpec
-from cars_bench.tuning.checkpoint import read_position, write_position
 from cars_bench.tuning.ranking import pack
 from cars_bench.tuning.study import Study
-from cars_bench.tuning.trained_head import store_winner, train_head
+from cars_bench.tuning.trained_head import HeadTraining, store_winner, train_head
 from cars_bench.tuning.worker_pool import Job, Setup
 from cars_bench.workspace import Workspace
 
@@ -76,18 +81,18 @@ class Worker:
     def _train(self, job: Job, begun: float) -> dict[str, Any]:
         head, training = from_json(HeadSpec, job.head), from_json(TrainingSpec, job.training)
         train_set, val_set = self.data = self.data or self._load()
-        identity = {"head": job.head, "training": job.training, "seed": job.seed}
+        what = HeadTraining(head, training, self.setup.classes, job.seed)
+        identity = self._identity(what)
         checkpoint = Path(job.checkpoint)
-        start = read_position(checkpoint, identity)
+        start = read_checkpoint(checkpoint, identity)
         earlier = self._resumed(job, start)
 
-        def note(row: Epoch, position: Callable[[], Position]) -> None:
+        def note(row: EpochResult, state: Callable[[], TrainingState]) -> None:
             self.say("epoch", **asdict(row))
             if earlier + time.monotonic() - begun > self.setup.checkpoint_after_seconds:
-                write_position(checkpoint, position(), identity)
+                write_checkpoint(checkpoint, state(), identity)
 
-        classes, width = self.setup.classes, int(train_set.x.shape[-1])
-        model, done = train_head(head, training, classes, train_set, val_set, job.seed, note, start)
+        model, done = train_head(what, train_set, val_set, TrainingControl(note, start))
         correct = logits_of(model, val_set.x).argmax(1) == val_set.labels
         score = wilson(int(correct.sum()), len(correct))
         return {
@@ -95,15 +100,20 @@ class Worker:
             "low": score.low,
             "high": score.high,
             "best_epoch": done.best_epoch,
-            "parameters": parameter_count(head, width, classes),
+            "parameters": parameter_count(head, int(train_set.x.shape[-1]), what.classes),
             "seconds": round(earlier + time.monotonic() - begun, 3),
             "correct": pack(np.asarray(correct, bool)),
         }
 
+    def _identity(self, what: HeadTraining) -> dict[str, Any]:
+        """What a checkpoint belongs to: another cache or backend trains another head."""
+        backend = keras.backend.backend()
+        return to_json(what) | {"cache_key": self.setup.cache_key, "backend": backend}
+
     def _load(self) -> tuple[Features, Features]:
         return self.cache.load("train"), self.cache.load("val")
 
-    def _resumed(self, job: Job, start: Position | None) -> float:
+    def _resumed(self, job: Job, start: TrainingState | None) -> float:
         """Say from where the training goes on; returns the seconds it took so far."""
         history = start.history if start else []
         self.say("started", after=len(history))

@@ -10,16 +10,17 @@ import pytest
 from cars_bench.backbones.build import build_backbone
 from cars_bench.finetune.assemble import Assembled
 from cars_bench.finetune.unfreeze import apply_unfreeze, parse_unfreeze
+from cars_bench.training.checkpoint import TrainingState
 from cars_bench.training.engine import Examples
 from cars_bench.training.heads import build_head
-from cars_bench.training.loop import Position, train
+from cars_bench.training.loop import train
 from cars_bench.training.specs import HeadSpec, TrainingSpec
 
 SPEC = TrainingSpec("sgd", learning_rate=0.01, momentum=0.0, batch_size=8, epochs=1)
 KERNELS = ("block3_conv/kernel", "logits/kernel")
 
 
-def trained(spec: TrainingSpec) -> tuple[dict[str, np.ndarray], Position]:
+def trained(spec: TrainingSpec) -> tuple[dict[str, np.ndarray], TrainingState]:
     """Change of both kernels, and where the training stands."""
     backbone = build_backbone("tiny", "none", 48)
     apply_unfreeze(backbone, parse_unfreeze("block3", backbone))

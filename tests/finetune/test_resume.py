@@ -11,16 +11,18 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from cars_bench.errors import CarsBenchError, Interrupted, ModelMissing, UsageError
-from cars_bench.finetune import checkpoint, run
+from cars_bench.finetune import run
 from cars_bench.finetune.finished import FinishedModel
 from cars_bench.finetune.plan import FinetuneOptions, RunPlan, last_plan, planned
 from cars_bench.finetune.run import finetune, resume
 from cars_bench.progress import Progress
+from cars_bench.training.checkpoint import CHECKPOINT_FILE, TrainingState
 from cars_bench.workspace import Workspace
 
 TOLERANCE = 1e-4
@@ -33,14 +35,14 @@ class Killed(BaseException):
 
 def stop_after(monkeypatch: pytest.MonkeyPatch, epochs: int, how: type[BaseException]) -> None:
     """Die right after the checkpoint of an epoch."""
-    honest = run.save_checkpoint
+    honest = run.write_checkpoint
 
-    def save(folder: Path, position: object, model: object) -> None:
-        honest(folder, position, model)
-        if len(position.history) == epochs:
+    def save(path: Path, state: TrainingState, identity: dict[str, Any]) -> None:
+        honest(path, state, identity)
+        if len(state.history) == epochs:
             raise how
 
-    monkeypatch.setattr(run, "save_checkpoint", save)
+    monkeypatch.setattr(run, "write_checkpoint", save)
 
 
 def killed(
@@ -103,14 +105,14 @@ def test_another_rate_by_hand_is_recorded(
 def test_ctrl_c_finishes_the_epoch_and_says_how_to_resume(
     tuned: Workspace, recipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = run.save_checkpoint
+    honest = run.write_checkpoint
 
-    def save(folder: Path, position: object, model: object) -> None:
+    def save(path: Path, state: TrainingState, identity: dict[str, Any]) -> None:
         os.kill(os.getpid(), signal.SIGINT)
-        honest(folder, position, model)
+        honest(path, state, identity)
 
     with monkeypatch.context() as patched:
-        patched.setattr(run, "save_checkpoint", save)
+        patched.setattr(run, "write_checkpoint", save)
         with pytest.raises(Interrupted, match="after epoch 1 of 3") as caught:
             finetune(tuned, FinetuneOptions(recipe=str(recipe)), Progress())
     assert caught.value.code == 130
@@ -222,7 +224,7 @@ def test_a_finished_run_is_given_back_and_cannot_be_steered(finished: Workspace)
 def test_a_damaged_checkpoint_is_refused(
     tuned: Workspace, recipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = killed(tuned, recipe, monkeypatch).folder(tuned) / checkpoint.CHECKPOINT_FILE
+    path = killed(tuned, recipe, monkeypatch).folder(tuned) / CHECKPOINT_FILE
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(bytes(data))
@@ -231,7 +233,7 @@ def test_a_damaged_checkpoint_is_refused(
 
 
 def test_a_checkpoint_that_lost_an_array_is_refused(tuned: Workspace, stopped: RunPlan) -> None:
-    path = stopped.folder(tuned) / checkpoint.CHECKPOINT_FILE
+    path = stopped.folder(tuned) / CHECKPOINT_FILE
     with np.load(path) as stored:
         arrays = dict(stored)
     last = max((name for name in arrays if name.startswith("best")), key=lambda n: int(n[4:]))

@@ -10,7 +10,7 @@ import numpy as np
 from cars_bench.training import engine
 from cars_bench.training.engine import Examples, logits_of
 from cars_bench.training.heads import build_head
-from cars_bench.training.loop import train
+from cars_bench.training.loop import TrainingControl, train
 from cars_bench.training.specs import DenseLayer, HeadSpec, Schedule, TrainingSpec
 
 WIDTH, CLASSES, VIEWS = 10, 4, 3
@@ -57,12 +57,12 @@ def val_set() -> Examples:
     return examples(50, 1, 1)
 
 
-def trained(head: HeadSpec, training: TrainingSpec, **options):
-    """The position a training ends with, and the head's logits of the validation images."""
+def trained(head: HeadSpec, training: TrainingSpec, **control):
+    """The state a training ends with, and the head's logits of the validation images."""
     model = build_head(head, WIDTH, CLASSES, seed=1)
-    data = train_set(), val_set()
-    position = train(model, training, *data, seed=5, **options)
-    return position, logits_of(model, data[1].x)
+    validation = val_set()
+    state = train(model, training, train_set(), validation, 5, TrainingControl(**control))
+    return state, logits_of(model, validation.x)
 
 
 def chunked_difference() -> float:

@@ -14,11 +14,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cars_bench.errors import UsageError
+from cars_bench.cache.store import FeatureCache
+from cars_bench.data.dataset import Dataset
+from cars_bench.errors import CarsBenchError, UsageError
 from cars_bench.progress import Progress
-from cars_bench.tuning.search import TuneOptions, tune
+from cars_bench.training.checkpoint import TrainingState, write_checkpoint
+from cars_bench.tuning.ledger import Ledger
+from cars_bench.tuning.search import TuneOptions, tidy_checkpoints, tune
 from cars_bench.tuning.study import Study
-from tests.tuning.studies import SPACE, make_cache, results
+from tests.tuning.studies import SPACE, make_cache, results, write_study, write_trial
 
 ROOT = Path(__file__).parents[2]
 TRIALS = 4
@@ -81,6 +85,53 @@ def test_killed_at_random_moments_the_same_command_ends_as_an_uninterrupted_one(
     assert code == 0
     assert _rounded(cached.studies / "killed") == _rounded(cached.studies / "whole")
     assert again["winner"]["trial_id"] == said["winner"]["trial_id"]
+
+
+@pytest.mark.slow
+def test_a_damaged_checkpoint_stops_the_search_until_it_is_deleted(cached, space):
+    assert ended(command(cached, space, "--workers", "1"))[0] == 0
+    study = Study.open(cached)
+    forget_end(study, "t0001")
+    path = study.checkpoint("t0001")
+    write_checkpoint(path, TrainingState.untrained(), {})
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    code, said = ended(command(cached, space))
+    assert (code, said["error"]["code"]) == (1, 1)
+    assert said["error"]["message"].startswith(f"{path} is damaged")
+    assert said["error"]["fix"].startswith(f"delete {path}")
+    assert "failed" not in {item.status for item in study.trials()}
+    path.unlink()
+    code, said = ended(command(cached, space))
+    assert (code, said["run"]) == (0, TRIALS)
+
+
+def forget_end(study: Study, trial_id: str) -> None:
+    """Cut the ledger before the end of a trial, as if it had been killed there."""
+    lines = study.ledger_path.read_text().splitlines(keepends=True)
+    words = f'"completed", "trial_id": "{trial_id}"'
+    end = next(number for number, line in enumerate(lines) if words in line)
+    study.ledger_path.write_text("".join(lines[:end]))
+
+
+def test_checkpoints_without_their_ledger_are_refused_before_anything_is_trained(cached):
+    cache = FeatureCache.open(cached)
+    study = Study.open_or_create(cached, cache, Dataset.load(cached), "mine")
+    write_checkpoint(study.checkpoint("t0003"), TrainingState.untrained(), {})
+    with pytest.raises(CarsBenchError, match=r"t0003\.npz") as caught:
+        tune(cached, TuneOptions(study="mine"), Progress())
+    assert f"delete {study.running}" in caught.value.fix
+    assert study.trials() == []
+
+
+def test_checkpoints_of_what_has_ended_are_deleted(tmp_path):
+    study = write_study(tmp_path / "study")
+    with Ledger(study.ledger_path) as ledger:
+        write_trial(ledger, 0, np.ones(4, bool), repeats=(np.ones(4, bool),))
+        ledger.append("proposed", "t0001", number=1, values={})
+    for trial_id, repeat in (("t0000", 0), ("t0000", 1), ("t0000", 2), ("t0001", 0)):
+        write_checkpoint(study.checkpoint(trial_id, repeat), TrainingState.untrained(), {})
+    tidy_checkpoints(study)
+    assert {path.stem for path in study.running.iterdir()} == {"t0000-repeat2", "t0001"}
 
 
 @pytest.mark.slow

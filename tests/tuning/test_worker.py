@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+from pathlib import Path
 
 import pytest
 
 from cars_bench.documents import to_json
-from cars_bench.errors import TrialFailed
+from cars_bench.errors import CarsBenchError, TrialFailed
 from cars_bench.training.specs import DenseLayer, HeadSpec, TrainingSpec
 from cars_bench.tuning.ranking import unpack
 from cars_bench.tuning.worker import Worker, reason_of
@@ -84,6 +85,22 @@ def test_a_failed_training_is_said_with_its_reason(setup, job):
     heard = said_of(setup, Job(**{**vars(job), "training": wild}))
     assert heard[-1]["say"] == "failed"
     assert "the loss became" in heard[-1]["reason"]
+
+
+def test_a_damaged_checkpoint_is_the_searchs_to_answer_and_no_failed_trial(setup, job):
+    said_of(setup, job, killed_after=3)
+    path = Path(job.checkpoint)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(CarsBenchError, match="damaged") as caught:
+        said_of(setup, job)
+    assert str(path) in caught.value.fix
+
+
+@pytest.mark.parametrize("other", [{"seed": 4}, {"training": to_json(TrainingSpec(epochs=9))}])
+def test_a_checkpoint_of_another_training_is_refused(setup, job, other):
+    said_of(setup, job, killed_after=3)
+    with pytest.raises(CarsBenchError, match="another training"):
+        said_of(setup, Job(**{**vars(job), **other}))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,188 @@
+"""What a training has come to, and where it stands on disk; Keras is not imported here.
+
+A checkpoint is one file, replaced whole after each epoch: fine-tuning and search
+write and read it in the same way and refuse it for the same reasons.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cars_bench.documents import from_json
+from cars_bench.errors import CarsBenchError, RecordDamaged, UsageError
+from cars_bench.workspace import NPZ_DAMAGE, atomic_file
+
+CHECKPOINT_FILE = "checkpoint.npz"
+HISTORY_FILE = "history.csv"
+
+Arrays = list[npt.NDArray[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochResult:
+    """What one epoch came to.
+
+    Attributes:
+        epoch: From 1.
+        train_loss: Mean loss over the batches, penalties included.
+        val_loss: Cross entropy on the validation images, `None` without them.
+        val_top1: Share of validation images classified right, `None` without them.
+        learning_rate: Of the last step.
+        seconds: Wall time, evaluation included.
+    """
+
+    epoch: int
+    train_loss: float
+    val_loss: float | None
+    val_top1: float | None
+    learning_rate: float
+    seconds: float
+
+
+@dataclass
+class TrainingState:
+    """Where a training stands: all that a resumed one needs.
+
+    Attributes:
+        history: Finished epochs.
+        best_epoch: From 1; 0 before the first.
+        best: Model variables at the best epoch.
+        current: Model and optimizer variables now.
+    """
+
+    history: list[EpochResult]
+    best_epoch: int
+    best: Arrays
+    current: Arrays
+
+    @classmethod
+    def untrained(cls) -> TrainingState:
+        """Before the first epoch."""
+        return cls([], 0, [], [])
+
+    @property
+    def best_top1(self) -> float:
+        """Validation top-1 at the best epoch."""
+        return self.history[self.best_epoch - 1].val_top1 or 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _About:
+    """What a checkpoint holds beside its arrays.
+
+    Attributes:
+        identity: What is trained and how.
+        history: Finished epochs.
+        best_epoch: From 1.
+        best: Number of arrays of the best epoch.
+        current: Number of arrays of now.
+    """
+
+    identity: dict[str, Any]
+    history: tuple[EpochResult, ...]
+    best_epoch: int
+    best: int
+    current: int
+
+
+def write_checkpoint(path: Path, state: TrainingState, identity: dict[str, Any]) -> None:
+    """Write where a training stands, atomically.
+
+    Each array is stored uncompressed in a zip, whose checksums find damage.
+
+    Args:
+        path: An `.npz` file.
+        state: Finished epochs, and variables of model and optimizer.
+        identity: Plain JSON values of what is trained and how; read back only by the same.
+    """
+    about = _About(
+        identity=identity,
+        history=tuple(state.history),
+        best_epoch=state.best_epoch,
+        best=len(state.best),
+        current=len(state.current),
+    )
+    arrays = {f"best{index}": value for index, value in enumerate(state.best)}
+    arrays |= {f"current{index}": value for index, value in enumerate(state.current)}
+    with atomic_file(path) as stream:
+        np.savez(stream, allow_pickle=False, about=np.array(json.dumps(asdict(about))), **arrays)
+
+
+def read_checkpoint(path: Path, identity: dict[str, Any]) -> TrainingState | None:
+    """Where the training stood; `None` before its first epoch was written.
+
+    Args:
+        path: As for `write_checkpoint`.
+        identity: Of the training that is to go on.
+
+    Raises:
+        CarsBenchError: It is damaged, or belongs to another training.
+    """
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            about = _about(stored)
+            best = [stored[f"best{index}"] for index in range(about.best)]
+            current = [stored[f"current{index}"] for index in range(about.current)]
+    except (*NPZ_DAMAGE, UsageError) as error:
+        raise CarsBenchError(f"{path} is damaged ({error}).", _begin_again(path)) from error
+    if about.identity != json.loads(json.dumps(identity)):
+        raise CarsBenchError(f"{path} belongs to another training.", _begin_again(path))
+    return TrainingState([*about.history], about.best_epoch, best, current)
+
+
+def finished_epochs(path: Path) -> int:
+    """How many epochs a checkpoint holds; 0 without one, or with a damaged one."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return len(_about(stored).history)
+    except (*NPZ_DAMAGE, UsageError):
+        return 0
+
+
+def write_history(path: Path, rows: Sequence[EpochResult]) -> None:
+    """Write finished epochs as CSV, atomically."""
+    with atomic_file(path, "w") as stream:
+        writer = csv.DictWriter(stream, [item.name for item in fields(EpochResult)])
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+
+
+def read_history(path: Path) -> tuple[EpochResult, ...]:
+    """Read what `write_history` wrote; no epochs without a file.
+
+    Raises:
+        RecordDamaged: It holds something else.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ()
+    except UnicodeDecodeError as error:
+        raise RecordDamaged(f"{path} is damaged: it is not text.", "run it again") from error
+    try:
+        return tuple(_epoch(row) for row in csv.DictReader(text.splitlines()))
+    except (ValueError, TypeError, KeyError, UsageError) as error:
+        raise RecordDamaged(f"{path} is damaged ({error}).", "run it again") from error
+
+
+def _about(stored: Any) -> _About:
+    return from_json(_About, json.loads(str(stored["about"])))
+
+
+def _epoch(row: dict[str, str]) -> EpochResult:
+    values = {name: float(text) if text else None for name, text in row.items()}
+    return from_json(EpochResult, values | {"epoch": int(row["epoch"])})
+
+
+def _begin_again(path: Path) -> str:
+    return f"delete {path} and run again, from the first epoch"
