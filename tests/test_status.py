@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from cars_bench.cache import made_up
 from cars_bench.cache.keys import FeatureRecipe
 from cars_bench.cache.manifest import Manifest
 from cars_bench.data.card import write_card
@@ -28,22 +29,7 @@ from cars_bench.tuning.ledger import Ledger
 from cars_bench.workspace import Workspace, write_json, write_text
 from tests.data.cards import a_card
 
-RECIPE = FeatureRecipe(
-    dataset_digest="d" * 64,
-    crop="none",
-    backbone="tiny",
-    weights_digest="w" * 64,
-    image_size=32,
-    resize=RESIZE_METHOD,
-    preprocessing="none",
-    pooling="avg",
-    boundary=None,
-    augment="{}",
-    augment_seed=0,
-    dtype="float16",
-    runtime="tensorflow",
-    precision="float32",
-)
+RECIPE = replace(made_up.RECIPE, image_size=32, resize=RESIZE_METHOD, preprocessing="none")
 
 
 @pytest.fixture
@@ -58,7 +44,14 @@ def add_dataset(place: Workspace, digest: str = RECIPE.dataset_digest, name: str
 
 def add_cache(place: Workspace, recipe: FeatureRecipe = RECIPE, current: bool = True) -> Path:
     folder = place.features / recipe.key
-    Manifest(recipe, "cars", ("a", "b"), (16,), (), {}).write(folder)
+    Manifest(
+        recipe=recipe,
+        dataset="cars",
+        class_names=("a", "b"),
+        shape=(16,),
+        extraction=made_up.PROVENANCE,
+        shards=(),
+    ).write(folder)
     if current:
         place.remember("cache", key=recipe.key)
     return folder

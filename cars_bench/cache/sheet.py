@@ -12,8 +12,11 @@ from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset, ImageRecord
 from cars_bench.workspace import Workspace, atomic_file
 
-IMAGES, MOST_COLUMNS = 12, 10
-_TILE, _GAP, _TITLE = 160, 4, 18
+IMAGES = 12
+MOST_COLUMNS = 10
+_TILE = 160
+_GAP = 4
+_TITLE = 18
 
 
 def contact_sheet(workspace: Workspace, cache: FeatureCache) -> Path:
@@ -29,7 +32,8 @@ def contact_sheet(workspace: Workspace, cache: FeatureCache) -> Path:
     source = source_of(cache.recipe, Dataset.load(workspace, cache.manifest.dataset))
     views = min(cache.manifest.views("train"), MOST_COLUMNS)
     picked = _picked(source.records["train"])
-    width, height = _TILE + _GAP, _TILE + _GAP + _TITLE
+    width = _TILE + _GAP
+    height = _TILE + _GAP + _TITLE
     sheet = Image.new("RGB", (views * width + _GAP, len(picked) * height + _GAP), "white")
     draw = ImageDraw.Draw(sheet)
     for row, record in enumerate(picked):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cars_bench.backbones.build import Backbone, build_backbone
+from cars_bench.cache.network import backbone_of
 from cars_bench.cache.recompute import recompute
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset, Split
@@ -73,7 +73,7 @@ def prepare_job(workspace: Workspace, plan: RunPlan) -> Job:
     """
     study, cache, dataset = _opened(workspace, plan)
     head = head_of_trial(study, study.trial(plan.trial_id), cache, refit=plan.refit)
-    backbone = _backbone(cache)
+    backbone = backbone_of(cache.manifest)
     unfreeze = parse_unfreeze(plan.recipe.unfreeze, backbone)
     assembled = Assembled(backbone, cache.recipe.pooling, head.model())
     return Job(plan, study, cache, dataset, head, assembled, unfreeze)
@@ -117,17 +117,6 @@ def prove(job: Job) -> Handoff:
     return measured
 
 
-def _backbone(cache: FeatureCache) -> Backbone:
-    recipe, weights = cache.recipe, str(cache.manifest.extraction["weights"])
-    backbone = build_backbone(recipe.backbone, weights, recipe.image_size)
-    if backbone.weights_digest != recipe.weights_digest:
-        raise CacheStale(
-            f"The weights {weights} of {recipe.backbone} are not those of the cache {cache.key}.",
-            "put the old weights back, or cars-bench extract and tune again",
-        )
-    return backbone
-
-
 def describe_run(workspace: Workspace, plan: RunPlan) -> dict[str, Any]:
     """What a run would train: layers, parameters and where the cached activations begin.
 
@@ -137,7 +126,7 @@ def describe_run(workspace: Workspace, plan: RunPlan) -> dict[str, Any]:
         As `prepare_job`.
     """
     study, cache, _ = _opened(workspace, plan)
-    backbone = _backbone(cache)
+    backbone = backbone_of(cache.manifest)
     unfreeze = parse_unfreeze(plan.recipe.unfreeze, backbone)
     apply_unfreeze(backbone, unfreeze)
     spec = from_json(HeadSpec, study.trial(plan.trial_id).head or {})

@@ -120,7 +120,7 @@ def _boundary_options(job: Job, boundary: str) -> ExtractOptions:
     return ExtractOptions(
         dataset=job.dataset.name,
         backbone=recipe.backbone,
-        weights=str(job.cache.manifest.extraction["weights"]),
+        weights=job.cache.manifest.extraction.weights,
         image_size=recipe.image_size,
         boundary=boundary,
         views=job.recipe.views,

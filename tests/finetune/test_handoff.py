@@ -138,7 +138,7 @@ def test_other_weights_of_the_backbone_are_refused(tuned: Workspace, tmp_path: P
     kernel = network.get_layer("block1_conv").kernel
     kernel.assign(kernel + 0.01)
     network.save_weights(tmp_path / "other.weights.h5")
-    extraction = cache.manifest.extraction | {"weights": str(tmp_path / "other.weights.h5")}
+    extraction = replace(cache.manifest.extraction, weights=str(tmp_path / "other.weights.h5"))
     replace(cache.manifest, extraction=extraction).write(cache.folder)
     with pytest.raises(CacheStale, match="weights"):
         job_of(tuned)

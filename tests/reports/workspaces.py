@@ -13,9 +13,9 @@ import pandas as pd
 from PIL import Image, ImageDraw
 
 from cars_bench.cache.cost import add_cost
-from cars_bench.cache.keys import FeatureRecipe
+from cars_bench.cache.made_up import MadeUpCache, batch_of_dataset
 from cars_bench.cache.manifest import Manifest
-from cars_bench.cache.shards import Batch, write_shard
+from cars_bench.cache.shard_plan import PlannedShard
 from cars_bench.data.card import CardSource, Quarantined
 from cars_bench.data.dataset import Dataset, write_dataset
 from cars_bench.data.images import RESIZE_METHOD
@@ -111,45 +111,27 @@ def _image(folder: Path, label: int, name: str, place: int, split: str) -> dict[
 
 
 def _cache(workspace: Workspace, dataset: Dataset) -> Manifest:
-    recipe = FeatureRecipe(
-        dataset_digest=dataset.digest,
-        crop="none",
-        backbone="tiny",
+    made_up = MadeUpCache.of(
+        dataset,
+        (WIDTH,),
         weights_digest="ab" * 32,
         image_size=64,
         resize=RESIZE_METHOD,
         preprocessing="scale",
-        pooling="avg",
-        boundary=None,
-        augment="{}",
-        augment_seed=0,
         dtype="float32",
-        runtime="tensorflow",
-        precision="float32",
     )
-    folder = workspace.features / recipe.key
-    shards = [_shard(folder, dataset, split) for split in ("train", "val", "test")]
-    extraction = {"weights": "none", "batch_size": 32, "augment": "none", "versions": {}}
-    manifest = Manifest(
-        recipe, dataset.name, tuple(dataset.class_names), (WIDTH,), tuple(shards), extraction
-    )
-    manifest.write(folder)
+
+    def features(labels: np.ndarray, shard: PlannedShard) -> np.ndarray:
+        noise = np.random.default_rng(len(shard.split)).normal(0, 0.7, (len(labels), WIDTH))
+        centres = np.random.default_rng(5).normal(0, 1, (len(dataset.class_names), WIDTH))
+        found = (centres[labels] + noise).astype(np.float32)
+        if shard.split == "test":
+            found[0] = _planted(dataset)
+        return found
+
+    manifest = made_up.write(workspace, batch_of_dataset(dataset, features)).manifest
     add_cost(workspace, manifest.recipe.key, manifest.records, manifest.records / 40)
-    workspace.remember("cache", key=recipe.key)
     return manifest
-
-
-def _shard(folder: Path, dataset: Dataset, split: Any) -> Any:
-    rows = dataset.split(split)
-    labels = rows["label"].to_numpy(np.int64)
-    noise = np.random.default_rng(len(split)).normal(0, 0.7, (len(rows), WIDTH))
-    centres = np.random.default_rng(5).normal(0, 1, (len(dataset.class_names), WIDTH))
-    features = (centres[labels] + noise).astype(np.float32)
-    if split == "test":
-        features[0] = _planted(dataset)
-    batch = Batch(list(rows["image_id"]), labels, 0, features)
-    path = folder / f"{split}-view00-00000-of-00001.tfrecord"
-    return write_shard(path, split, 0, [batch])
 
 
 def _planted(dataset: Dataset) -> np.ndarray:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cars_bench.cache.dtypes import OutOfRange, stored
+from cars_bench.cache.extraction import OutOfRange, stored
 from cars_bench.errors import CarsBenchError
 
 NAMES = ["a.jpg", "b.jpg"]
@@ -19,7 +19,7 @@ def features(value: float) -> np.ndarray:
 def test_what_float16_loses_is_noticed(value):
     with pytest.raises(OutOfRange) as caught:
         stored(features(value), "float16", NAMES)
-    assert caught.value.number == 1
+    assert caught.value.image_id == NAMES[1]
 
 
 @pytest.mark.parametrize("value", [0.0, 65504.0, 1e-3, -3.5])
