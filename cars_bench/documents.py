@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import json
 import types
 import typing
@@ -303,6 +304,7 @@ def _record(kind: Any, document: Any, place: tuple[str, ...], partly: bool) -> A
         raise FieldError(error.message, error.fix, (*place, error.place[-1])) from error
 
 
+@functools.cache
 def _fields(kind: Any) -> list[tuple[dataclasses.Field[Any], Any]]:
     hints = typing.get_type_hints(kind)
     return [(item, hints[item.name]) for item in dataclasses.fields(kind) if item.init]

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cars_bench.cache import made_up
@@ -28,6 +29,7 @@ from cars_bench.status import (
 from cars_bench.tuning.ledger import Ledger
 from cars_bench.workspace import Workspace, write_json, write_text
 from tests.data.cards import a_card
+from tests.tuning.studies import begin_trial, fail_trial, write_probe, write_trial
 
 RECIPE = replace(made_up.RECIPE, image_size=32, resize=RESIZE_METHOD, preprocessing="none")
 
@@ -63,13 +65,11 @@ def add_study(place: Workspace, **changes: Any) -> Path:
     study = {"cache_key": RECIPE.key, "dataset": dataset, "budget": {"trials": 5}}
     write_json(folder / "study.json", study | changes)
     with Ledger(folder / "ledger.jsonl") as ledger:
-        for number in range(4):
-            ledger.append("proposed", f"t{number}", number=number, values={}, head={}, training={})
-        ledger.append("completed", "t0", kind="trial", score=0.5)
-        ledger.append("completed", "t1", kind="trial", score=0.75)
-        ledger.append("failed", "t2", reason="out of memory")
-        ledger.append("proposed", "probe-ridge", values={}, kind="probe")
-        ledger.append("completed", "probe-ridge", kind="probe", score=0.9)
+        write_trial(ledger, 0, score=0.5)
+        write_trial(ledger, 1, score=0.75)
+        fail_trial(ledger, 2, "out of memory")
+        begin_trial(ledger, 3)
+        write_probe(ledger, "ridge", np.arange(10) < 9)
     place.remember("study", name="first")
     return folder
 

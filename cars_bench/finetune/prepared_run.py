@@ -12,7 +12,6 @@ from cars_bench.cache.network import backbone_of
 from cars_bench.cache.recompute import recompute
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset, Split
-from cars_bench.documents import from_json
 from cars_bench.errors import CacheStale
 from cars_bench.finetune.assemble import Assembled
 from cars_bench.finetune.handoff import Handoff, measure_drift, measure_handoff, require_handoff
@@ -129,7 +128,7 @@ def describe_run(workspace: Workspace, plan: RunPlan) -> dict[str, Any]:
     backbone = backbone_of(cache.manifest)
     unfreeze = parse_unfreeze(plan.recipe.unfreeze, backbone)
     apply_unfreeze(backbone, unfreeze)
-    spec = from_json(HeadSpec, study.trial(plan.trial_id).head or {})
+    spec = study.trial(plan.trial_id).head or HeadSpec()
     head = build_head(spec, cache.manifest.shape[-1], len(study.class_names))
     whole = Assembled(backbone, cache.recipe.pooling, head).whole()
     variables = whole.trainable_variables if unfreeze.layers else []

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from cars_bench.documents import from_json
+from cars_bench.documents import from_json, to_json
 from cars_bench.errors import NoTrialCompleted
 from cars_bench.evaluation.metrics import Estimate
 from cars_bench.training.specs import HeadSpec
@@ -105,7 +105,7 @@ class WinnersCurse:
     observed_drop: float | None
 
 
-def leaderboard(study: Study) -> list[Row]:
+def leaderboard(study: Study) -> tuple[Row, ...]:
     """All rows: completed ones by score, repeated ones first, then running, then failed ones."""
     everything = study.trials()
     records = [
@@ -118,7 +118,7 @@ def leaderboard(study: Study) -> list[Row]:
         (_shown(item) or 0.0 for item in records if item.kind == "probe"), default=None
     )
     first = records[0] if records and records[0].status == "completed" else None
-    return [_row(record, first, means, best_probe) for record in records]
+    return tuple(_row(record, first, means, best_probe) for record in records)
 
 
 def best_trial(study: Study) -> Trial:
@@ -207,7 +207,7 @@ def _shown(record: Trial) -> float | None:
     """The score that a row shows: with repeats their mean, a failed one counted as zero."""
     if record.status != "completed" or not record.repeats:
         return record.score
-    return float(np.mean([event.get("score") or 0.0 for event in record.repeats]))
+    return float(np.mean([item.score or 0.0 for item in record.repeats]))
 
 
 def _ordered(records: list[Trial]) -> list[Trial]:
@@ -236,7 +236,7 @@ def _answers(record: Trial) -> Bools:
     """Bool `[S, N]` of the trainings that a row stands on."""
     own = unpack(record.correct)
     wrong = np.zeros_like(own)
-    again = [unpack(event["correct"]) if "correct" in event else wrong for event in record.repeats]
+    again = [unpack(item.correct) if item.correct else wrong for item in record.repeats]
     return np.stack(again or [own])
 
 
@@ -271,8 +271,8 @@ def _row(
         round(record.seconds, 3),
         len(record.epochs),
         record.parameters,
-        record.head,
-        record.training,
+        to_json(record.head) if record.head else None,
+        to_json(record.training) if record.training else None,
         record.reason,
         len(record.repeats),
         record.score,

@@ -10,52 +10,36 @@ import json
 import math
 import os
 import time
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
-from cars_bench.errors import CarsBenchError
+from cars_bench.documents import from_json, to_json
+from cars_bench.errors import CarsBenchError, UsageError
+from cars_bench.training.checkpoint import EpochResult
+from cars_bench.training.specs import HeadSpec, TrainingSpec
+from cars_bench.tuning.ranking import unpack
 
 Event = dict[str, Any]
 
-OUTCOME = {
-    "score", "low", "high", "best_epoch", "parameters", "seconds", "reason", "correct"
-}  # fmt: skip
 
-
-@dataclass
-class Trial:
-    """What the ledger knows of one trial.
+@dataclass(frozen=True, kw_only=True)
+class TrialOutcome:
+    """What a trial came to; one without a score failed.
 
     Attributes:
-        trial_id: Unique in the study; probes are `probe-NAME`.
-        number: Order in which the oracle proposed it, from 0; -1 for probes.
-        values: Hyperparameters as proposed.
-        head: The head's spec as JSON.
-        training: The training's spec as JSON.
-        kind: `trial` or `probe`.
-        status: `running`, `completed` or `failed`.
-        epochs: Finished epochs, one ledger event each.
-        score: Best validation top-1; `None` until completed.
+        score: Best validation top-1.
         low: Lower end of its 95% interval.
         high: Upper end.
-        best_epoch: From 1.
-        parameters: Of the head.
+        best_epoch: From 1; `None` for probes.
+        parameters: Of the head; `None` for probes.
         seconds: Wall time of the whole trial.
         reason: Why it failed.
         correct: Which validation images it gets right, as `ranking.pack` writes it.
-        repeats: One ledger event for each training again with another seed.
     """
 
-    trial_id: str
-    number: int
-    values: dict[str, Any]
-    head: dict[str, Any] | None
-    training: dict[str, Any] | None
-    kind: str = "trial"
-    status: str = "running"
-    epochs: list[Event] = field(default_factory=list)
     score: float | None = None
     low: float | None = None
     high: float | None = None
@@ -64,7 +48,85 @@ class Trial:
     seconds: float = 0.0
     reason: str = ""
     correct: str = ""
-    repeats: list[Event] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.correct:
+            unpack(self.correct)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repeat:
+    """A trial trained again with another seed; one without a score failed.
+
+    Attributes:
+        repeat: Which one, from 1.
+        seed: Its seed.
+        score: Best validation top-1.
+        best_epoch: From 1.
+        seconds: Wall time.
+        correct: Which validation images it gets right, as `ranking.pack` writes it.
+        reason: Why it failed.
+    """
+
+    repeat: int
+    seed: int
+    score: float | None = None
+    best_epoch: int | None = None
+    seconds: float = 0.0
+    correct: str = ""
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        if self.correct:
+            unpack(self.correct)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What the ledger knows of one trial.
+
+    Attributes:
+        trial_id: Unique in the study; probes are `probe-NAME`.
+        number: Order in which the oracle proposed it, from 0; -1 for probes.
+        values: Hyperparameters as proposed.
+        head: The head; `None` for probes.
+        training: Its training; `None` for probes.
+        kind: Whether it was searched or is a probe.
+        status: Whether it has an end, and which.
+        epochs: Finished epochs.
+        score: Best validation top-1; `None` until completed.
+        low: Lower end of its 95% interval.
+        high: Upper end.
+        best_epoch: From 1.
+        parameters: Of the head.
+        seconds: Wall time of the whole trial.
+        reason: Why it failed.
+        correct: Which validation images it gets right, as `ranking.pack` writes it.
+        repeats: Its trainings again with other seeds.
+    """
+
+    trial_id: str
+    number: int = -1
+    values: dict[str, Any]
+    head: HeadSpec | None = None
+    training: TrainingSpec | None = None
+    kind: Literal["trial", "probe"] = "trial"
+    status: Literal["running", "completed", "failed"] = "running"
+    epochs: tuple[EpochResult, ...] = ()
+    score: float | None = None
+    low: float | None = None
+    high: float | None = None
+    best_epoch: int | None = None
+    parameters: int | None = None
+    seconds: float = 0.0
+    reason: str = ""
+    correct: str = ""
+    repeats: tuple[Repeat, ...] = ()
+
+    def ended(self, outcome: TrialOutcome) -> Trial:
+        """The trial with its end: failed where the outcome has no score."""
+        status: Literal["completed", "failed"] = "failed" if outcome.score is None else "completed"
+        return replace(self, status=status, **vars(outcome))
 
 
 class Ledger:
@@ -80,11 +142,50 @@ class Ledger:
         whole = _whole_lines(path.read_bytes())
         os.ftruncate(self._descriptor, len(whole))
 
-    def append(self, event: str, trial_id: str, **details: Any) -> None:
-        """Write one event; it is on the disk when this returns."""
-        line = {"event": event, "trial_id": trial_id, "time": round(time.time(), 3)} | details
-        os.write(self._descriptor, (json.dumps(line, allow_nan=False) + "\n").encode())
-        os.fsync(self._descriptor)
+    def proposed(self, trial: Trial) -> None:
+        """A trial or a probe is about to be run."""
+        if trial.kind == "probe":
+            self._append("proposed", trial.trial_id, kind=trial.kind, values=trial.values)
+            return
+        self._append(
+            "proposed",
+            trial.trial_id,
+            number=trial.number,
+            values=trial.values,
+            head=trial.head and to_json(trial.head),
+            training=trial.training and to_json(trial.training),
+        )
+
+    def started(self, trial_id: str, after: int) -> None:
+        """Its training begins after so many finished epochs; later ones are run again."""
+        self._append("started", trial_id, after=after)
+
+    def epoch(self, trial_id: str, row: EpochResult) -> None:
+        """One epoch has ended."""
+        self._append("epoch", trial_id, **asdict(row))
+
+    def repeat(self, trial_id: str, repeat: Repeat) -> None:
+        """A training again with another seed has ended."""
+        found: Event = {"seconds": repeat.seconds, "reason": repeat.reason}
+        if repeat.score is not None:
+            found = {
+                "score": repeat.score,
+                "best_epoch": repeat.best_epoch,
+                "seconds": repeat.seconds,
+                "correct": repeat.correct,
+            }
+        self._append("repeat", trial_id, repeat=repeat.repeat, seed=repeat.seed, **found)
+
+    def ended(self, trial: Trial) -> None:
+        """A trial or a probe has completed or failed."""
+        if trial.status == "failed":
+            self._append("failed", trial.trial_id, reason=trial.reason, seconds=trial.seconds)
+            return
+        names = ("score", "low", "high", "best_epoch", "parameters", "seconds", "correct")
+        found = {name: getattr(trial, name) for name in names}
+        kept = {name: value for name, value in found.items() if value not in (None, "")}
+        kind = {"kind": trial.kind} if trial.kind == "probe" else {}
+        self._append(trial.status, trial.trial_id, **kind, **kept)
 
     def __enter__(self) -> Ledger:
         return self
@@ -97,77 +198,99 @@ class Ledger:
     ) -> None:
         os.close(self._descriptor)
 
+    def _append(self, event: str, trial_id: str, **details: Any) -> None:
+        """Write one event; it is on the disk when this returns."""
+        line = {"event": event, "trial_id": trial_id, "time": round(time.time(), 3)} | details
+        os.write(self._descriptor, (json.dumps(line, allow_nan=False) + "\n").encode())
+        os.fsync(self._descriptor)
+
+
+def read_trials(path: Path) -> tuple[Trial, ...]:
+    """The trials of a ledger in the order in which they were proposed; none without a ledger.
+
+    Raises:
+        CarsBenchError: A line before the last is not an event.
+    """
+    trials: dict[str, Trial] = {}
+    for number, event in _numbered(path):
+        try:
+            trial = _with_event(trials, event)
+        except (KeyError, TypeError, ValueError, UsageError) as error:
+            raise _damaged(number, path) from error
+        trials[trial.trial_id] = trial
+    return tuple(trials.values())
+
 
 def read_events(path: Path) -> list[Event]:
-    """All whole events of a ledger, oldest first; none if there is no ledger.
+    """The lines of a ledger as they stand, oldest first; for times, which trials do not keep.
 
     Raises:
         CarsBenchError: A line before the last is not a JSON object.
     """
-    try:
-        text = _whole_lines(path.read_bytes())
-    except FileNotFoundError:
-        return []
-    events = []
-    for number, line in enumerate(text.splitlines(), 1):
-        try:
-            events.append(dict(json.loads(line)))
-        except (ValueError, TypeError) as error:
-            raise CarsBenchError(
-                f"Line {number} of {path} is damaged.",
-                "restore the file from a backup, or start another --study",
-            ) from error
-    return events
+    return [event for _, event in _numbered(path)]
 
 
-def read_trials(path: Path) -> list[Trial]:
-    """The trials of a ledger in the order in which they were proposed."""
-    trials: dict[str, Trial] = {}
-    for event in read_events(path):
-        apply_event(trials, event)
-    return list(trials.values())
-
-
-def busy_seconds(events: list[Event]) -> float:
+def busy_seconds(path: Path) -> float:
     """Wall time during which anything was trained; trainings side by side count once.
 
     Every event that tells its `seconds` covers the time just before it; the answer
     is the length of what they cover together, so pauses between two sittings are
     left out.
     """
-    spans = [(event["time"] - event["seconds"], event["time"]) for event in events
+    spans = [(event["time"] - event["seconds"], event["time"]) for event in read_events(path)
              if event.get("seconds")]  # fmt: skip
-    total, reached = 0.0, -math.inf
+    total = 0.0
+    reached = -math.inf
     for begun, ended in sorted(spans):
         total += max(0.0, ended - max(begun, reached))
         reached = max(reached, ended)
     return total
 
 
-def apply_event(trials: dict[str, Trial], event: Event) -> None:
-    """Take one event into account; epochs that a restarted trial runs again are forgotten."""
-    name, trial_id = event["event"], event["trial_id"]
+def _with_event(trials: dict[str, Trial], event: Event) -> Trial:
+    """The trial that an event speaks of, with the event taken into account.
+
+    Epochs that a restarted trial runs again are forgotten.
+
+    Raises:
+        KeyError, TypeError, ValueError, UsageError: It is no event of these trials.
+    """
+    name = event["event"]
     if name == "proposed":
-        trials[trial_id] = Trial(
-            trial_id,
-            event.get("number", -1),
-            event["values"],
-            event.get("head"),
-            event.get("training"),
-            event.get("kind", "trial"),
-        )
-        return
-    trial = trials[trial_id]
+        return from_json(Trial, event, partly=True)
+    trial = trials[event["trial_id"]]
     if name == "started":
-        trial.epochs = [item for item in trial.epochs if item["epoch"] <= event.get("after", 0)]
-    elif name == "epoch":
-        trial.epochs.append(event)
-    elif name == "repeat":
-        trial.repeats.append(event)
-    elif name in ("completed", "failed"):
-        trial.status = name
-        for key in OUTCOME & event.keys():
-            setattr(trial, key, event[key])
+        kept = tuple(row for row in trial.epochs if row.epoch <= event["after"])
+        return replace(trial, epochs=kept)
+    if name == "epoch":
+        row = from_json(EpochResult, event, partly=True)
+        return replace(trial, epochs=(*trial.epochs, row))
+    if name == "repeat":
+        return replace(trial, repeats=(*trial.repeats, from_json(Repeat, event, partly=True)))
+    ended = trial.ended(from_json(TrialOutcome, event, partly=True))
+    if name != ended.status:
+        raise ValueError(name)
+    return ended
+
+
+def _numbered(path: Path) -> Iterator[tuple[int, Event]]:
+    """Whole lines with their numbers, from 1."""
+    try:
+        text = _whole_lines(path.read_bytes())
+    except FileNotFoundError:
+        return
+    for number, line in enumerate(text.splitlines(), 1):
+        try:
+            yield number, dict(json.loads(line))
+        except (ValueError, TypeError) as error:
+            raise _damaged(number, path) from error
+
+
+def _damaged(number: int, path: Path) -> CarsBenchError:
+    return CarsBenchError(
+        f"Line {number} of {path} is damaged.",
+        "restore the file from a backup, or start another --study",
+    )
 
 
 def _whole_lines(data: bytes) -> bytes:

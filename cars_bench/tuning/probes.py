@@ -70,7 +70,8 @@ def run_probes(
         ):
             for name, probe in missing.items():
                 record = _measured(name, probe, data)
-                _note(ledger, record)
+                ledger.proposed(record)
+                ledger.ended(record)
                 task.advance(note=f"{name} {record.score:.4f}")
                 task.line(f"{name}  val top-1 {record.score:.4f}  {record.seconds:.1f} s")
     return study
@@ -134,11 +135,8 @@ def _measured(
     correct, values = max(found, key=lambda item: int(item[0].sum()))
     interval = wilson(int(correct.sum()), len(correct))
     return Trial(
-        name,
-        -1,
-        values,
-        None,
-        None,
+        trial_id=name,
+        values=values,
         kind="probe",
         status="completed",
         score=interval.value,
@@ -146,18 +144,4 @@ def _measured(
         high=interval.high,
         correct=pack(correct),
         seconds=round(time.monotonic() - begun, 3),
-    )
-
-
-def _note(ledger: Ledger, record: Trial) -> None:
-    ledger.append("proposed", record.trial_id, kind="probe", values=record.values)
-    ledger.append(
-        "completed",
-        record.trial_id,
-        kind="probe",
-        score=record.score,
-        low=record.low,
-        high=record.high,
-        seconds=record.seconds,
-        correct=record.correct,
     )

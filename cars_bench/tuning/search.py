@@ -18,12 +18,11 @@ from cars_bench.tuning.leaderboard import best_trial, winners_curse
 from cars_bench.tuning.ledger import Ledger, Trial
 from cars_bench.tuning.oracles import KINDS, Proposer, hyperband_brackets
 from cars_bench.tuning.proposals import Proposals
-from cars_bench.tuning.repeats import Repeats
+from cars_bench.tuning.scheduling import Repeats, Trials
 from cars_bench.tuning.space import Space, Values, load_space, specs_of
 from cars_bench.tuning.study import SearchPlan, Study
 from cars_bench.tuning.trained_head import WINNER, TrainedHead, read_head
-from cars_bench.tuning.trials import Trials
-from cars_bench.tuning.worker_pool import Job, Setup, WorkerPool, default_workers
+from cars_bench.tuning.worker_pool import TrainingJob, WorkerConfig, WorkerPool, default_workers
 from cars_bench.workspace import Workspace, locked
 
 WINDOW = 4
@@ -132,23 +131,28 @@ def _searched(
 ) -> Trial:
     """Run trials and repeats, store the winner's head, and return its trial."""
     size = options.workers or default_workers()
-    setup = Setup(str(workspace.root), study.name, study.cache_key, len(study.class_names))
+    config = WorkerConfig(
+        workspace=str(workspace.root),
+        study=study.name,
+        cache_key=study.cache_key,
+        classes=len(study.class_names),
+    )
     with (
         Ledger(study.ledger_path) as ledger,
         stop_when_asked(progress, STOPPING) as stop,
-        WorkerPool(size, setup, study.folder, progress.log) as crew,
+        WorkerPool(size, config, study.folder, progress.log) as pool,
     ):
         tidy_checkpoints(study)
         total = _total(study, space, options)
         open_trials = total - sum(item.status != "running" for item in _trials(study))
-        crew.start(min(size, open_trials))
+        pool.start(min(size, open_trials))
         trials = Trials(study, ledger, _proposals(study, space, options, total), progress)
-        trials.run(crew, _specs_of(space, options), stop)
+        trials.run(pool, _specs_of(space, options), stop)
         _unless_stopped(stop, study, options.trials)
-        Repeats(study, ledger, options.repeats, progress).run(crew, stop)
+        Repeats(study, ledger, options.repeats, progress).run(pool, stop)
         _unless_stopped(stop, study, options.trials)
         winner = best_trial(study)
-        _store(crew, study, winner, options.refit, progress)
+        _store(pool, study, winner, options.refit, progress)
     return winner
 
 
@@ -167,7 +171,7 @@ def tidy_checkpoints(study: Study) -> None:
                 f"put back {study.ledger_path}, or delete {study.running}, and run again",
             )
         trial = known[trial_id]
-        ended = repeat in {str(event["repeat"]) for event in trial.repeats}
+        ended = repeat in {str(item.repeat) for item in trial.repeats}
         if ended or (not repeat and trial.status != "running"):
             path.unlink()
 
@@ -209,15 +213,15 @@ def _specs_of(
     return specs
 
 
-def _store(crew: WorkerPool, study: Study, winner: Trial, refit: str, progress: Progress) -> None:
+def _store(pool: WorkerPool, study: Study, winner: Trial, refit: str, progress: Progress) -> None:
     """Have a worker train the winner once more for its weights, just as the trial was."""
     progress.log(
         f"Training the winner {winner.trial_id} once more for its weights"
         + (" on training and validation images" if refit else "")
     )
-    crew.submit(Job("store", winner.trial_id, refit=refit))
-    while crew.busy:
-        for _, message in crew.wait():
+    pool.submit(TrainingJob(kind="store", trial_id=winner.trial_id, refit=refit))
+    while pool.busy:
+        for _, message in pool.wait():
             if message["say"] == "failed":
                 raise UsageError(
                     f"The winner {winner.trial_id} could not be trained again: "

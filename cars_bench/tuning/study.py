@@ -18,6 +18,7 @@ from cars_bench.tuning.ledger import Trial, read_trials
 from cars_bench.workspace import Workspace, write_json
 
 STUDY_FILE, LEDGER_FILE = "study.json", "ledger.jsonl"
+SEEDS_APART = 10_007
 TUNE = "cars-bench tune --trials 100"
 RECORDED_PACKAGES = ("keras", "keras-tuner", "numpy", "jax", "tensorflow", "scikit-learn")
 
@@ -112,6 +113,15 @@ class Study:
         """Checkpoint of a trial, or of one of its repeats."""
         return self.running / f"{trial_id}{f'-repeat{repeat}' if repeat else ''}.npz"
 
+    @property
+    def trial_seed(self) -> int:
+        """The seed that every trial is trained with."""
+        return int(self.document["seed"] or 0)
+
+    def repeat_seed(self, repeat: int) -> int:
+        """The seed of a trial's repeat; `repeat` counts from 1."""
+        return self.trial_seed + SEEDS_APART * repeat
+
     def save(self) -> None:
         """Write `study.json`."""
         write_json(self.folder / STUDY_FILE, self.document)
@@ -175,7 +185,7 @@ class Study:
         study.save()
         return study
 
-    def trials(self) -> list[Trial]:
+    def trials(self) -> tuple[Trial, ...]:
         """Trials and probes of the ledger, in order."""
         return read_trials(self.ledger_path)
 

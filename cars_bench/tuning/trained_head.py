@@ -26,7 +26,6 @@ from cars_bench.training.heads import build_head
 from cars_bench.training.loop import TrainingControl, train
 from cars_bench.training.specs import HeadSpec, TrainingSpec
 from cars_bench.tuning.ledger import Trial
-from cars_bench.tuning.seeds import trial_seed
 from cars_bench.tuning.study import Study
 from cars_bench.workspace import NPZ_DAMAGE, atomic_file, atomic_path, sha256_file, write_json
 
@@ -210,10 +209,10 @@ def _spec(folder: Path) -> dict[str, Any]:
 def _train_and_store(
     study: Study, record: Trial, cache: FeatureCache, folder: Path, refit: str = ""
 ) -> TrainedHead:
-    head = from_json(HeadSpec, record.head or {})
-    training = from_json(TrainingSpec, record.training or {})
+    head = record.head or HeadSpec()
+    training = record.training or TrainingSpec()
     train_set, val_set = cache.load("train"), cache.load("val")
-    what = HeadTraining(head, training, len(study.class_names), trial_seed(study))
+    what = HeadTraining(head, training, len(study.class_names), study.trial_seed)
     if refit:
         both, control = joined(train_set, val_set), TrainingControl(stop_after=record.best_epoch)
         model, position = train_head(what, both, None, control)

@@ -37,11 +37,10 @@ from cars_bench.training.checkpoint import (
 from cars_bench.training.engine import logits_of
 from cars_bench.training.heads import parameter_count
 from cars_bench.training.loop import TrainingControl
-from cars_bench.training.specs import HeadSpec, TrainingSpec
 from cars_bench.tuning.ranking import pack
 from cars_bench.tuning.study import Study
 from cars_bench.tuning.trained_head import HeadTraining, store_winner, train_head
-from cars_bench.tuning.worker_pool import Job, Setup
+from cars_bench.tuning.worker_pool import TrainingJob, WorkerConfig
 from cars_bench.workspace import Workspace
 
 OUT_OF_MEMORY = ("resource_exhausted", "out of memory", "not enough memory", "can't allocate")
@@ -52,13 +51,14 @@ Say = Callable[..., None]
 class Worker:
     """Holds the data and trains one head after another."""
 
-    def __init__(self, setup: Setup, say: Say) -> None:
-        self.setup, self.say = setup, say
-        self.workspace = Workspace(Path(setup.workspace))
-        self.cache = FeatureCache.open(self.workspace, setup.cache_key)
+    def __init__(self, config: WorkerConfig, say: Say) -> None:
+        self.config = config
+        self.say = say
+        self.workspace = Workspace(Path(config.workspace))
+        self.cache = FeatureCache.open(self.workspace, config.cache_key)
         self.data: tuple[Features, Features] | None = None
 
-    def run(self, job: Job) -> None:
+    def run(self, job: TrainingJob) -> None:
         """Do one job; a failure is the job's own unless nothing can go on."""
         begun = time.monotonic()
         try:
@@ -73,15 +73,16 @@ class Worker:
         finally:
             forget()
 
-    def _store(self, job: Job) -> dict[str, Any]:
-        study = Study.open(self.workspace, self.setup.study)
+    def _store(self, job: TrainingJob) -> dict[str, Any]:
+        study = Study.open(self.workspace, self.config.study)
         head = store_winner(study, study.trial(job.trial_id), self.cache, job.refit)
         return {"score": float((head.logits.argmax(1) == head.labels).mean())}
 
-    def _train(self, job: Job, begun: float) -> dict[str, Any]:
-        head, training = from_json(HeadSpec, job.head), from_json(TrainingSpec, job.training)
+    def _train(self, job: TrainingJob, begun: float) -> dict[str, Any]:
+        assert job.head is not None
+        assert job.training is not None
+        what = HeadTraining(job.head, job.training, self.config.classes, job.seed)
         train_set, val_set = self.data = self.data or self._load()
-        what = HeadTraining(head, training, self.setup.classes, job.seed)
         identity = self._identity(what)
         checkpoint = Path(job.checkpoint)
         start = read_checkpoint(checkpoint, identity)
@@ -89,7 +90,7 @@ class Worker:
 
         def note(row: EpochResult, state: Callable[[], TrainingState]) -> None:
             self.say("epoch", **asdict(row))
-            if earlier + time.monotonic() - begun > self.setup.checkpoint_after_seconds:
+            if earlier + time.monotonic() - begun > self.config.checkpoint_after_seconds:
                 write_checkpoint(checkpoint, state(), identity)
 
         model, done = train_head(what, train_set, val_set, TrainingControl(note, start))
@@ -100,7 +101,7 @@ class Worker:
             "low": score.low,
             "high": score.high,
             "best_epoch": done.best_epoch,
-            "parameters": parameter_count(head, int(train_set.x.shape[-1]), what.classes),
+            "parameters": parameter_count(what.head, int(train_set.x.shape[-1]), what.classes),
             "seconds": round(earlier + time.monotonic() - begun, 3),
             "correct": pack(np.asarray(correct, bool)),
         }
@@ -108,12 +109,12 @@ class Worker:
     def _identity(self, what: HeadTraining) -> dict[str, Any]:
         """What a checkpoint belongs to: another cache or backend trains another head."""
         backend = keras.backend.backend()
-        return to_json(what) | {"cache_key": self.setup.cache_key, "backend": backend}
+        return to_json(what) | {"cache_key": self.config.cache_key, "backend": backend}
 
     def _load(self) -> tuple[Features, Features]:
         return self.cache.load("train"), self.cache.load("val")
 
-    def _resumed(self, job: Job, start: TrainingState | None) -> float:
+    def _resumed(self, job: TrainingJob, start: TrainingState | None) -> float:
         """Say from where the training goes on; returns the seconds it took so far."""
         history = start.history if start else []
         self.say("started", after=len(history))
@@ -163,9 +164,9 @@ def main() -> None:
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(sys.stdin, lines), daemon=True).start()
     try:
-        worker = Worker(Setup(**json.loads(lines.get())), say)
+        worker = Worker(from_json(WorkerConfig, json.loads(lines.get())), say)
         while True:
-            worker.run(Job(**json.loads(lines.get())))
+            worker.run(from_json(TrainingJob, json.loads(lines.get())))
     except CarsBenchError as error:
         say("stop", kind=type(error).__name__, message=error.message, fix=error.fix)
 

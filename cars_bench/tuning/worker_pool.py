@@ -10,14 +10,16 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import cars_bench
 from cars_bench import errors
+from cars_bench.documents import to_json
 from cars_bench.errors import CarsBenchError
+from cars_bench.training.specs import HeadSpec, TrainingSpec
 
 GROWTH_BYTES = 400 * 2**20
 ATTEMPTS = 2
@@ -41,9 +43,9 @@ XLA_FLAGS = (
 Message = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Setup:
-    """Where a worker finds its data; plain JSON values.
+@dataclass(frozen=True, kw_only=True)
+class WorkerConfig:
+    """Where a worker finds its data.
 
     Attributes:
         workspace: Root of the workspace.
@@ -61,27 +63,27 @@ class Setup:
     checkpoint_after_seconds: float = CHECKPOINT_AFTER_SECONDS
 
 
-@dataclass(frozen=True)
-class Job:
-    """One thing for a worker to do; plain JSON values.
+@dataclass(frozen=True, kw_only=True)
+class TrainingJob:
+    """One thing for a worker to do.
 
     Attributes:
-        kind: `trial`, `repeat` or `store`.
+        kind: Train a trial's head, train it again with another seed, or store the winner.
         trial_id: Whose head it is.
-        head: Spec of the head.
-        training: Spec of its training.
+        head: The head; the worker looks the winner's up itself.
+        training: Its training.
         seed: Of the training.
-        checkpoint: File for its position.
+        checkpoint: File for where it stands.
         known_epochs: Epochs that the ledger holds of it.
         repeat: Which repeat it is, from 1; 0 is the trial itself.
         refit: `store`: `train+val` or empty.
         attempt: How many workers died of it.
     """
 
-    kind: str
+    kind: Literal["trial", "repeat", "store"]
     trial_id: str
-    head: dict[str, Any] = field(default_factory=dict)
-    training: dict[str, Any] = field(default_factory=dict)
+    head: HeadSpec | None = None
+    training: TrainingSpec | None = None
     seed: int = 0
     checkpoint: str = ""
     known_epochs: int = 0
@@ -93,7 +95,7 @@ class Job:
 class _Member:
     """One worker process."""
 
-    def __init__(self, setup: Setup, environment: dict[str, str], log: Path) -> None:
+    def __init__(self, config: WorkerConfig, environment: dict[str, str], log: Path) -> None:
         package = str(Path(cars_bench.__file__).parents[1])
         path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
         with log.open("ab") as stderr:
@@ -104,10 +106,11 @@ class _Member:
                 stdout=subprocess.PIPE,
                 stderr=stderr,
             )
-        self.job: Job | None = None
-        self.first_memory = self.memory = 0
+        self.job: TrainingJob | None = None
+        self.memory = 0
+        self.first_memory = 0
         self._heard = b""
-        self.write(asdict(setup))
+        self.write(to_json(config))
 
     @property
     def grown(self) -> bool:
@@ -156,10 +159,17 @@ class WorkerPool:
     """
 
     def __init__(
-        self, size: int, setup: Setup, folder: Path, tell: Callable[[str], None] = lambda _: None
+        self,
+        size: int,
+        config: WorkerConfig,
+        folder: Path,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self.size, self.setup, self.tell = size, setup, tell
-        self.log, self.compiled = folder / "workers.log", folder / "compiled"
+        self.size = size
+        self.config = config
+        self.tell = tell
+        self.log = folder / "workers.log"
+        self.compiled = folder / "compiled"
         threads = None if size == 1 else max(1, cores() // size)
         self.environment = thread_limits(threads) | shared_programs(self.compiled)
         self._members: list[_Member] = []
@@ -193,18 +203,18 @@ class WorkerPool:
     def start(self, count: int) -> None:
         """Have workers get ready before there is anything to do."""
         while len(self._members) < min(count, self.size):
-            self._members.append(_Member(self.setup, self.environment, self.log))
+            self._members.append(_Member(self.config, self.environment, self.log))
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: TrainingJob) -> None:
         """Give a job to a worker at rest; there must be one (`free`)."""
         idle = [member for member in self._members if member.job is None]
         if not idle:
             self.start(len(self._members) + 1)
             idle = self._members[-1:]
         idle[0].job = job
-        idle[0].write(asdict(job))
+        idle[0].write(to_json(job))
 
-    def wait(self) -> Iterator[tuple[Job, Message]]:
+    def wait(self) -> Iterator[tuple[TrainingJob, Message]]:
         """Wait until a worker says something; with it the job that it speaks of.
 
         Raises:
@@ -218,8 +228,9 @@ class WorkerPool:
         for member in ready:
             yield from self._heard(member)
 
-    def _heard(self, member: _Member) -> Iterator[tuple[Job, Message]]:
-        messages, job = member.messages(), member.job
+    def _heard(self, member: _Member) -> Iterator[tuple[TrainingJob, Message]]:
+        messages = member.messages()
+        job = member.job
         assert job is not None
         if messages is None:
             yield from self._lost(member, job)
@@ -239,7 +250,7 @@ class WorkerPool:
         if member.grown:
             self._dismiss(member)
 
-    def _lost(self, member: _Member, job: Job) -> Iterator[tuple[Job, Message]]:
+    def _lost(self, member: _Member, job: TrainingJob) -> Iterator[tuple[TrainingJob, Message]]:
         self._dismiss(member)
         again = replace(job, attempt=job.attempt + 1)
         code = member.process.returncode

@@ -12,7 +12,7 @@ import pytest
 from cars_bench.cli.session import Session
 from cars_bench.cli.trials import trials
 from cars_bench.tuning.ledger import Ledger
-from tests.tuning.studies import write_study, write_trial
+from tests.tuning.studies import fail_trial, write_study, write_trial
 
 
 @pytest.fixture
@@ -23,8 +23,7 @@ def studied(workspace):
     with Ledger(study.ledger_path) as ledger:
         write_trial(ledger, 0, right, repeats=(right[::-1], right))
         write_trial(ledger, 1, np.arange(100) < 30)
-        ledger.append("proposed", "t0002", number=2, values={})
-        ledger.append("failed", "t0002", reason="out of memory", seconds=1.0)
+        fail_trial(ledger, 2, "out of memory")
     return workspace
 
 

@@ -12,12 +12,11 @@ from cars_bench.cache.made_up import MadeUpCache, batch_of_dataset
 from cars_bench.cache.shard_plan import PlannedShard
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset
-from cars_bench.documents import to_json
 from cars_bench.training.specs import DenseLayer, HeadSpec, TrainingSpec
-from cars_bench.tuning.ledger import Ledger
+from cars_bench.tuning.ledger import Ledger, Repeat, Trial, TrialOutcome
 from cars_bench.tuning.ranking import pack
 from cars_bench.tuning.study import Study
-from cars_bench.tuning.worker_pool import Job, Message
+from cars_bench.tuning.worker_pool import Message, TrainingJob
 from cars_bench.workspace import Workspace
 
 WIDTH, VIEWS = 12, 2
@@ -56,6 +55,25 @@ def write_study(folder: Path, **document) -> Study:
     return study
 
 
+def begin_trial(ledger: Ledger, number: int, units: int = 8) -> Trial:
+    """A trial that has no end yet."""
+    trial = Trial(
+        trial_id=f"t{number:04d}",
+        number=number,
+        values={"depth": 1},
+        head=HeadSpec((DenseLayer(units),)),
+        training=TrainingSpec(),
+    )
+    ledger.proposed(trial)
+    return trial
+
+
+def fail_trial(ledger: Ledger, number: int, reason: str) -> None:
+    """A trial that failed."""
+    trial = begin_trial(ledger, number)
+    ledger.ended(trial.ended(TrialOutcome(reason=reason, seconds=1.0)))
+
+
 def write_trial(
     ledger: Ledger,
     number: int,
@@ -64,25 +82,41 @@ def write_trial(
     repeats: tuple[np.ndarray, ...] = (),
     score: float | None = None,
 ) -> str:
-    """A completed trial with these answers."""
-    trial_id = f"t{number:04d}"
-    head = to_json(HeadSpec((DenseLayer(units),)))
-    training = to_json(TrainingSpec())
-    ledger.append(
-        "proposed", trial_id, number=number, values={"depth": 1}, head=head, training=training
-    )
-    details = {"correct": pack(correct)} if correct is not None else {}
+    """A completed trial with these answers, and trainings again with those."""
+    trial = begin_trial(ledger, number, units)
     value = float(correct.mean()) if correct is not None else score
-    ledger.append(
-        "completed", trial_id, score=value, low=value - 0.02, high=value + 0.02,
-        best_epoch=2, parameters=units, seconds=1.0, **details,
-    )  # fmt: skip
+    outcome = TrialOutcome(
+        score=value,
+        low=value - 0.02,
+        high=value + 0.02,
+        best_epoch=2,
+        parameters=units,
+        seconds=1.0,
+        correct="" if correct is None else pack(correct),
+    )
+    ledger.ended(trial.ended(outcome))
     for place, again in enumerate(repeats, 1):
-        ledger.append(
-            "repeat", trial_id, repeat=place, seed=place, score=float(again.mean()),
-            correct=pack(again), seconds=1.0, best_epoch=1,
-        )  # fmt: skip
-    return trial_id
+        repeat = Repeat(
+            repeat=place,
+            seed=place,
+            score=float(again.mean()),
+            best_epoch=1,
+            seconds=1.0,
+            correct=pack(again),
+        )
+        ledger.repeat(trial.trial_id, repeat)
+    return trial.trial_id
+
+
+def write_probe(ledger: Ledger, name: str, correct: np.ndarray) -> None:
+    """A probe with these answers."""
+    probe = Trial(trial_id=f"probe-{name}", values={"penalty": 0.1}, kind="probe")
+    ledger.proposed(probe)
+    score = float(correct.mean())
+    found = TrialOutcome(
+        score=score, low=score - 0.05, high=score + 0.05, seconds=1.0, correct=pack(correct)
+    )
+    ledger.ended(probe.ended(found))
 
 
 def results(path: Path) -> list[tuple]:
@@ -99,10 +133,10 @@ def results(path: Path) -> list[tuple]:
 class NoWorkers:
     """Answers every job at once, or late: `delay` jobs are kept back."""
 
-    def __init__(self, answer: Callable[[Job], Message], size: int = 1) -> None:
+    def __init__(self, answer: Callable[[TrainingJob], Message], size: int = 1) -> None:
         self.answer, self.size = answer, size
-        self.jobs: list[Job] = []
-        self.done: list[Job] = []
+        self.jobs: list[TrainingJob] = []
+        self.done: list[TrainingJob] = []
 
     @property
     def free(self) -> bool:
@@ -112,10 +146,10 @@ class NoWorkers:
     def busy(self) -> bool:
         return bool(self.jobs)
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: TrainingJob) -> None:
         self.jobs.append(job)
 
-    def wait(self) -> Iterator[tuple[Job, Message]]:
+    def wait(self) -> Iterator[tuple[TrainingJob, Message]]:
         job = self.jobs.pop()  # the youngest first: the oldest is slow
         self.done.append(job)
         yield job, {"say": "started", "after": 0}

@@ -9,9 +9,8 @@ import pytest
 
 from cars_bench.errors import NoTrialCompleted
 from cars_bench.tuning.leaderboard import best_trial, leaderboard, winners_curse
-from cars_bench.tuning.ledger import Ledger
-from cars_bench.tuning.ranking import pack
-from tests.tuning.studies import write_study, write_trial
+from cars_bench.tuning.ledger import Ledger, Repeat
+from tests.tuning.studies import begin_trial, fail_trial, write_probe, write_study, write_trial
 
 COUNT = 300
 
@@ -29,9 +28,8 @@ def study(tmp_path):
 def test_rows_come_best_first_with_failed_and_running_ones_last(study):
     with Ledger(study.ledger_path) as ledger:
         write_trial(ledger, 0, right(0.5))
-        ledger.append("proposed", "t0001", number=1, values={})
-        ledger.append("failed", "t0001", reason="out of memory", seconds=1.0)
-        ledger.append("proposed", "t0002", number=2, values={})
+        fail_trial(ledger, 1, "out of memory")
+        begin_trial(ledger, 2)
         write_trial(ledger, 3, right(0.7))
     rows = leaderboard(study)
     assert [row.trial_id for row in rows] == ["t0003", "t0000", "t0002", "t0001"]
@@ -66,7 +64,7 @@ def test_a_repeated_head_is_judged_by_its_repeats_alone(study):
 def test_a_repeat_that_failed_counts_as_nothing_right(study):
     with Ledger(study.ledger_path) as ledger:
         write_trial(ledger, 0, right(0.8), repeats=(right(0.8),))
-        ledger.append("repeat", "t0000", repeat=2, seed=2, reason="the loss became inf")
+        ledger.repeat("t0000", Repeat(repeat=2, seed=2, reason="the loss became inf"))
     assert leaderboard(study)[0].score == pytest.approx(0.4)
 
 
@@ -74,11 +72,7 @@ def test_a_head_that_does_not_beat_the_probes_says_so(study):
     with Ledger(study.ledger_path) as ledger:
         write_trial(ledger, 0, right(0.6))
         write_trial(ledger, 1, right(0.8))
-        ledger.append("proposed", "probe-ridge", kind="probe", values={})
-        ledger.append(
-            "completed", "probe-ridge", kind="probe", score=0.7, low=0.6, high=0.8,
-            correct=pack(right(0.7)),
-        )  # fmt: skip
+        write_probe(ledger, "ridge", right(0.7))
     said = {row.trial_id: row.beats_probes for row in leaderboard(study)}
     assert list(said.items()) == [("t0001", True), ("probe-ridge", None), ("t0000", False)]
 
@@ -94,7 +88,7 @@ def test_ledgers_without_answers_are_compared_by_their_intervals(study):
 
 
 def test_without_a_completed_trial_there_is_no_winner(study):
-    assert leaderboard(study) == []
+    assert leaderboard(study) == ()
     with pytest.raises(NoTrialCompleted):
         best_trial(study)
 

@@ -22,7 +22,7 @@ from cars_bench.training.checkpoint import TrainingState, write_checkpoint
 from cars_bench.tuning.ledger import Ledger
 from cars_bench.tuning.search import TuneOptions, tidy_checkpoints, tune
 from cars_bench.tuning.study import Study
-from tests.tuning.studies import SPACE, make_cache, results, write_study, write_trial
+from tests.tuning.studies import SPACE, begin_trial, make_cache, results, write_study, write_trial
 
 ROOT = Path(__file__).parents[2]
 TRIALS = 4
@@ -120,14 +120,14 @@ def test_checkpoints_without_their_ledger_are_refused_before_anything_is_trained
     with pytest.raises(CarsBenchError, match=r"t0003\.npz") as caught:
         tune(cached, TuneOptions(study="mine"), Progress())
     assert f"delete {study.running}" in caught.value.fix
-    assert study.trials() == []
+    assert study.trials() == ()
 
 
 def test_checkpoints_of_what_has_ended_are_deleted(tmp_path):
     study = write_study(tmp_path / "study")
     with Ledger(study.ledger_path) as ledger:
         write_trial(ledger, 0, np.ones(4, bool), repeats=(np.ones(4, bool),))
-        ledger.append("proposed", "t0001", number=1, values={})
+        begin_trial(ledger, 1)
     for trial_id, repeat in (("t0000", 0), ("t0000", 1), ("t0000", 2), ("t0001", 0)):
         write_checkpoint(study.checkpoint(trial_id, repeat), TrainingState.untrained(), {})
     tidy_checkpoints(study)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from cars_bench.documents import to_json
 from cars_bench.errors import CarsBenchError, TrialFailed
 from cars_bench.training.specs import DenseLayer, HeadSpec, TrainingSpec
 from cars_bench.tuning.ranking import unpack
 from cars_bench.tuning.worker import Worker, reason_of
-from cars_bench.tuning.worker_pool import Job, Setup, thread_limits
+from cars_bench.tuning.worker_pool import TrainingJob, WorkerConfig, thread_limits
 from tests.tuning.studies import make_cache
 
 EPOCHS = 5
@@ -24,9 +24,15 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def setup(workspace, tiny_dataset):
+def config(workspace, tiny_dataset):
     cache = make_cache(workspace, tiny_dataset)
-    return Setup(str(workspace.root), "mine", cache.key, 4, checkpoint_after_seconds=0.0)
+    return WorkerConfig(
+        workspace=str(workspace.root),
+        study="mine",
+        cache_key=cache.key,
+        classes=4,
+        checkpoint_after_seconds=0.0,
+    )
 
 
 @pytest.fixture
@@ -34,10 +40,12 @@ def job(tmp_path):
     head = HeadSpec((DenseLayer(8, batch_norm=True, dropout=0.2),))
     training = TrainingSpec(batch_size=16, epochs=EPOCHS, patience_epochs=0, learning_rate=0.01)
     checkpoint = str(tmp_path / "running" / "t0000.npz")
-    return Job("trial", "t0000", to_json(head), to_json(training), 3, checkpoint)
+    return TrainingJob(
+        kind="trial", trial_id="t0000", head=head, training=training, seed=3, checkpoint=checkpoint
+    )
 
 
-def said_of(setup, job, killed_after=None):
+def said_of(config, job, killed_after=None):
     """Everything that a fresh worker says of a job, strict JSON; killed after an epoch."""
     heard = []
 
@@ -47,7 +55,7 @@ def said_of(setup, job, killed_after=None):
             raise Killed
 
     with contextlib.suppress(Killed):
-        Worker(setup, say).run(job)
+        Worker(config, say).run(job)
     return heard
 
 
@@ -55,8 +63,8 @@ def outcome(messages):
     return {k: v for k, v in messages[-1].items() if k not in ("seconds", "memory_bytes")}
 
 
-def test_it_says_start_every_epoch_and_the_end(setup, job):
-    heard = said_of(setup, job)
+def test_it_says_start_every_epoch_and_the_end(config, job):
+    heard = said_of(config, job)
     assert [item["say"] for item in heard] == ["started", *["epoch"] * EPOCHS, "completed"]
     end = heard[-1]
     assert unpack(end["correct"]).mean() == pytest.approx(end["score"])
@@ -64,43 +72,43 @@ def test_it_says_start_every_epoch_and_the_end(setup, job):
     assert end["memory_bytes"] > 0
 
 
-def test_killed_in_an_epoch_it_goes_on_from_the_last_finished_one(setup, job):
-    whole = said_of(setup, job)
-    job = Job(**{**vars(job), "checkpoint": job.checkpoint + ".other.npz"})
-    said_of(setup, job, killed_after=3)
-    again = said_of(setup, job)
+def test_killed_in_an_epoch_it_goes_on_from_the_last_finished_one(config, job):
+    whole = said_of(config, job)
+    job = replace(job, checkpoint=job.checkpoint + ".other.npz")
+    said_of(config, job, killed_after=3)
+    again = said_of(config, job)
     assert again[0] == {"say": "started", "after": 2}
     assert [item["epoch"] for item in again if item["say"] == "epoch"] == [1, 2, 3, 4, 5]
     assert outcome(again) == outcome(whole)
 
 
-def test_epochs_that_the_ledger_holds_are_not_said_again(setup, job):
-    said_of(setup, job, killed_after=4)
-    again = said_of(setup, Job(**{**vars(job), "known_epochs": 2}))
+def test_epochs_that_the_ledger_holds_are_not_said_again(config, job):
+    said_of(config, job, killed_after=4)
+    again = said_of(config, replace(job, known_epochs=2))
     assert [item["epoch"] for item in again if item["say"] == "epoch"] == [3, 4, 5]
 
 
-def test_a_failed_training_is_said_with_its_reason(setup, job):
-    wild = {**job.training, "optimizer": "sgd", "learning_rate": 1e38}
-    heard = said_of(setup, Job(**{**vars(job), "training": wild}))
+def test_a_failed_training_is_said_with_its_reason(config, job):
+    wild = replace(job.training, optimizer="sgd", learning_rate=1e38)
+    heard = said_of(config, replace(job, training=wild))
     assert heard[-1]["say"] == "failed"
     assert "the loss became" in heard[-1]["reason"]
 
 
-def test_a_damaged_checkpoint_is_the_searchs_to_answer_and_no_failed_trial(setup, job):
-    said_of(setup, job, killed_after=3)
+def test_a_damaged_checkpoint_is_the_searchs_to_answer_and_no_failed_trial(config, job):
+    said_of(config, job, killed_after=3)
     path = Path(job.checkpoint)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(CarsBenchError, match="damaged") as caught:
-        said_of(setup, job)
+        said_of(config, job)
     assert str(path) in caught.value.fix
 
 
-@pytest.mark.parametrize("other", [{"seed": 4}, {"training": to_json(TrainingSpec(epochs=9))}])
-def test_a_checkpoint_of_another_training_is_refused(setup, job, other):
-    said_of(setup, job, killed_after=3)
+@pytest.mark.parametrize("other", [{"seed": 4}, {"training": TrainingSpec(epochs=9)}])
+def test_a_checkpoint_of_another_training_is_refused(config, job, other):
+    said_of(config, job, killed_after=3)
     with pytest.raises(CarsBenchError, match="another training"):
-        said_of(setup, Job(**{**vars(job), **other}))
+        said_of(config, replace(job, **other))
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,9 @@ def test_importance_is_not_estimated_from_few_trials(finished):
 
 
 def _trial(number: int, score: float, **values: object) -> Trial:
-    return Trial(f"t{number}", number, values, {}, {}, status="completed", score=score)
+    return Trial(
+        trial_id=f"t{number}", number=number, values=values, status="completed", score=score
+    )
 
 
 def test_a_hyperparameter_that_never_varied_is_left_out():

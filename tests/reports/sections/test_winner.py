@@ -17,6 +17,7 @@ from cars_bench.reports.sections.winner import (
     optimism,
     table,
 )
+from cars_bench.tuning.ledger import Repeat
 from cars_bench.tuning.ranking import pack
 
 
@@ -33,7 +34,7 @@ def test_the_best_few_stand_in_order_and_one_of_them_wins(finished):
 def test_new_seeds_stand_beside_the_score_that_picked_the_head(finished):
     best = finished.winner.trial_id
     trials = tuple(
-        replace(item, repeats=[{"score": 0.5}, {"reason": "lost"}])
+        replace(item, repeats=(Repeat(repeat=1, seed=1, score=0.5), Repeat(repeat=2, seed=2)))
         if item.trial_id == best else item for item in finished.trials
     )  # fmt: skip
     board = tuple(

@@ -1,4 +1,4 @@
-"""The ledger that a search writes, with a crew that answers without training."""
+"""The ledger that a search writes, with workers that answers without training."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from cars_bench.progress import Progress
 from cars_bench.tuning.ledger import Ledger, read_trials
 from cars_bench.tuning.oracles import Proposer
 from cars_bench.tuning.proposals import Proposals
+from cars_bench.tuning.scheduling import FAILURES_IN_A_ROW, Trials
 from cars_bench.tuning.space import parse_space, specs_of
-from cars_bench.tuning.trials import FAILURES_IN_A_ROW, Trials
 from tests.tuning.studies import SPACE, NoWorkers, results, write_study
 
 
 def completed(job):
-    rate = job.training["learning_rate"]
+    rate = job.training.learning_rate
     return {"say": "completed", "score": rate, "low": rate, "high": rate, "best_epoch": 1,
             "parameters": 1, "seconds": 1.0}  # fmt: skip
 
@@ -25,15 +25,15 @@ def failed(job):
 
 
 def run(study, total, answer=completed, size=1, stop=lambda: False, oracle="bayesian"):
-    """Run a study's trials; returns the crew."""
+    """Run a study's trials; returns what ran them."""
     space = parse_space(SPACE)
     known = [item.values for item in study.trials()]
     with Ledger(study.ledger_path) as ledger:
         proposals = Proposals(Proposer(space, oracle, 0, 4), 4, total, known)
-        crew = NoWorkers(answer, size)
+        pool = NoWorkers(answer, size)
         trials = Trials(study, ledger, proposals, Progress())
-        trials.run(crew, lambda values: specs_of({**space.fixed, **values}), stop)
-    return crew
+        trials.run(pool, lambda values: specs_of({**space.fixed, **values}), stop)
+    return pool
 
 
 @pytest.fixture
@@ -57,8 +57,8 @@ def test_cut_after_any_line_the_same_call_ends_alike_and_runs_nothing_twice(tmp_
         study = write_study(tmp_path / f"cut{kept}")
         study.ledger_path.write_bytes(b"".join(lines[:kept]))
         done = {item.trial_id for item in study.trials() if item.status != "running"}
-        crew = run(study, 6, size=2)
-        assert not done & {job.trial_id for job in crew.done}
+        pool = run(study, 6, size=2)
+        assert not done & {job.trial_id for job in pool.done}
         assert results(study.ledger_path) == results(whole.ledger_path)
 
 
