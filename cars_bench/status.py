@@ -230,7 +230,7 @@ def _study(study: Study) -> StudyState:
     return StudyState(
         name=study.name,
         cache_key=study.cache_key,
-        planned=study.record.budget.trials,
+        planned=study.record.budget.trials or None,
         completed=_count(searched, "completed"),
         failed=_count(searched, "failed"),
         running=_count(searched, "running"),

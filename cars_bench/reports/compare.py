@@ -223,7 +223,7 @@ def _winner(inputs: Inputs) -> dict[str, str]:
     study = inputs.study
     winner = inputs.winner
     found = {
-        "Search": study.record.oracle if study else "",
+        "Search": (study.record.oracle or "") if study else "",
         "Space": study.space.name if study and study.space else "",
         "Trials completed": str(sum(item.kind == "trial" for item in inputs.ranked)),
     }

@@ -17,7 +17,7 @@ from cars_bench.evaluation.predictions import Predictions
 from cars_bench.finetune.heatmaps import Heatmaps
 from cars_bench.finetune.runs import STAGES, Ranking, Run, best_run, read_ranking, runs
 from cars_bench.tuning.leaderboard import LeaderboardRow, WinnersCurse, leaderboard, winners_curse
-from cars_bench.tuning.ledger import busy_seconds
+from cars_bench.tuning.ledger import Trial, busy_seconds
 from cars_bench.tuning.study import Study
 from cars_bench.workspace import Workspace
 
@@ -71,6 +71,12 @@ class Inputs:
     def ranked(self) -> list[LeaderboardRow]:
         """Completed trials and probes, best first."""
         return [row for row in self.board if row.status == "completed"]
+
+    @property
+    def trials(self) -> list[Trial]:
+        """Trials of the search, ended or not, in the order proposed."""
+        found = [row.trial for row in self.board if row.kind == "trial"]
+        return sorted(found, key=lambda trial: trial.number)
 
     @property
     def probes(self) -> list[LeaderboardRow]:

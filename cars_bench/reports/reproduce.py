@@ -98,7 +98,7 @@ def _tune(inputs: Inputs) -> list[str]:
         cache=record.cache_key,
         space=record.asked.space if record.asked else None,
         oracle=record.oracle,
-        trials=record.budget.trials,
+        trials=record.budget.trials or None,
         epochs=record.budget.epochs,
         seed=record.seed,
         workers=window if window > WINDOW else None,
@@ -135,7 +135,8 @@ def _facts(inputs: Inputs) -> list[tuple[str, str]]:
     versions: dict[str, str] = {}
     if inputs.study is not None:
         record = inputs.study.record
-        facts += [("Search seed", str(record.seed)), ("Search backend", record.backend)]
+        asked = {"Search seed": record.seed, "Search backend": record.backend}
+        facts += [(name, str(value)) for name, value in asked.items() if value is not None]
         facts.append(("Study made", record.created))
         versions |= record.versions
     if inputs.run is not None:

@@ -26,13 +26,15 @@ from cars_bench.finetune.runs import (
 from PIL import Image, ImageDraw
 
 from cars_bench.cache.cost import add_cost
+from cars_bench.cache.made_up import MadeUpCache, batch_of_dataset
+from cars_bench.cache.shard_plan import PlannedShard
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.card import CardSource, Quarantined
 from cars_bench.data.dataset import Dataset, write_dataset
 from cars_bench.data.images import RESIZE_METHOD
 from cars_bench.data.prepare import make_card
 from cars_bench.data.problems import Problems
-from cars_bench.evaluation.metrics import SplitScore, split_score
+from cars_bench.evaluation.metrics import SplitScore, split_score, wilson
 from cars_bench.evaluation.predictions import Prediction, Predictions, write_predictions
 from cars_bench.finetune.handoff import Drift, FrozenCheck, Handoff
 from cars_bench.finetune.heatmaps import Heatmap, Heatmaps, write_heatmaps
@@ -43,6 +45,7 @@ from cars_bench.training.checkpoint import HISTORY_FILE, EpochResult, write_hist
 from cars_bench.training.specs import DenseLayer, HeadSpec, TrainingSpec
 from cars_bench.tuning.leaderboard import best_trial
 from cars_bench.tuning.ledger import Ledger, Trial, TrialOutcome
+from cars_bench.tuning.ranking import pack
 from cars_bench.tuning.space import parse_space
 from cars_bench.tuning.study import Asked, SearchPlan, Study, Winner
 from cars_bench.workspace import Workspace
@@ -164,7 +167,6 @@ def _cache(workspace: Workspace, dataset: Dataset) -> None:
 
     manifest = made_up.write(workspace, batch_of_dataset(dataset, features)).manifest
     add_cost(workspace, manifest.recipe.key, manifest.records, manifest.records / 40)
-    return manifest
 
 
 def _planted(dataset: Dataset) -> np.ndarray:
@@ -182,11 +184,12 @@ def _study(workspace: Workspace, dataset: Dataset, trials: int) -> None:
     plan = SearchPlan(space=space.document, oracle="random", seed=0, epochs=12, backend="jax")
     study = study.settle(plan, trials)
     generator = np.random.default_rng(3)
+    images = len(dataset.records("val"))
     with Ledger(study.ledger_path) as ledger, _clock_stopped():
         for number in range(trials):
-            _trial(ledger, number, generator)
+            _trial(ledger, number, images, generator)
         for name, share in PROBES.items():
-            _probe(ledger, name, share)
+            _probe(ledger, name, _answers(share, images, generator))
         _begun(ledger, trials)
     _tear(study.ledger_path)
     study.changed(
@@ -199,7 +202,7 @@ def _study(workspace: Workspace, dataset: Dataset, trials: int) -> None:
 
 def _clock_stopped() -> Any:
     """What is drawn does not depend on when it was."""
-    return mock.patch.object(time, "time", lambda: 1.0)
+    return mock.patch.object(time, "time", return_value=1.0)
 
 
 def _tear(path: Path) -> None:
@@ -226,26 +229,33 @@ def _proposed(number: int, generator: np.random.Generator) -> tuple[Trial, float
     return trial, peak
 
 
-def _trial(ledger: Ledger, number: int, generator: np.random.Generator) -> None:
+def _trial(ledger: Ledger, number: int, images: int, generator: np.random.Generator) -> None:
     trial, peak = _proposed(number, generator)
     ledger.proposed(trial)
     if number == 7:
         ledger.ended(trial.ended(TrialOutcome(reason="loss is not finite", seconds=0.4)))
         return
+    right = _answers(peak, images, generator)
     ran = 12 if number % 4 else 8
-    curve = [float(max(0.05, peak * (1 - np.exp(-epoch / 2.5)))) for epoch in range(1, ran + 1)]
-    for epoch, value in enumerate(curve, 1):
+    for epoch in range(1, ran + 1):
+        share = (1 - np.exp(-epoch / 2.5)) / (1 - np.exp(-ran / 2.5))
+        value = float(right.mean() * share)
         ledger.epoch(trial.trial_id, _epoch(epoch, value, trial.values["learning_rate"]))
-    score = max(curve)
-    outcome = TrialOutcome(
-        score=score,
-        low=score - 0.06,
-        high=score + 0.06,
-        best_epoch=ran,
-        parameters=5000 * (trial.values["depth"] + 1),
-        seconds=2.5,
-    )
+    depth = trial.values["depth"]
+    outcome = replace(_outcome(right, 2.5), best_epoch=ran, parameters=5000 * (depth + 1) + number)
     ledger.ended(trial.ended(outcome))
+
+
+def _answers(share: float, images: int, generator: np.random.Generator) -> np.ndarray:
+    """Which validation images are named right, bool `[images]`: a share of them."""
+    return generator.permutation(images) < round(share * images)
+
+
+def _outcome(right: np.ndarray, seconds: float) -> TrialOutcome:
+    score = wilson(int(right.sum()), len(right))
+    return TrialOutcome(
+        score=score.value, low=score.low, high=score.high, seconds=seconds, correct=pack(right)
+    )
 
 
 def _epoch(epoch: int, value: float, rate: float) -> EpochResult:
@@ -259,11 +269,10 @@ def _epoch(epoch: int, value: float, rate: float) -> EpochResult:
     )
 
 
-def _probe(ledger: Ledger, name: str, score: float) -> None:
+def _probe(ledger: Ledger, name: str, right: np.ndarray) -> None:
     probe = Trial(trial_id=f"probe-{name}", kind="probe", values={"penalty": 0.1})
     ledger.proposed(probe)
-    outcome = TrialOutcome(score=score, low=score - 0.06, high=score + 0.06, seconds=1.0)
-    ledger.ended(probe.ended(outcome))
+    ledger.ended(probe.ended(_outcome(right, 1.0)))
 
 
 def _begun(ledger: Ledger, number: int) -> None:

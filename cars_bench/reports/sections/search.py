@@ -146,7 +146,7 @@ def facts(inputs: Inputs) -> SearchFacts | None:
     if inputs.study is None:
         return None
     record = inputs.study.record
-    trials = [trial for trial in inputs.study.trials() if trial.kind == "trial"]
+    trials = inputs.trials
     history = tuple(
         (trial.number, trial.trial_id, trial.score)
         for trial in trials
@@ -155,7 +155,7 @@ def facts(inputs: Inputs) -> SearchFacts | None:
     winner = inputs.winner.trial if inputs.winner else None
     return SearchFacts(
         name=inputs.study.name,
-        oracle=record.oracle,
+        oracle=record.oracle or "",
         planned=record.budget.trials,
         planned_epochs=record.budget.epochs,
         completed=len(history),
