@@ -103,7 +103,8 @@ def main() -> None:
     for records in arguments.records:
         with tempfile.TemporaryDirectory(dir=arguments.folder) as scratch:
             sizes[records] = measure(Path(scratch), records, arguments.width)
-    small, large = sizes[min(sizes)], sizes[max(sizes)]
+    small = sizes[min(sizes)]
+    large = sizes[max(sizes)]
     per_record = {
         phase: round(
             (large[phase]["seconds"] / max(sizes)) / (small[phase]["seconds"] / min(sizes)), 3

@@ -117,7 +117,8 @@ def main() -> None:
     files = pictures(arguments.images, arguments.limit)
     arguments.limit = len(files)
     with tempfile.TemporaryDirectory() as scratch:
-        workspace, folder = Workspace(Path(scratch) / "workspace"), Path(scratch) / "images"
+        workspace = Workspace(Path(scratch) / "workspace")
+        folder = Path(scratch) / "images"
         folder.mkdir()
         for path in files:
             (folder / path.name).symlink_to(path.resolve())

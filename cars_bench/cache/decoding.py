@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from cars_bench.data.policies import Policy
 from cars_bench.errors import CacheStale
 
 BATCHES_AHEAD = 3
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,12 @@ def source_of(recipe: FeatureRecipe, dataset: Dataset) -> ImageSource:
         policy=recipe.policy("recorded"),
         seed=recipe.augment_seed,
     )
+
+
+def evenly(items: Sequence[T], most: int) -> list[T]:
+    """At most so many of them, evenly spaced from the first to the last."""
+    places = np.linspace(0, len(items) - 1, min(most, len(items))).round()
+    return [items[int(place)] for place in places]
 
 
 @dataclass(frozen=True)

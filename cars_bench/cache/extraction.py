@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cars_bench.cache.decoding import ImageBatch, ImageSource, image_batches
+from cars_bench.cache.decoding import ImageBatch, ImageSource, evenly, image_batches
 from cars_bench.cache.keys import FeatureRecipe
 from cars_bench.cache.manifest import Manifest, Provenance
 from cars_bench.cache.network import Network, open_network
@@ -207,13 +207,11 @@ def _probe(source: ImageSource) -> _Probe:
         raise DatasetMissing(
             f"The dataset {source.dataset.name!r} has no images.", "cars-bench prepare"
         )
-    count = min(PROBE_IMAGES, len(everything))
-    picked = np.linspace(0, len(everything) - 1, count).round()
-    records = [everything[int(number)] for number in picked]
+    records = evenly(everything, PROBE_IMAGES)
     started = time.perf_counter()
     pixels = np.stack([source.pixels(record, 0) for record in records])
     seconds = time.perf_counter() - started
-    return _Probe([record.image_id for record in records], pixels, seconds / count)
+    return _Probe([record.image_id for record in records], pixels, seconds / len(records))
 
 
 def _seconds_per_image(runner: Runner, probe: _Probe) -> float:

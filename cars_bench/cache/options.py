@@ -113,8 +113,7 @@ class ExtractOptions:
         """How views above 0 differ from the plain image.
 
         Raises:
-            UsageError: `augment` is neither a known name nor a file.
-            InputError: The file is bad.
+            UsageError: `augment` is neither a known name nor a good file.
         """
         return self.augment if isinstance(self.augment, Policy) else policy(self.augment)
 
@@ -161,7 +160,3 @@ class ExtractResult:
     reused: int
     folder: str
     dry_run: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        """The JSON document of the command."""
-        return asdict(self) | {"shape": list(self.shape)}

@@ -123,17 +123,27 @@ def measures(judged: Assessment) -> dict[str, Any]:
     told = judged.calibration
     return {
         "macro": to_json(judged.macro),
-        "classes": [{"class": row.name, **to_json(row.recall), "n": row.n}
-                    for row in judged.classes],
-        "confused": [{"true": pair.true, "predicted": pair.predicted, "count": pair.count,
-                      "share": pair.share} for pair in judged.confused[:CONFUSED]],
+        "classes": [
+            {"class": row.name, **to_json(row.recall), "n": row.n} for row in judged.classes
+        ],
+        "confused": [
+            {
+                "true": pair.true,
+                "predicted": pair.predicted,
+                "count": pair.count,
+                "share": pair.share,
+            }
+            for pair in judged.confused[:CONFUSED]
+        ],
         "calibration": {
             "expected_calibration_error": told.expected_calibration_error,
             "reliability": [to_json(row) for row in told.reliability],
         },
-        "groups": {name: [{"group": row.group, **to_json(row.accuracy), "n": row.n}
-                          for row in rows] for name, rows in judged.groups.items()},
-    }  # fmt: skip
+        "groups": {
+            name: [{"group": row.group, **to_json(row.accuracy), "n": row.n} for row in rows]
+            for name, rows in judged.groups.items()
+        },
+    }
 
 
 def _compared(frozen: Predictions, finetuned: Predictions) -> dict[str, Any]:

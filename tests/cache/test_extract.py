@@ -18,7 +18,7 @@ from cars_bench.cache.options import ExtractOptions
 from cars_bench.cache.recompute import recompute
 from cars_bench.cache.runtimes import Runner
 from cars_bench.cache.store import FeatureCache, cache_keys, lock_path
-from cars_bench.errors import CarsBenchError, InputError, UsageError
+from cars_bench.errors import CarsBenchError, InputError
 from cars_bench.progress import Progress
 from cars_bench.workspace import LockHeld, Workspace, locked
 from tests.cache.conftest import TINY
@@ -240,22 +240,6 @@ def test_the_key_does_not_depend_on_where_things_lie(workspace, tiny_dataset, tm
     moved = Workspace(tmp_path / "moved")
     again = extract(moved, replace(TINY, views=1), QUIET)
     assert (again.key, again.written) == (first.key, 0)
-
-
-def test_flags_win_over_settings_and_weights_belong_to_a_backbone(workspace):
-    options = replace(TINY, pooling="max")
-    workspace.remember("cache", key="k", **options.to_settings())
-    same = ExtractOptions.resolve(workspace, views=4, pooling=None)
-    assert (same.pooling, same.weights, same.views) == ("max", "none", 4)
-    other = ExtractOptions.resolve(workspace, backbone="resnet50")
-    assert (other.weights, other.image_size, other.pooling) == ("imagenet", 224, "max")
-    assert ExtractOptions.resolve(workspace, boundary="none").boundary is None
-
-
-@pytest.mark.parametrize("wrong", [{"views": 0}, {"batch_size": 0}, {"dtype": "int8"}])
-def test_an_option_outside_its_range_is_refused(wrong):
-    with pytest.raises(UsageError):
-        ExtractOptions(**wrong)
 
 
 @pytest.mark.slow

@@ -3,8 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cars_bench.cache.extraction import OutOfRange, stored
+from cars_bench.cache.extraction import RANGE_FILE, OutOfRange, prepare_extraction, stored
 from cars_bench.errors import CarsBenchError
+from cars_bench.progress import Progress
+from tests.cache.conftest import TINY
 
 NAMES = ["a.jpg", "b.jpg"]
 
@@ -38,3 +40,23 @@ def test_float32_takes_it_all():
 def test_a_network_that_gives_no_numbers_is_an_error_that_names_the_image(value, dtype):
     with pytest.raises(CarsBenchError, match=r"b\.jpg"):
         stored(features(value), dtype, NAMES)
+
+
+def test_an_extraction_knows_its_shards_and_what_they_hold(extraction):
+    shards = extraction.shards(2)
+    batches = list(extraction.batches(shards[:2]))
+    assert [len(batch.image_ids) for batch in batches] == [10, 10]
+    assert {batch.features.dtype for batch in batches} == {np.dtype("float16")}
+    names = [record.image_id for shard in shards[:2] for record in extraction.records(shard)]
+    assert [name for batch in batches for name in batch.image_ids] == names
+    assert extraction.feature_bytes == 16 * 2
+    assert extraction.in_float32().feature_bytes == 16 * 4
+
+
+def test_a_key_that_overflowed_before_is_stored_in_float32(workspace, extraction):
+    folder = workspace.features / extraction.recipe.key
+    folder.mkdir(parents=True)
+    (folder / RANGE_FILE).write_text("{}")
+    again = prepare_extraction(workspace, TINY, Progress())
+    assert again.recipe == extraction.in_float32().recipe
+    assert again.recipe.key != extraction.recipe.key
