@@ -148,7 +148,7 @@ def compare(first: Inputs, second: Inputs) -> Comparison:
     sides = (first, second)
     measures = tuple(_measures(*map(verdict.facts, sides)))
     answers = paired_facts(first, second)
-    names = tuple(side.study.name if side.study else "" for side in sides)
+    names = (_name(first), _name(second))
     return Comparison(
         names=names,
         headline=_headline(names, measures, answers),
@@ -158,6 +158,10 @@ def compare(first: Inputs, second: Inputs) -> Comparison:
         winners=lines(*map(_winner, sides)),
         answers=answers,
     )
+
+
+def _name(inputs: Inputs) -> str:
+    return inputs.study.name if inputs.study else ""
 
 
 def _measures(first: Verdict, second: Verdict) -> Iterator[Measure]:

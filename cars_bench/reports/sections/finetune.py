@@ -266,13 +266,13 @@ def _rates(axes: Axes, run: RunFacts) -> None:
     rates = [item.learning_rate for item in run.history]
     _series(axes, run, rates, PURPLE, "head")
     if run.unfrozen:
-        below = [None if rate is None else rate * run.backbone_rate for rate in rates]
+        below = [rate * run.backbone_rate for rate in rates]
         _series(axes, run, below, BLUE, f"backbone, × {run.backbone_rate:g}", "--")
     axes.legend(fontsize=8.5)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
 
 
-def _series(axes: Axes, run: RunFacts, values: list[float | None],
+def _series(axes: Axes, run: RunFacts, values: Sequence[float | None],
             colour: str, label: str = "", dash: str = "-") -> None:  # fmt: skip
     epochs = [item.epoch for item in run.history]
     shown = [float("nan") if value is None else value for value in values]

@@ -301,7 +301,7 @@ def _search_warnings(inputs: Inputs) -> list[Caution]:
     failed = sum(row.status == "failed" for row in inputs.board)
     if failed:
         found.append(Caution(f"{plural(failed, 'trial')} failed; the table says why."))
-    unbeaten = no_head_beats(inputs.board)
+    unbeaten = no_head_beats(inputs.board, inputs.winner.trial_id) if inputs.winner else None
     if unbeaten:
         found.append(Caution(
             f"No trained head beats {probe_name(unbeaten.trial_id).removeprefix('Probe: ')}, "
