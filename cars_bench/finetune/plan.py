@@ -250,7 +250,7 @@ def new_plan(workspace: Workspace, options: FinetuneOptions) -> RunPlan:
         )
     record = study.trial(options.trial) if options.trial else best_trial(study)
     if recipe.unfreeze == DEFAULT:
-        backbone = spec(str(study.document["features"]["backbone"]))
+        backbone = spec(study.record.features.backbone)
         recipe = replace(recipe, unfreeze=backbone.default_unfreeze)
     stem = f"{record.trial_id}-{recipe.unfreeze.replace(':', '-').replace('/', '-')}"
     plan = RunPlan(
