@@ -14,11 +14,10 @@ from cars_bench.cache.options import ExtractOptions
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Split
 from cars_bench.finetune.live import LiveImages
-from cars_bench.finetune.prepared_run import Job
+from cars_bench.finetune.prepared_run import PreparedRun
 from cars_bench.progress import Progress
 from cars_bench.training.engine import Examples, Views
 from cars_bench.training.pointwise import with_pointwise_products
-from cars_bench.workspace import Workspace
 
 FRESH = 2**31 - 1  # views of a live image: so many that none is drawn twice
 
@@ -69,7 +68,8 @@ class Joined:
         """Activations of image and view indices, broadcast against each other."""
         images, views = np.broadcast_arrays(*index)
         count = self.first.shape[0]
-        here, there = images < count, images >= count
+        here = images < count
+        there = ~here
         out = np.empty((*images.shape, *self.shape[2:]), self.dtype)
         if here.any():
             out[here] = self.first[images[here], views[here]]
@@ -79,51 +79,58 @@ class Joined:
         return out
 
 
-def gather_training_data(workspace: Workspace, job: Job, progress: Progress) -> TrainingData:
+def gather_training_data(prepared: PreparedRun, progress: Progress) -> TrainingData:
     """Build the trained part and open its examples.
 
     Where all below a block is frozen these are cached activations of that
     block, extracted now unless they are there; else the images themselves.
     """
-    boundary = None if job.recipe.live else job.unfreeze.boundary
+    boundary = None if prepared.recipe.live else prepared.unfreeze.boundary
     if boundary is None:
-        training, validation = _live(job, "train"), _live(job, "val")
-        return _material(job, job.assembled.whole(), training, validation, None)
-    options = _boundary_options(job, boundary)
-    cache = FeatureCache.open(workspace, extract(workspace, options, progress).key)
-    train_set, val_set = cache.load("train", job.recipe.views), cache.load("val")
-    training = Examples(train_set.x, train_set.labels)
-    validation = Examples(val_set.x, val_set.labels)
-    return _material(job, job.assembled.above(boundary), training, validation, cache.key)
+        model = prepared.assembled.whole()
+        training = _live(prepared, "train")
+        validation = _live(prepared, "val")
+        key = None
+    else:
+        model = prepared.assembled.above(boundary)
+        options = _boundary_options(prepared, boundary)
+        key = extract(prepared.workspace, options, progress).key
+        cache = FeatureCache.open(prepared.workspace, key)
+        training = _cached(cache, "train", prepared.recipe.views)
+        validation = _cached(cache, "val")
+    if prepared.plan.refit:
+        training = _joined(training, validation)
+    return TrainingData(with_pointwise_products(model), training, validation, key)
 
 
-def _live(job: Job, split: Split) -> Examples:
+def _live(prepared: PreparedRun, split: Split) -> Examples:
     """Images of a split that are augmented anew each time they are trained on."""
-    policy, size = job.plan.require_policy(), job.assembled.backbone.image_size
-    records = job.dataset.records(split)
-    return Examples(LiveImages(records, size, policy, job.plan.seed, FRESH), job.labels(split))
+    policy = prepared.plan.require_policy()
+    size = prepared.assembled.backbone.image_size
+    images = LiveImages(prepared.dataset.records(split), size, policy, prepared.plan.seed, FRESH)
+    return Examples(images, prepared.labels(split))
 
 
-def _material(
-    job: Job, model: keras.Model, training: Examples, validation: Examples, key: str | None
-) -> TrainingData:
-    model = with_pointwise_products(model)
-    if not job.plan.refit:
-        return TrainingData(model, training, validation, key)
+def _cached(cache: FeatureCache, split: Split, views: int = 1) -> Examples:
+    """Activations of a split, on disk."""
+    stored = cache.load(split, views)
+    return Examples(stored.x, stored.labels)
+
+
+def _joined(training: Examples, validation: Examples) -> Examples:
     labels = np.concatenate([training.labels, validation.labels])
-    both = Examples(Joined(training.x, validation.x), labels)
-    return TrainingData(model, both, validation, key)
+    return Examples(Joined(training.x, validation.x), labels)
 
 
-def _boundary_options(job: Job, boundary: str) -> ExtractOptions:
-    recipe = job.cache.recipe
+def _boundary_options(prepared: PreparedRun, boundary: str) -> ExtractOptions:
+    recipe = prepared.cache.recipe
     return ExtractOptions(
-        dataset=job.dataset.name,
+        dataset=prepared.dataset.name,
         backbone=recipe.backbone,
-        weights=job.cache.manifest.extraction.weights,
+        weights=prepared.cache.manifest.extraction.weights,
         image_size=recipe.image_size,
         boundary=boundary,
-        views=job.recipe.views,
-        augment=job.plan.require_policy(),
+        views=prepared.recipe.views,
+        augment=prepared.plan.require_policy(),
         runtime="tensorflow" if recipe.runtime == "tensorflow" else "auto",
     )

@@ -9,16 +9,18 @@ import pytest
 from cars_bench.cache.decoding import ImageSource
 from cars_bench.cache.store import FeatureCache
 from cars_bench.errors import CacheStale, CarsBenchError, HandoffFailed, InputError
-from cars_bench.finetune import prepared_run as jobs
+from cars_bench.finetune import prepared_run
 from cars_bench.finetune.handoff import (
     Drift,
+    Handoff,
     check_whole,
     measure_drift,
     measure_handoff,
     require_handoff,
 )
-from cars_bench.finetune.plan import FinetuneOptions, new_plan
-from cars_bench.finetune.prepared_run import Job, prepare_job, prove
+from cars_bench.finetune.plan import new_plan
+from cars_bench.finetune.prepared_run import PreparedRun, prepare_run, prove
+from cars_bench.finetune.recipe import FinetuneOptions
 from cars_bench.tuning.study import Study
 from cars_bench.tuning.trained_head import TrainedHead, read_head, store_winner
 from cars_bench.workspace import Workspace, sha256_file
@@ -28,14 +30,14 @@ NAMES = ("a network", "a runtime in float32")
 
 
 def test_an_honest_study_passes(tuned: Workspace) -> None:
-    job = job_of(tuned)
-    measured = prove(job)
-    assert measured.features.images == len(job.head.image_ids)
-    assert measured.features.max_abs_diff < 1e-3
-    assert measured.features.min_cosine > 0.9999
-    assert measured.max_abs_diff < 1e-4
-    assert measured.top1_agreement == measured.assembled_agreement == 1.0
-    assert measured.witness_top1 == measured.assembled_top1
+    prepared = prepared_of(tuned)
+    found = prove(prepared)
+    assert found.features.images == len(prepared.head.image_ids)
+    assert found.features.max_abs_diff < 1e-3
+    assert found.features.min_cosine > 0.9999
+    assert found.max_abs_diff < 1e-4
+    assert found.top1_agreement == found.assembled_agreement == 1.0
+    assert found.witness_top1 == found.assembled_top1
 
 
 def test_drift_is_the_worst_of_all_images() -> None:
@@ -51,35 +53,35 @@ def test_other_pixels_stop_it_and_say_by_how_much(
     honest = ImageSource.pixels
     monkeypatch.setattr(ImageSource, "pixels", lambda *args: 255 - honest(*args), raising=True)
     with pytest.raises(HandoffFailed, match=r"differ by up to \d") as caught:
-        prove(job_of(tuned))
+        prove(prepared_of(tuned))
     assert caught.value.code == 1
     assert "preprocessing" in caught.value.message + caught.value.fix
 
 
 def test_another_image_file_stops_it(tuned: Workspace) -> None:
-    image = next(iter(job_of(tuned).dataset.records("val"))).path
+    image = next(iter(prepared_of(tuned).dataset.records("val"))).path
     image.write_bytes(next(image.parent.glob("00*.png")).read_bytes() + b"more")
     with pytest.raises(InputError, match=image.name):
-        prove(job_of(tuned))
+        prove(prepared_of(tuned))
 
 
 def test_another_preprocessing_of_the_assembled_model_stops_it(
     tuned: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = job_of(tuned)
-    job = replace(job, head=all_right(job.head))
-    layer = job.assembled.backbone.model.get_layer("preprocess_scale")
+    prepared = prepared_of(tuned)
+    prepared = replace(prepared, head=all_right(prepared.head))
+    layer = prepared.assembled.backbone.model.get_layer("preprocess_scale")
     layer.scale, layer.offset = 1.0, 0.0
-    monkeypatch.setattr(jobs, "recompute", lambda cache, *_: cache.load("val").x[:, 0])
+    monkeypatch.setattr(prepared_run, "recompute", lambda cache, *_: cache.load("val").x[:, 0])
     with pytest.raises(HandoffFailed, match="less accurate"):
-        prove(job)
+        prove(prepared)
 
 
 def test_a_wrong_head_stops_it(tuned: Workspace) -> None:
     head = read_head(Study.open(tuned).folder / "winner")
     wrong = head.logits + np.float32(0.02)
     with pytest.raises(HandoffFailed, match=r"differ by up to 0\.02"):
-        require_handoff(measure_handoff(head, NO_DRIFT, wrong, head.logits), *NAMES)
+        require_handoff(measured(head, NO_DRIFT, wrong, head.logits), *NAMES)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +98,7 @@ def test_the_likeliest_cause_is_named(
     head = read_head(Study.open(tuned).folder / "winner")
     assembled = head.logits if assembled_is_right else -head.logits
     with pytest.raises(HandoffFailed, match=cause):
-        require_handoff(measure_handoff(head, drift, -head.logits, assembled), *NAMES)
+        require_handoff(measured(head, drift, -head.logits, assembled), *NAMES)
 
 
 def test_a_finished_model_that_answers_otherwise_than_its_trained_part_is_refused() -> None:
@@ -113,7 +115,7 @@ def test_a_damaged_witness_is_refused_by_name(tuned: Workspace) -> None:
     witness = Study.open(tuned).folder / "winner" / "witness.npz"
     flip_bit(witness)
     with pytest.raises(CarsBenchError, match=r"witness\.npz is damaged"):
-        job_of(tuned)
+        prepared_of(tuned)
 
 
 def test_a_head_that_cannot_be_trained_to_its_score_again_is_refused(tuned: Workspace) -> None:
@@ -129,34 +131,42 @@ def test_a_fall_of_more_than_one_point_stops_it(tuned: Workspace) -> None:
     head = all_right(head)
     worst = -head.logits
     with pytest.raises(HandoffFailed, match="less accurate"):
-        require_handoff(measure_handoff(head, NO_DRIFT, head.logits, worst), *NAMES)
+        require_handoff(measured(head, NO_DRIFT, head.logits, worst), *NAMES)
 
 
 def test_other_weights_of_the_backbone_are_refused(tuned: Workspace, tmp_path: Path) -> None:
     cache = FeatureCache.open(tuned)
-    network = job_of(tuned).assembled.backbone.model
+    network = prepared_of(tuned).assembled.backbone.model
     kernel = network.get_layer("block1_conv").kernel
     kernel.assign(kernel + 0.01)
     network.save_weights(tmp_path / "other.weights.h5")
     extraction = replace(cache.manifest.extraction, weights=str(tmp_path / "other.weights.h5"))
     replace(cache.manifest, extraction=extraction).write(cache.folder)
     with pytest.raises(CacheStale, match="weights"):
-        job_of(tuned)
+        prepared_of(tuned)
 
 
 def test_a_flipped_bit_in_the_head_is_refused(tuned: Workspace) -> None:
     path = Study.open(tuned).folder / "winner" / "head.weights.h5"
     flip_bit(path)
     with pytest.raises(CarsBenchError, match="digest"):
-        job_of(tuned)
+        prepared_of(tuned)
 
 
 def test_changed_classes_are_refused_by_name(tuned: Workspace) -> None:
     study = Study.open(tuned).folder / "study.json"
     study.write_text(study.read_text().replace('"cross"', '"plus"'))
     with pytest.raises(CacheStale, match=r"cross.*plus") as caught:
-        job_of(tuned)
+        prepared_of(tuned)
     assert caught.value.code == 4
+
+
+def measured(
+    head: TrainedHead, drift: Drift, recomputed: np.ndarray, assembled: np.ndarray
+) -> Handoff:
+    return measure_handoff(
+        head.logits, head.labels, drift, recomputed=recomputed, assembled=assembled
+    )
 
 
 def all_right(head: TrainedHead) -> TrainedHead:
@@ -164,8 +174,8 @@ def all_right(head: TrainedHead) -> TrainedHead:
     return replace(head, labels=head.logits.argmax(1))
 
 
-def job_of(workspace: Workspace) -> Job:
-    return prepare_job(workspace, new_plan(workspace, FinetuneOptions()))
+def prepared_of(workspace: Workspace) -> PreparedRun:
+    return prepare_run(workspace, new_plan(workspace, FinetuneOptions()))
 
 
 def flip_bit(path: Path) -> None:

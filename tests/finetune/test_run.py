@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -19,8 +18,10 @@ from cars_bench.evaluation.metrics import topk_correct
 from cars_bench.evaluation.predictions import read_predictions
 from cars_bench.finetune import live
 from cars_bench.finetune.finished import FinishedModel
-from cars_bench.finetune.plan import FinetuneOptions
-from cars_bench.finetune.run import FinetuneResult, finetune
+from cars_bench.finetune.handoff import FrozenCheck
+from cars_bench.finetune.recipe import FinetuneOptions
+from cars_bench.finetune.run import finetune
+from cars_bench.finetune.runs import Run
 from cars_bench.finetune.training_data import Joined
 from cars_bench.progress import Progress
 from cars_bench.training import loop
@@ -31,7 +32,7 @@ from cars_bench.tuning.study import Study
 from cars_bench.tuning.trained_head import head_of_trial, store_winner
 from cars_bench.workspace import Workspace
 
-Finished = tuple[Path, FinetuneResult]
+Finished = tuple[Path, Run]
 
 PLAIN_KERAS = """
 import csv, json, sys
@@ -53,18 +54,14 @@ print(worst)
 
 
 def test_the_record_says_what_was_done(finished_once: Finished) -> None:
-    document = finished_once[1].document
-    assert document["unfreeze"]["layers"] == ["block3_conv"]
-    assert document["unfreeze"]["boundary"] == "block2"
-    assert document["handoff"]["top1_agreement"] == 1.0
-    assert document["frozen_check"] == {
-        "unchanged": 14,
-        "batch_norm_unchanged": 12,
-        "changed": 1,
-    }
-    assert document["epochs"] == 3
-    assert document["recipe"]["views"] == 2
-    assert document["frozen"]["val"]["n"] == document["finetuned"]["test"]["n"] == 12
+    record = finished_once[1].record
+    assert record.unfreeze.layers == ("block3_conv",)
+    assert record.unfreeze.boundary == "block2"
+    assert record.handoff.top1_agreement == 1.0
+    assert record.frozen_check == FrozenCheck(unchanged=14, batch_norm_unchanged=12, changed=1)
+    assert record.epochs == 3
+    assert record.recipe.views == 2
+    assert record.frozen["val"].n == record.finetuned["test"].n == 12
 
 
 def test_every_file_is_there_and_nothing_half_written(finished_once: Finished) -> None:
@@ -84,10 +81,11 @@ def test_every_file_is_there_and_nothing_half_written(finished_once: Finished) -
 
 
 def test_the_whole_model_says_what_the_trained_top_said(finished_once: Finished) -> None:
-    folder, document = finished_once[1].folder, finished_once[1].document
-    best = document["best_epoch"]
+    folder = finished_once[1].folder
+    record = finished_once[1].record
+    best = record.best_epoch
     row = (folder / "history.csv").read_text().splitlines()[best].split(",")
-    assert float(row[3]) == pytest.approx(document["finetuned"]["val"]["top1"]["value"])
+    assert float(row[3]) == pytest.approx(record.finetuned["val"].top1.value)
 
 
 def test_the_model_loads_in_plain_keras_and_predicts_the_same(
@@ -115,9 +113,9 @@ def test_the_weights_file_gives_the_saved_predictions(finished_once: Finished) -
 
 def test_nothing_is_trained_with_none(tuned: Workspace, recipe: Path) -> None:
     result = finetune(tuned, FinetuneOptions(recipe=str(recipe), unfreeze="none"), Progress())
-    document = result.document
-    assert document["epochs"] == 0
-    assert document["finetuned"] == document["frozen"]
+    record = result.record
+    assert record.epochs == 0
+    assert record.finetuned == record.frozen
 
 
 @pytest.mark.parametrize("unfreeze", ["last:2", "all"])
@@ -125,9 +123,9 @@ def test_live_and_cached_runs_end_with_a_model(
     tuned: Workspace, recipe: Path, unfreeze: str
 ) -> None:
     options = FinetuneOptions(recipe=str(recipe), unfreeze=unfreeze, epochs=1, live=True)
-    document = finetune(tuned, options, Progress()).document
-    assert document["recipe"]["live"] is True
-    assert np.isfinite(document["finetuned"]["val"]["top1"]["value"])
+    record = finetune(tuned, options, Progress()).record
+    assert record.recipe.live is True
+    assert np.isfinite(record.finetuned["val"].top1.value)
 
 
 def test_live_training_never_shows_the_same_view_twice(tuned: Workspace, recipe: Path) -> None:
@@ -170,10 +168,11 @@ def test_a_split_without_an_image_in_the_batch_is_not_asked() -> None:
 def test_the_whole_model_is_proven_against_the_part_that_was_trained(
     finished_once: Finished,
 ) -> None:
-    proof = finished_once[1].document["whole_check"]
-    assert proof["images"] == finished_once[1].document["finetuned"]["val"]["n"]
-    assert proof["top1_agreement"] == 1.0
-    assert proof["max_abs_diff"] < 0.02
+    proof = finished_once[1].record.whole_check
+    assert proof
+    assert proof.images == finished_once[1].record.finetuned["val"].n
+    assert proof.top1_agreement == 1.0
+    assert proof.max_abs_diff < 0.02
 
 
 def test_a_refit_trains_on_both_for_all_epochs_and_is_measured_on_test_alone(
@@ -181,12 +180,12 @@ def test_a_refit_trains_on_both_for_all_epochs_and_is_measured_on_test_alone(
 ) -> None:
     options = FinetuneOptions(recipe=str(recipe), refit=True)
     with mock.patch.object(loop, "plan_epoch", wraps=loop.plan_epoch) as planned:
-        document = finetune(tuned, options, Progress()).document
+        record = finetune(tuned, options, Progress()).record
     dataset = Dataset.load(tuned)
     both = len(dataset.records("train")) + len(dataset.records("val"))
     assert [len(call.args[1]) for call in planned.call_args_list] == [both] * 3
-    assert document["epochs"] == document["best_epoch"] == 3
-    assert set(document["finetuned"]) == set(document["frozen"]) == {"test"}
+    assert record.epochs == record.best_epoch == 3
+    assert set(record.finetuned) == set(record.frozen) == {"test"}
 
 
 def test_a_winner_that_saw_the_validation_images_is_not_measured_on_them(
@@ -197,16 +196,16 @@ def test_a_winner_that_saw_the_validation_images_is_not_measured_on_them(
     plain = head_of_trial(study, trial, cache, refit=False)
     seen = store_winner(study, trial, cache, refit="train+val")
     assert head_of_trial(study, trial, cache, refit=True).folder == seen.folder
-    document = finetune(tuned, FinetuneOptions(recipe=str(recipe), epochs=1), Progress()).document
+    record = finetune(tuned, FinetuneOptions(recipe=str(recipe), epochs=1), Progress()).record
     measured = topk_correct(plain.logits, plain.labels, 1).mean()
-    assert document["frozen"]["val"]["top1"]["value"] == pytest.approx(measured)
+    assert record.frozen["val"].top1.value == pytest.approx(measured)
     assert not np.array_equal(plain.logits, seen.logits)
 
 
 def test_a_random_head_starts_without_the_trained_one(tuned: Workspace, recipe: Path) -> None:
     options = FinetuneOptions(recipe=str(recipe), epochs=1, warm_up=False)
-    document = finetune(tuned, options, Progress()).document
-    assert document["warm_up"] is False
+    record = finetune(tuned, options, Progress()).record
+    assert record.warm_up is False
 
 
 def test_a_second_run_does_not_overwrite_the_first(finished: Workspace, recipe: Path) -> None:
@@ -224,6 +223,6 @@ def test_resnet50_all_the_way(workspace: Workspace, tiny_dataset: Dataset, recip
     tune(workspace, TuneOptions(trials=2, space="quick", epochs=2), Progress())
     chosen = replace(FinetuneOptions(), recipe=str(recipe), unfreeze="last:5", epochs=1)
     result = finetune(workspace, chosen, Progress())
-    document = json.loads((result.folder / "run.json").read_text())
-    assert document["unfreeze"]["boundary"] == "conv5_block1"
-    assert len(document["unfreeze"]["layers"]) == 5
+    record = Run.open(result.folder).record
+    assert record.unfreeze.boundary == "conv5_block1"
+    assert len(record.unfreeze.layers) == 5
