@@ -16,8 +16,8 @@ from cars_bench.cache.matching import Match
 from cars_bench.cache.matching import caches as matched_caches
 from cars_bench.data.card import CARD_FILE, read_card
 from cars_bench.errors import CarsBenchError, NoTrialCompleted
-from cars_bench.finetune.plan import FINAL, RUN_FILE
-from cars_bench.finetune.runs import Run, runs, unfinished
+from cars_bench.finetune.plan import FINAL
+from cars_bench.finetune.runs import RUN_FILE, Run, runs, unfinished
 from cars_bench.tuning.leaderboard import LeaderboardRow, best_trial, leaderboard
 from cars_bench.tuning.study import LEDGER_FILE, STUDY_FILE, Study, StudyRecord
 from cars_bench.workspace import Workspace
@@ -267,7 +267,11 @@ def _stale(
 def _run(run: Run) -> RunState:
     frozen = run.score("frozen", "test")
     finetuned = run.score("finetuned", "test")
-    return RunState(run.name, frozen and frozen.top1.value, finetuned and finetuned.top1.value)
+    return RunState(
+        run=run.name,
+        frozen_top1=frozen.top1.value if frozen else None,
+        finetuned_top1=finetuned.top1.value if finetuned else None,
+    )
 
 
 def _reports(workspace: Workspace) -> tuple[ReportState, ...]:

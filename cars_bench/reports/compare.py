@@ -228,7 +228,7 @@ def _winner(inputs: Inputs) -> dict[str, str]:
     winner = inputs.winner
     found = {
         "Search": (study.record.oracle or "") if study else "",
-        "Space": study.space.name if study and study.space else "",
+        "Space": inputs.space.name if inputs.space else "",
         "Trials completed": str(sum(item.kind == "trial" for item in inputs.ranked)),
     }
     if winner is None:

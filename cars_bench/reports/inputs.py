@@ -18,6 +18,7 @@ from cars_bench.finetune.heatmaps import Heatmaps
 from cars_bench.finetune.runs import STAGES, Ranking, Run, best_run, read_ranking, runs
 from cars_bench.tuning.leaderboard import LeaderboardRow, WinnersCurse, leaderboard, winners_curse
 from cars_bench.tuning.ledger import Trial, busy_seconds
+from cars_bench.tuning.space import Space, space_of
 from cars_bench.tuning.study import Study
 from cars_bench.workspace import Workspace
 
@@ -66,6 +67,12 @@ class Inputs:
         if self.study:
             return list(self.study.class_names)
         return self.dataset.class_names if self.dataset else []
+
+    @property
+    def space(self) -> Space | None:
+        """What the search varied; `None` before one."""
+        document = self.study.record.space if self.study else None
+        return None if document is None else space_of(document)
 
     @property
     def ranked(self) -> list[LeaderboardRow]:

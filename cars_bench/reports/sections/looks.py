@@ -13,6 +13,7 @@ from cars_bench.evaluation.metrics import Estimate, bootstrap
 from cars_bench.finetune.heatmaps import Heatmap, overlaid
 from cars_bench.reports.inputs import Inputs
 from cars_bench.reports.pictures import Thumbnails, data_uri
+from cars_bench.training.mixing import covered
 
 SHOWN = 12
 SIDE_PIXELS = 168
@@ -110,19 +111,11 @@ def share_inside(heat: Floats, box: UnitBox) -> float:
         heat: float `[h, w]`, not negative.
         box: Shares of width and height.
     """
-    rows, columns = (
-        _covered(count, low, high)
-        for count, low, high in zip(heat.shape, (box[1], box[0]), (box[3], box[2]), strict=True)
-    )
+    left, top, right, bottom = np.array(box)[:, None]
+    rows = covered(np, top, bottom, heat.shape[0])[0]
+    columns = covered(np, left, right, heat.shape[1])[0]
     total = float(heat.sum())
     return float(rows @ heat @ columns) / total if total else 0.0
-
-
-def _covered(count: int, low: float, high: float) -> Floats:
-    """Share of each of `count` even cells of [0, 1] that lies between two places."""
-    edges = np.linspace(0, 1, count + 1)
-    inside = np.minimum(edges[1:], high) - np.maximum(edges[:-1], low)
-    return np.asarray(np.clip(inside * count, 0, 1), np.float64)
 
 
 def figure(

@@ -165,7 +165,7 @@ def facts(inputs: Inputs) -> SearchFacts | None:
         history=history,
         best_so_far=tuple(best_so_far(history)),
         probes=tuple((probe_name(row.trial_id), row.score or 0.0) for row in inputs.probes),
-        hyperparameters=tuple(hyperparameters(trials, inputs.study.space, winner)),
+        hyperparameters=tuple(hyperparameters(trials, inputs.space, winner)),
     )
 
 

@@ -197,7 +197,12 @@ def frozen_scores(inputs: Inputs) -> FrozenScores | None:
     if row is None or not row.repeats or row.score is None or row.single is None:
         return None
     carried = run.score("frozen", "val") if run else None
-    return FrozenScores(carried and carried.top1.value, row.score, row.repeats, row.single)
+    return FrozenScores(
+        carried=carried.top1.value if carried else None,
+        mean=row.score,
+        repeats=row.repeats,
+        picked=row.single,
+    )
 
 
 def _ends(estimate: Estimate) -> tuple[float, float, float]:

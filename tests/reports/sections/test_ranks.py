@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from cars_bench.evaluation.metrics import Estimate
 from cars_bench.reports.inputs import read_inputs
 from cars_bench.reports.sections.ranks import facts, figure, places, table
+from cars_bench.tuning.study import Study
 from tests.reports.workspaces import make_workspace
 
 
@@ -53,10 +54,10 @@ def test_nothing_is_said_where_it_was_not_measured(finished):
 
 def test_the_ranking_of_the_most_heads_is_read(tmp_path):
     workspace = make_workspace(tmp_path, "tuned", trials=2)
-    folder = workspace.studies / "drawn-tiny"
+    study = Study.open(workspace)
     more = replace(TOP, heads=(*TOP.heads, _head("t4", 0.1, 0.1)))
-    write_ranking(folder, 1, TOP)
-    write_ranking(folder, 5, more)
+    write_ranking(study, 1, TOP)
+    write_ranking(study, 5, more)
     assert read_inputs(workspace).ranking == more
 
 
