@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from cars_bench import __version__
@@ -19,10 +19,11 @@ REPORT = "report"
 COMPARISON = "compare"
 INDEX = "index.html"
 PLAIN_MODULES = ("core", "table", "filter", "plain")
+T = TypeVar("T")
 BEST_FIRST = (("finetuned", "test"), ("frozen", "test"), ("finetuned", "val"), ("frozen", "val"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Accuracy:
     """One accuracy as a report keeps it: top-1 in [0, 1] with its interval."""
 
@@ -58,18 +59,18 @@ class Data:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Summary:
-    """What the index shows of a `report.json` or a `compare.json`; empty for what is not there.
+class ReportSummary:
+    """What the index shows of a `report.json`."""
 
-    Attributes:
-        headline: Of a comparison; that of a report stands in its verdict.
-    """
-
-    title: str = ""
-    headline: str = ""
-    verdict: Verdict | None = None
+    title: str
+    verdict: Verdict
     cache: Cache | None = None
     data: Data | None = None
+
+    @property
+    def headline(self) -> str:
+        """Its first sentence."""
+        return self.verdict.headline
 
     @property
     def about(self) -> str:
@@ -82,29 +83,42 @@ class Summary:
         return " · ".join(words)
 
     @property
-    def accuracies(self) -> list[Accuracy]:
-        """The last one first; without chance and probes."""
-        baselines = self.verdict.baselines if self.verdict else ()
-        found = {(item.kind, item.split): item for item in baselines}
-        return [found[place] for place in BEST_FIRST if place in found]
+    def accuracies(self) -> tuple[Accuracy, ...]:
+        """Those of heads and models, the last one first."""
+        found = {(item.kind, item.split): item for item in self.verdict.baselines}
+        return tuple(found[place] for place in BEST_FIRST if place in found)
+
+
+@dataclass(frozen=True)
+class ComparisonSummary:
+    """What the index shows of a `compare.json`."""
+
+    title: str
+    headline: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One page of the workspace.
+    """One page of the workspace; but for its title empty where its numbers cannot be read.
 
     Attributes:
         href: From the index to the page.
         headline: Its first sentence.
-        about: Backbone, images and classes, in words.
-        accuracies: Those of heads and models, the last one first.
+        about: Backbone, images and classes, in words; of a report.
+        accuracies: Those of heads and models, the last one first; of a report.
     """
 
     title: str
     href: str
-    headline: str
-    about: str
-    accuracies: list[Accuracy]
+    headline: str = ""
+    about: str = ""
+    accuracies: tuple[Accuracy, ...] = ()
+
+
+SUMMARIES: dict[str, type[ReportSummary | ComparisonSummary]] = {
+    REPORT: ReportSummary,
+    COMPARISON: ComparisonSummary,
+}
 
 
 def write_index(workspace: Workspace) -> Path:
@@ -124,22 +138,22 @@ def write_index(workspace: Workspace) -> Path:
 def entries(folder: Path, kind: str) -> Iterator[Entry]:
     """The pages of a kind by name; one whose numbers cannot be read is listed by its name alone."""
     for page in sorted(folder.glob(f"*/{kind}.html")):
-        yield _entry(page, _read(page.with_suffix(".json")))
+        yield _entry(page, _read(page.with_suffix(".json"), SUMMARIES[kind]))
 
 
-def _entry(page: Path, said: Summary) -> Entry:
-    return Entry(
-        title=said.title or page.parent.name,
-        href=quote(f"{page.parent.name}/{page.name}"),
-        headline=said.verdict.headline if said.verdict else said.headline,
-        about=said.about,
-        accuracies=said.accuracies,
-    )
+def _entry(page: Path, said: ReportSummary | ComparisonSummary | None) -> Entry:
+    href = quote(f"{page.parent.name}/{page.name}")
+    if said is None:
+        return Entry(title=page.parent.name, href=href)
+    entry = Entry(title=said.title, href=href, headline=said.headline)
+    if isinstance(said, ComparisonSummary):
+        return entry
+    return replace(entry, about=said.about, accuracies=said.accuracies)
 
 
-def _read(path: Path) -> Summary:
-    """What a page keeps beside it; nothing where that is damaged."""
+def _read(path: Path, kind: type[T]) -> T | None:
+    """What a page keeps beside it; `None` where that is missing or damaged."""
     try:
-        return from_json(Summary, json.loads(path.read_bytes()), partly=True)
+        return from_json(kind, json.loads(path.read_bytes()), partly=True)
     except (OSError, ValueError, UsageError):
-        return Summary()
+        return None

@@ -3,11 +3,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from cars_bench.finetune.runs import RankedHead, Ranking, write_ranking
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cars_bench.evaluation.metrics import Estimate
+from cars_bench.finetune.runs import RankedHead, Ranking, write_ranking
 from cars_bench.reports.inputs import read_inputs
 from cars_bench.reports.sections.ranks import facts, figure, places, table
 from cars_bench.tuning.study import Study
