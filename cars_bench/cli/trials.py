@@ -11,7 +11,7 @@ from cars_bench.cli.app import app
 from cars_bench.cli.session import Document, Session, command
 
 if TYPE_CHECKING:
-    from cars_bench.tuning.leaderboard import Row, WinnersCurse
+    from cars_bench.tuning.leaderboard import LeaderboardRow, WinnersCurse
 
 
 @command(
@@ -34,6 +34,7 @@ def trials(
     """Show trials and probes, best validation top-1 first; repeated ones before the others."""
     from dataclasses import asdict
 
+    from cars_bench.finetune.runs import frozen_test_top1
     from cars_bench.tuning.leaderboard import leaderboard, winners_curse
     from cars_bench.tuning.study import Study
 
@@ -41,6 +42,8 @@ def trials(
     rows = leaderboard(opened)[:top]
     session.say(_csv(rows) if as_csv else "\n".join(_line(row) for row in rows))
     curse = winners_curse(opened)
+    if curse:
+        curse = curse.measured(frozen_test_top1(opened, curse.trial_id))
     if curse and not as_csv:
         session.say(_curse(curse))
     return {
@@ -61,7 +64,7 @@ def _curse(curse: WinnersCurse) -> str:
     return f"{said}, seen on the test split {curse.observed_drop:.4f}"
 
 
-def _line(row: Row) -> str:
+def _line(row: LeaderboardRow) -> str:
     if row.score is None:
         return f"{row.trial_id:15} {row.status:9} {row.reason}"
     tied = "tied" if row.tied else "    "
@@ -71,7 +74,7 @@ def _line(row: Row) -> str:
     )
 
 
-def _remarks(row: Row) -> str:
+def _remarks(row: LeaderboardRow) -> str:
     remarks = []
     if row.repeats:
         remarks.append(f"mean of {row.repeats} new seeds; {row.single:.4f} when picked")
@@ -80,7 +83,7 @@ def _remarks(row: Row) -> str:
     return f"  [{'; '.join(remarks)}]" if remarks else ""
 
 
-def _csv(rows: Sequence[Row]) -> str:
+def _csv(rows: Sequence[LeaderboardRow]) -> str:
     import csv
     import io
 

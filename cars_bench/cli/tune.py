@@ -54,17 +54,27 @@ def tune(
     session.choose_backend("jax", "tensorflow")
     from dataclasses import asdict
 
-    from cars_bench.tuning.leaderboard import leaderboard, winners_curse
+    from cars_bench.finetune.runs import frozen_test_top1
+    from cars_bench.tuning.leaderboard import leaderboard, no_head_beats, winners_curse
     from cars_bench.tuning.search import TuneOptions
     from cars_bench.tuning.search import tune as run
 
     options = TuneOptions(
-        trials, oracle, space, epochs, seed, study, cache, workers, repeats, refit
+        trials=trials,
+        oracle=oracle,
+        space=space,
+        epochs=epochs,
+        seed=seed,
+        study=study,
+        cache=cache,
+        workers=workers,
+        repeats=repeats,
+        refit=refit,
     )
-    result = run(session.workspace, options, session.progress)
+    result = run(session.workspace, options, session.progress, frozen_test_top1)
     rows = leaderboard(result.study)
     winner = next(row for row in rows if row.trial_id == result.winner.trial_id)
-    curse = winners_curse(result.study)
+    curse = winners_curse(result.study, frozen_test_top1(result.study, winner.trial_id))
     session.say(
         f"{result.run} of {result.planned} trials; winner {winner.trial_id}: {winner.description}\n"
         f"validation top-1 {winner.score:.4f} "
@@ -78,7 +88,7 @@ def tune(
             f"expected drop of the best of {curse.candidates} on new images: "
             f"{curse.expected_drop:.4f}"
         )
-    if winner.beats_probes is False:
+    if no_head_beats(rows, winner.trial_id):
         session.say("no head beats the best probe: cars-bench trials")
     session.say(f"study: {result.study.folder}\nnext: cars-bench finetune --best")
     return {

@@ -180,7 +180,7 @@ def new_plan(workspace: Workspace, options: FinetuneOptions) -> RunPlan:
         )
     trial = study.trial(options.trial) if options.trial else best_trial(study)
     if recipe.unfreeze == DEFAULT:
-        backbone = spec(str(study.document["features"]["backbone"]))
+        backbone = spec(study.record.features.backbone)
         recipe = replace(recipe, unfreeze=backbone.default_unfreeze)
     stem = f"{trial.trial_id}-{recipe.unfreeze.replace(':', '-').replace('/', '-')}"
     plan = RunPlan(

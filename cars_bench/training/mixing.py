@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["shares"]
+__all__ = ["covered", "shares"]
 
 
 def shares(xp: Any, mix: Any, window: Any, rank: int, side: tuple[int, ...]) -> Any:
@@ -25,14 +25,24 @@ def shares(xp: Any, mix: Any, window: Any, rank: int, side: tuple[int, ...]) -> 
     """
     if not window.shape[-1]:
         return mix.reshape(-1, *[1] * rank)
-    rows = _covered(xp, window[:, 0], window[:, 1], side[0])
-    columns = _covered(xp, window[:, 2], window[:, 3], side[1])
+    rows = covered(xp, window[:, 0], window[:, 1], side[0])
+    columns = covered(xp, window[:, 2], window[:, 3], side[1])
     left = 1 - rows[:, :, None] * columns[:, None, :]
     return (mix[:, None, None] * left)[..., None]
 
 
-def _covered(xp: Any, low: Any, high: Any, cells: int) -> Any:
-    """Part of each cell of an axis that lies between `low` and `high` `[B]`: `[B, cells]`."""
-    edges = xp.arange(cells + 1, dtype="float32") / cells
+def covered(xp: Any, low: Any, high: Any, cells: int) -> Any:
+    """Part of each of the even cells of 0..1 that lies between two places.
+
+    Args:
+        xp: `numpy` or `jax.numpy`.
+        low: float `[B]`, 0..1.
+        high: float `[B]`, 0..1.
+        cells: How many.
+
+    Returns:
+        `[B, cells]`, as precise as `low`.
+    """
+    edges = xp.arange(cells + 1, dtype=low.dtype) / cells
     ends = xp.minimum(high[:, None], edges[None, 1:])
     return xp.clip(ends - xp.maximum(low[:, None], edges[None, :-1]), 0, None) * cells

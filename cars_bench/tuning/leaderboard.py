@@ -7,16 +7,16 @@ score that cannot be trusted.
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from cars_bench.documents import from_json, to_json
+from cars_bench.documents import to_json
 from cars_bench.errors import NoTrialCompleted
 from cars_bench.evaluation.metrics import Estimate
-from cars_bench.training.specs import HeadSpec
+from cars_bench.training.specs import HeadSpec, TrainingSpec
 from cars_bench.tuning.ledger import Trial
 from cars_bench.tuning.ranking import (
     Bools,
@@ -32,60 +32,99 @@ from cars_bench.tuning.study import Study
 CANDIDATES = 5
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of the leaderboard; the keys that scripts read from `trials --json`.
+@dataclass(frozen=True, kw_only=True)
+class LeaderboardRow:
+    """One line of the leaderboard: a trial, and what the others make of its score.
 
     Attributes:
-        trial_id: Unique; probes are `probe-NAME`.
-        kind: `trial` or `probe`.
-        status: `completed`, `failed` or `running`.
+        trial: The trial or probe.
         score: Validation top-1, `None` unless completed; with repeats their mean.
         low: Lower end of its 95% interval: Wilson's (1927), with repeats the
             bootstrap's over validation images and seeds.
         high: Upper end.
         tied: Paired bootstrap cannot tell it from the first row.
-        seconds: Wall time.
-        epochs: Epochs trained.
-        parameters: Of the head.
-        head: The head's spec.
-        training: The training's spec.
-        reason: Why it failed.
-        repeats: Trainings with new seeds that `score` is the mean of; 0 is none.
-        single: Score of the trial itself, which it was picked for.
         beats_probes: Better than every probe; `None` for a probe, or without probes.
     """
 
-    trial_id: str
-    kind: str
-    status: str
+    trial: Trial
     score: float | None
     low: float | None
     high: float | None
     tied: bool
-    seconds: float
-    epochs: int
-    parameters: int | None
-    head: dict[str, Any] | None
-    training: dict[str, Any] | None
-    reason: str
-    repeats: int = 0
-    single: float | None = None
     beats_probes: bool | None = None
+
+    @property
+    def trial_id(self) -> str:
+        """Unique; probes are `probe-NAME`."""
+        return self.trial.trial_id
+
+    @property
+    def kind(self) -> str:
+        """`trial` or `probe`."""
+        return self.trial.kind
+
+    @property
+    def status(self) -> str:
+        """`completed`, `failed` or `running`."""
+        return self.trial.status
+
+    @property
+    def seconds(self) -> float:
+        """Wall time."""
+        return round(self.trial.seconds, 3)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs trained."""
+        return len(self.trial.epochs)
+
+    @property
+    def parameters(self) -> int | None:
+        """Of the head."""
+        return self.trial.parameters
+
+    @property
+    def head(self) -> HeadSpec | None:
+        """The head; `None` for probes."""
+        return self.trial.head
+
+    @property
+    def training(self) -> TrainingSpec | None:
+        """Its training; `None` for probes."""
+        return self.trial.training
+
+    @property
+    def reason(self) -> str:
+        """Why it failed."""
+        return self.trial.reason
+
+    @property
+    def repeats(self) -> int:
+        """Trainings with new seeds that `score` is the mean of; 0 is none."""
+        return len(self.trial.repeats)
+
+    @property
+    def single(self) -> float | None:
+        """Score of the trial itself, which it was picked for."""
+        return self.trial.score
 
     @property
     def description(self) -> str:
         """The head (or probe) in a few words."""
-        if self.head is None:
-            return self.trial_id.removeprefix("probe-")
-        return from_json(HeadSpec, self.head).describe()
+        return self.head.describe() if self.head else self.trial_id.removeprefix("probe-")
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
+        """Plain JSON values, under the keys that scripts read from `trials --json`."""
+        names = (
+            "trial_id", "kind", "status", "score", "low", "high", "tied", "seconds", "epochs",
+            "parameters", "head", "training", "reason", "repeats", "single", "beats_probes",
+        )  # fmt: skip
+        specs = {"head": self.head, "training": self.training}
+        plain = {name: spec and to_json(spec) for name, spec in specs.items()}
+        return {name: plain[name] if name in plain else getattr(self, name) for name in names}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class WinnersCurse:
     """How far the best of many is expected to fall, and how far it fell.
 
@@ -102,23 +141,51 @@ class WinnersCurse:
     candidates: int
     score: float
     expected_drop: float
-    observed_drop: float | None
+    observed_drop: float | None = None
+
+    def measured(self, test_top1: float | None) -> WinnersCurse:
+        """The same with the drop to a test top-1, where that was measured."""
+        return self if test_top1 is None else replace(self, observed_drop=self.score - test_top1)
 
 
-def leaderboard(study: Study) -> tuple[Row, ...]:
+def leaderboard(study: Study) -> tuple[LeaderboardRow, ...]:
     """All rows: completed ones by score, repeated ones first, then running, then failed ones."""
     everything = study.trials()
-    records = [
+    trials = [
         item
         for status in ("completed", "running", "failed")
         for item in _ordered([item for item in everything if item.status == status])
     ]
-    means = _means(records)
-    best_probe = max(
-        (_shown(item) or 0.0 for item in records if item.kind == "probe"), default=None
-    )
-    first = records[0] if records and records[0].status == "completed" else None
-    return tuple(_row(record, first, means, best_probe) for record in records)
+    means = _means(trials)
+    first = trials[0] if trials and trials[0].status == "completed" else None
+    rows = [_row(trial, first, means) for trial in trials]
+    probe = best_probe(rows)
+    return tuple(replace(row, beats_probes=_beats(row, probe)) for row in rows)
+
+
+def best_probe(rows: Sequence[LeaderboardRow]) -> LeaderboardRow | None:
+    """The first completed probe; `None` without one."""
+    return next((row for row in rows if row.kind == "probe" and row.status == "completed"), None)
+
+
+def no_head_beats(rows: Sequence[LeaderboardRow], winner: str) -> LeaderboardRow | None:
+    """The best probe, where the winner does not beat it; else `None`.
+
+    With repeats their mean decides; the score that a head was picked for never does.
+
+    Args:
+        rows: The leaderboard.
+        winner: The winning trial's id.
+    """
+    chosen = next((row for row in rows if row.trial_id == winner), None)
+    return best_probe(rows) if chosen and chosen.beats_probes is False else None
+
+
+def _beats(row: LeaderboardRow, probe: LeaderboardRow | None) -> bool | None:
+    """Whether a row is better than the best probe: the one decision about that."""
+    if probe is None or row.kind != "trial" or row.status != "completed":
+        return None
+    return (row.score or 0.0) > (probe.score or 0.0)
 
 
 def best_trial(study: Study) -> Trial:
@@ -159,122 +226,104 @@ def best_first(study: Study) -> list[Trial]:
     return _ordered(done)
 
 
-def winners_curse(study: Study) -> WinnersCurse | None:
-    """What the winner's score is expected to lose; `None` where the ledger cannot say."""
+def winners_curse(study: Study, test_top1: float | None = None) -> WinnersCurse | None:
+    """What the winner's score is expected to lose; `None` where the ledger cannot say.
+
+    Args:
+        study: The study.
+        test_top1: Test top-1 of the winner's frozen head, where it was measured.
+    """
     done = [item for item in study.trials() if item.kind == "trial" and item.correct]
     if not done:
         return None
     winner = best_trial(study)
-    drop = expected_drop([unpack(item.correct)[None] for item in done])
-    score = winner.score or 0.0
-    test = _test_top1(study, winner.trial_id)
-    observed = None if test is None else score - test
-    return WinnersCurse(winner.trial_id, len(done), score, drop, observed)
+    found = WinnersCurse(
+        trial_id=winner.trial_id,
+        candidates=len(done),
+        score=winner.score or 0.0,
+        expected_drop=expected_drop([unpack(item.correct)[None] for item in done]),
+    )
+    return found.measured(test_top1)
 
 
-def differences(records: list[Trial], reference: Trial) -> dict[str, Estimate]:
-    """By how much each record's score differs from another's, with 95% intervals.
+def differences(trials: Sequence[Trial], reference: Trial) -> dict[str, Estimate]:
+    """By how much each trial's score differs from another's, with 95% intervals.
 
-    From the same paired resamples that say which rows are tied, for all records whose
+    From the same paired resamples that say which rows are tied, for all trials whose
     answers the ledger holds; none where it does not hold the reference's.
 
     Args:
-        records: Completed ones in the leaderboard's order, the reference among them.
+        trials: Completed ones in the leaderboard's order, the reference among them.
         reference: What the others are compared with.
     """
-    means, own = _means(records), _shown(reference) or 0.0
+    means = _means(trials)
+    own = _shown(reference) or 0.0
     if reference.trial_id not in means:
         return {}
     return {
         item.trial_id: interval(
             means[item.trial_id] - means[reference.trial_id], (_shown(item) or 0.0) - own
         )
-        for item in records
+        for item in trials
         if item.trial_id in means
     }
 
 
-def _test_top1(study: Study, trial_id: str) -> float | None:
-    """Frozen test top-1 of a trial's head, from the last run that finished it."""
-    paths = (study.folder / "final").glob("*/run.json")
-    runs = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
-    tests = [run["frozen"].get("test") for run in runs if run["trial_id"] == trial_id]
-    found = [float(test["top1"]["value"]) for test in tests if test]
-    return found[-1] if found else None
-
-
-def _shown(record: Trial) -> float | None:
+def _shown(trial: Trial) -> float | None:
     """The score that a row shows: with repeats their mean, a failed one counted as zero."""
-    if record.status != "completed" or not record.repeats:
-        return record.score
-    return float(np.mean([item.score or 0.0 for item in record.repeats]))
+    if trial.status != "completed" or not trial.repeats:
+        return trial.score
+    return float(np.mean([item.score or 0.0 for item in trial.repeats]))
 
 
-def _ordered(records: list[Trial]) -> list[Trial]:
+def _ordered(trials: Sequence[Trial]) -> list[Trial]:
     """In the leaderboard's order; once some trials were repeated they come before the others."""
-    repeated = any(item.repeats for item in records)
+    repeated = any(item.repeats for item in trials)
     return sorted(
-        records,
+        trials,
         key=lambda item: (repeated and item.kind == "trial" and not item.repeats, *_rank(item)),
     )
 
 
-def _rank(record: Trial) -> tuple[float, int, int]:
-    return -(_shown(record) or 0.0), record.parameters or 0, record.number
+def _rank(trial: Trial) -> tuple[float, int, int]:
+    return -(_shown(trial) or 0.0), trial.parameters or 0, trial.number
 
 
-def _means(records: list[Trial]) -> dict[str, Floats]:
-    """Resampled accuracies `[RESAMPLES]` of every record whose answers the ledger holds."""
-    answers = {item.trial_id: _answers(item) for item in records if item.correct}
+def _means(trials: Sequence[Trial]) -> dict[str, Floats]:
+    """Resampled accuracies `[RESAMPLES]` of every trial whose answers the ledger holds."""
+    answers = {item.trial_id: _answers(item) for item in trials if item.correct}
     if not answers:
         return {}
     means = resampled_means(list(answers.values()))
     return {trial_id: means[:, column] for column, trial_id in enumerate(answers)}
 
 
-def _answers(record: Trial) -> Bools:
+def _answers(trial: Trial) -> Bools:
     """Bool `[S, N]` of the trainings that a row stands on."""
-    own = unpack(record.correct)
+    own = unpack(trial.correct)
     wrong = np.zeros_like(own)
-    again = [unpack(item.correct) if item.correct else wrong for item in record.repeats]
+    again = [unpack(item.correct) if item.correct else wrong for item in trial.repeats]
     return np.stack(again or [own])
 
 
-def _tied(record: Trial, first: Trial, means: dict[str, Floats]) -> bool:
+def _tied(trial: Trial, first: Trial, means: dict[str, Floats]) -> bool:
     """Whether a completed row cannot be told from the first one."""
-    if record.trial_id in means and first.trial_id in means:
-        return not told_apart(means[record.trial_id], means[first.trial_id])
+    if trial.trial_id in means and first.trial_id in means:
+        return not told_apart(means[trial.trial_id], means[first.trial_id])
     # Without its answers there are only the intervals to go by.
-    return record.high is not None and record.high >= (_shown(first) or 0.0)
+    return trial.high is not None and trial.high >= (_shown(first) or 0.0)
 
 
-def _row(
-    record: Trial,
-    first: Trial | None,
-    means: dict[str, Floats],
-    best_probe: float | None,
-) -> Row:
-    score, low, high = _shown(record), record.low, record.high
-    done = record.status == "completed"
-    if done and record.repeats and record.trial_id in means:
-        estimate = interval(means[record.trial_id], score or 0.0)
-        low, high = estimate.low, estimate.high
-    compared = done and record.kind == "trial" and best_probe is not None
-    return Row(
-        record.trial_id,
-        record.kind,
-        record.status,
-        score,
-        low,
-        high,
-        bool(done and first is not None and _tied(record, first, means)),
-        round(record.seconds, 3),
-        len(record.epochs),
-        record.parameters,
-        to_json(record.head) if record.head else None,
-        to_json(record.training) if record.training else None,
-        record.reason,
-        len(record.repeats),
-        record.score,
-        (score or 0.0) > (best_probe or 0.0) if compared else None,
+def _row(trial: Trial, first: Trial | None, means: dict[str, Floats]) -> LeaderboardRow:
+    done = trial.status == "completed"
+    row = LeaderboardRow(
+        trial=trial,
+        score=_shown(trial),
+        low=trial.low,
+        high=trial.high,
+        tied=bool(done and first is not None and _tied(trial, first, means)),
     )
+    if not (done and trial.repeats and trial.trial_id in means):
+        return row
+    estimate = interval(means[trial.trial_id], row.score or 0.0)
+    return replace(row, low=estimate.low, high=estimate.high)

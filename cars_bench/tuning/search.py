@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
 
 import keras
 
@@ -20,17 +19,19 @@ from cars_bench.tuning.oracles import KINDS, Proposer, hyperband_brackets
 from cars_bench.tuning.proposals import Proposals
 from cars_bench.tuning.scheduling import Repeats, Trials
 from cars_bench.tuning.space import Space, Values, load_space, specs_of
-from cars_bench.tuning.study import SearchPlan, Study
+from cars_bench.tuning.study import Asked, SearchPlan, Study, Winner
 from cars_bench.tuning.trained_head import WINNER, TrainedHead, read_head
 from cars_bench.tuning.worker_pool import TrainingJob, WorkerConfig, WorkerPool, default_workers
 from cars_bench.workspace import Workspace, locked
+
+TestScore = Callable[[Study, str], float | None]
 
 WINDOW = 4
 REFITS = ("", "train+val")
 STOPPING = "Stopping after the running trials; press Ctrl-C again to stop now."
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TuneOptions:
     """What `tune` was asked for.
 
@@ -59,7 +60,7 @@ class TuneOptions:
     refit: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TuneResult:
     """What a search came to.
 
@@ -80,8 +81,19 @@ class TuneResult:
     brackets: list[dict[str, int]]
 
 
-def tune(workspace: Workspace, options: TuneOptions, progress: Progress) -> TuneResult:
+def tune(
+    workspace: Workspace,
+    options: TuneOptions,
+    progress: Progress,
+    test_top1_of: TestScore = lambda study, trial_id: None,
+) -> TuneResult:
     """Run a study up to `options.trials` trials, going on from what its ledger holds.
+
+    Args:
+        workspace: Holds dataset and cache.
+        options: What is asked for.
+        progress: Told what goes on.
+        test_top1_of: Test top-1 of a trial's frozen head, where a later stage measured it.
 
     Raises:
         NoTrialCompleted: Not one trial ended well.
@@ -96,14 +108,14 @@ def tune(workspace: Workspace, options: TuneOptions, progress: Progress) -> Tune
     with locked(study.folder / ".lock", f"A search on study {study.name!r}"):
         study = _settled(study, space, options)
         winner = _searched(workspace, study, space, options, progress)
-        study = _with_winner(study, winner, options)
+        study = _with_winner(study, winner, options, test_top1_of)
     return TuneResult(
-        study,
-        winner,
-        read_head(study.folder / WINNER),
-        options.trials,
-        sum(item.status != "running" for item in _trials(study)),
-        _brackets(study, space, options),
+        study=study,
+        winner=winner,
+        head=read_head(study.folder / WINNER),
+        planned=options.trials,
+        run=_ended(study),
+        brackets=_brackets(study, space, options),
     )
 
 
@@ -121,9 +133,8 @@ def _settled(study: Study, space: Space, options: TuneOptions) -> Study:
     backend = keras.backend.backend()
     plan = SearchPlan(space.document, options.oracle, options.seed, options.epochs, backend)
     study = study.settle(plan, options.trials)
-    window = study.document.get("window") or max(WINDOW, options.workers or 0)
-    asked = {"space": options.space, "repeats": options.repeats}
-    return study.with_entries(window=window, asked=asked)
+    window = study.record.window or max(WINDOW, options.workers or 0)
+    return study.changed(window=window, asked=Asked(options.space, options.repeats))
 
 
 def _searched(
@@ -144,8 +155,7 @@ def _searched(
     ):
         tidy_checkpoints(study)
         total = _total(study, space, options)
-        open_trials = total - sum(item.status != "running" for item in _trials(study))
-        pool.start(min(size, open_trials))
+        pool.start(min(size, total - _ended(study)))
         trials = Trials(study, ledger, _proposals(study, space, options, total), progress)
         trials.run(pool, _specs_of(space, options), stop)
         _unless_stopped(stop, study, options.trials)
@@ -193,11 +203,15 @@ def _longest(space: Space, options: TuneOptions) -> int:
 def _proposals(study: Study, space: Space, options: TuneOptions, total: int) -> Proposals:
     proposer = Proposer(space, options.oracle, options.seed, _longest(space, options))
     known = [item.values for item in _trials(study)]
-    return Proposals(proposer, int(study.document["window"]), total, known)
+    return Proposals(proposer, study.record.window or WINDOW, total, known)
 
 
 def _trials(study: Study) -> list[Trial]:
     return [item for item in study.trials() if item.kind == "trial"]
+
+
+def _ended(study: Study) -> int:
+    return sum(item.status != "running" for item in _trials(study))
 
 
 def _specs_of(
@@ -230,10 +244,12 @@ def _store(pool: WorkerPool, study: Study, winner: Trial, refit: str, progress: 
                 )
 
 
-def _with_winner(study: Study, winner: Trial, options: TuneOptions) -> Study:
-    curse = winners_curse(study)
-    entry: dict[str, Any] = {"trial_id": winner.trial_id, "refit": options.refit}
-    return study.with_entries(winner=entry | (asdict(curse) if curse else {}))
+def _with_winner(
+    study: Study, winner: Trial, options: TuneOptions, test_top1_of: TestScore
+) -> Study:
+    found = Winner(trial_id=winner.trial_id, refit=options.refit)
+    curse = winners_curse(study, test_top1_of(study, winner.trial_id))
+    return study.changed(winner=replace(found, **asdict(curse)) if curse else found)
 
 
 def _brackets(study: Study, space: Space, options: TuneOptions) -> list[dict[str, int]]:
@@ -254,8 +270,7 @@ def _brackets(study: Study, space: Space, options: TuneOptions) -> list[dict[str
 def _unless_stopped(stop: Callable[[], bool], study: Study, total: int) -> None:
     if not stop():
         return
-    done = sum(item.status != "running" for item in _trials(study))
     raise Interrupted(
-        f"Stopped with {done} of {total} trials done; all are kept.",
+        f"Stopped with {_ended(study)} of {total} trials done; all are kept.",
         f"cars-bench tune --trials {total} --study {study.name} goes on",
     )

@@ -151,6 +151,11 @@ def parse_space(text: str, source: str = "space") -> Space:
     return space
 
 
+def space_of(document: Values) -> Space:
+    """The space that a study keeps as it was read."""
+    return parse_space(yaml.safe_dump(document, sort_keys=False), "study.json")
+
+
 def specs_of(values: Values) -> tuple[HeadSpec, TrainingSpec]:
     """The head and the training that a set of hyperparameter values means.
 

@@ -1,10 +1,10 @@
-"""A study: one search over one cache, with its ledger, its winner and its runs."""
+"""A study: one search over one cache, with its record, its ledger, its winner and its runs."""
 
 from __future__ import annotations
 
 import json
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -13,14 +13,135 @@ from typing import Any
 from cars_bench import SCHEMA_VERSION, __version__
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset
+from cars_bench.documents import VERSION, read_record, to_json
 from cars_bench.errors import CacheStale, StudyMissing, UsageError
 from cars_bench.tuning.ledger import Trial, read_trials
 from cars_bench.workspace import Workspace, write_json
 
-STUDY_FILE, LEDGER_FILE = "study.json", "ledger.jsonl"
+STUDY_FILE = "study.json"
+LEDGER_FILE = "ledger.jsonl"
 SEEDS_APART = 10_007
 TUNE = "cars-bench tune --trials 100"
 RECORDED_PACKAGES = ("keras", "keras-tuner", "numpy", "jax", "tensorflow", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class DatasetReference:
+    """Which dataset, and the digest of what it held."""
+
+    name: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class FeatureSummary:
+    """The features that the heads are trained on, in a few words.
+
+    Attributes:
+        backbone: Its name in the catalogue.
+        pooling: How its map became a vector.
+        width: Of that vector.
+        views: Stored of each training image.
+    """
+
+    backbone: str
+    pooling: str
+    width: int
+    views: int
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much a search may spend.
+
+    Attributes:
+        trials: The study's total.
+        epochs: Upper bound a trial; `None` leaves it to the space.
+    """
+
+    trials: int
+    epochs: int | None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Words of the command line that the record does not hold otherwise.
+
+    Attributes:
+        space: Shipped name or path of the space.
+        repeats: New seeds that the best few are trained again with.
+    """
+
+    space: str
+    repeats: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Winner:
+    """Who won, and what the win is worth; the latter `None` where the ledger cannot say.
+
+    Attributes:
+        trial_id: The winning trial.
+        refit: `train+val` when the stored head was trained on the validation images too.
+        candidates: Completed trials that it was chosen from.
+        score: Its validation top-1.
+        expected_drop: Of the best score on new images.
+        observed_drop: Validation top-1 less test top-1; `None` until that was measured.
+    """
+
+    trial_id: str
+    refit: str = ""
+    candidates: int | None = None
+    score: float | None = None
+    expected_drop: float | None = None
+    observed_drop: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyRecord:
+    """`study.json`; what is `None` is settled by the first search, or not yet known.
+
+    Attributes:
+        name: Of the study.
+        created: When, ISO 8601.
+        cache_key: Of the features.
+        dataset: That they were made of.
+        class_names: Index is the label.
+        features: What they are.
+        space: The space file as read.
+        oracle: Name of the oracle.
+        seed: Of the oracle and of every trial.
+        backend: Keras backend that the heads are trained on.
+        budget: Of the search.
+        versions: Of the packages that the numbers depend on.
+        window: Trials that may be on their way at once.
+        asked: Of the last search.
+        winner: Of the last search that ended.
+    """
+
+    name: str
+    created: str
+    cache_key: str
+    dataset: DatasetReference
+    class_names: tuple[str, ...]
+    features: FeatureSummary
+    space: dict[str, Any] | None = None
+    oracle: str | None = None
+    seed: int | None = None
+    backend: str | None = None
+    budget: Budget = Budget(0, None)
+    versions: dict[str, str]
+    window: int | None = None
+    asked: Asked | None = None
+    winner: Winner | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is written: the last three only once they are known."""
+        return {
+            name: value
+            for name, value in to_json(self).items()
+            if value is not None or name not in ("window", "asked", "winner")
+        }
 
 
 @dataclass(frozen=True)
@@ -44,10 +165,10 @@ class SearchPlan:
 
 @dataclass(frozen=True)
 class Study:
-    """A study's folder and its document `study.json`."""
+    """A study's folder and its record."""
 
     folder: Path
-    document: dict[str, Any]
+    record: StudyRecord
 
     @classmethod
     def open(cls, workspace: Workspace, name: str | None = None) -> Study:
@@ -55,14 +176,24 @@ class Study:
 
         Raises:
             StudyMissing: There is none.
+            RecordDamaged: Its record is not one.
         """
         chosen = name or workspace.settings().get("study", {}).get("name")
         if not chosen:
             raise StudyMissing("Nothing has been tuned here yet.", TUNE)
-        path = workspace.studies / chosen / STUDY_FILE
-        if not path.is_file():
-            raise StudyMissing(f"There is no study named {chosen!r}.", TUNE)
-        return cls(path.parent, json.loads(path.read_text(encoding="utf-8")))
+        return cls.read(workspace.studies / chosen)
+
+    @classmethod
+    def read(cls, folder: Path) -> Study:
+        """Open the study in a folder.
+
+        Raises:
+            StudyMissing: There is none.
+            RecordDamaged: Its record is not one.
+        """
+        missing = StudyMissing(f"There is no study named {folder.name!r}.", TUNE)
+        fix = "restore the file from a backup, or start another --study"
+        return cls(folder, read_record(folder / STUDY_FILE, StudyRecord, missing, fix))
 
     @classmethod
     def open_or_create(
@@ -79,7 +210,7 @@ class Study:
             study = cls.open(workspace, chosen)
             study.require_cache(cache.key)
         else:
-            study = cls(folder, _new_document(chosen, cache, dataset))
+            study = cls(folder, _new_record(chosen, cache, dataset))
             study.save()
         workspace.remember("study", name=chosen)
         return study
@@ -92,12 +223,12 @@ class Study:
     @property
     def cache_key(self) -> str:
         """Key of the cache that its heads are trained on."""
-        return str(self.document["cache_key"])
+        return self.record.cache_key
 
     @property
     def class_names(self) -> list[str]:
         """Class names; the index is the label."""
-        return list(self.document["class_names"])
+        return list(self.record.class_names)
 
     @property
     def ledger_path(self) -> Path:
@@ -116,7 +247,7 @@ class Study:
     @property
     def trial_seed(self) -> int:
         """The seed that every trial is trained with."""
-        return int(self.document["seed"] or 0)
+        return self.record.seed or 0
 
     def repeat_seed(self, repeat: int) -> int:
         """The seed of a trial's repeat; `repeat` counts from 1."""
@@ -124,7 +255,7 @@ class Study:
 
     def save(self) -> None:
         """Write `study.json`."""
-        write_json(self.folder / STUDY_FILE, self.document)
+        write_json(self.folder / STUDY_FILE, {VERSION: SCHEMA_VERSION} | self.record.to_json())
 
     def require_cache(self, key: str) -> None:
         """Refuse a cache other than the study's own.
@@ -153,7 +284,7 @@ class Study:
                 f"{shown}{' and more' if changed[3:] else ''}.",
                 "cars-bench extract, then cars-bench tune --study NEW_NAME",
             )
-        if dataset.digest != self.document["dataset"]["digest"]:
+        if dataset.digest != self.record.dataset.digest:
             raise CacheStale(
                 f"The dataset {dataset.name!r} changed since study {self.name!r} was tuned.",
                 "cars-bench extract, then cars-bench tune --study NEW_NAME",
@@ -166,22 +297,21 @@ class Study:
             UsageError: A later run asks for something else; names it.
         """
         wanted = json.loads(json.dumps(asdict(plan)))
-        settled = {key: self.document.get(key) for key in ("space", "oracle", "seed", "backend")}
-        settled["epochs"] = self.document["budget"]["epochs"]
-        if settled["oracle"] is not None:
-            differing = [key for key, value in wanted.items() if settled[key] != value]
-            if differing:
-                raise UsageError(
-                    f"Study {self.name!r} was begun with another {' and '.join(differing)}.",
-                    "repeat the options it was begun with, or start another --study NAME",
-                )
-        epochs = wanted.pop("epochs")
-        added = {"budget": {"trials": trials, "epochs": epochs}}
-        return self.with_entries(**wanted, **added)
+        record = self.record
+        settled = {name: getattr(record, name) for name in ("space", "oracle", "seed", "backend")}
+        settled["epochs"] = record.budget.epochs
+        differing = [name for name, value in wanted.items() if settled[name] != value]
+        if record.oracle is not None and differing:
+            raise UsageError(
+                f"Study {self.name!r} was begun with another {' and '.join(differing)}.",
+                "repeat the options it was begun with, or start another --study NAME",
+            )
+        budget = Budget(trials, wanted.pop("epochs"))
+        return self.changed(**wanted, budget=budget)
 
-    def with_entries(self, **entries: Any) -> Study:
-        """The same study with entries added to `study.json`, written at once."""
-        study = Study(self.folder, self.document | entries)
+    def changed(self, **fields: Any) -> Study:
+        """The same study with other values in its record, written at once."""
+        study = Study(self.folder, replace(self.record, **fields))
         study.save()
         return study
 
@@ -224,25 +354,19 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _new_document(name: str, cache: FeatureCache, dataset: Dataset) -> dict[str, Any]:
-    recipe = cache.recipe
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "name": name,
-        "created": now(),
-        "cache_key": cache.key,
-        "dataset": {"name": dataset.name, "digest": dataset.digest},
-        "class_names": dataset.class_names,
-        "features": {
-            "backbone": recipe.backbone,
-            "pooling": recipe.pooling,
-            "width": int(cache.manifest.shape[-1]),
-            "views": cache.manifest.views("train"),
-        },
-        "space": None,
-        "oracle": None,
-        "seed": None,
-        "backend": None,
-        "budget": {"trials": 0, "epochs": None},
-        "versions": package_versions(),
-    }
+def _new_record(name: str, cache: FeatureCache, dataset: Dataset) -> StudyRecord:
+    features = FeatureSummary(
+        backbone=cache.recipe.backbone,
+        pooling=cache.recipe.pooling,
+        width=int(cache.manifest.shape[-1]),
+        views=cache.manifest.views("train"),
+    )
+    return StudyRecord(
+        name=name,
+        created=now(),
+        cache_key=cache.key,
+        dataset=DatasetReference(dataset.name, dataset.digest),
+        class_names=tuple(dataset.class_names),
+        features=features,
+        versions=package_versions(),
+    )

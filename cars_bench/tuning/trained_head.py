@@ -7,18 +7,15 @@ score that the ledger holds.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
-from cars_bench import SCHEMA_VERSION
 from cars_bench.cache.store import FeatureCache, Features
-from cars_bench.documents import from_json, to_json
+from cars_bench.documents import read_record, write_record
 from cars_bench.errors import CarsBenchError, ModelMissing
 from cars_bench.training.checkpoint import TrainingState
 from cars_bench.training.engine import Examples, logits_of
@@ -26,48 +23,98 @@ from cars_bench.training.heads import build_head
 from cars_bench.training.loop import TrainingControl, train
 from cars_bench.training.specs import HeadSpec, TrainingSpec
 from cars_bench.tuning.ledger import Trial
-from cars_bench.tuning.study import Study
-from cars_bench.workspace import NPZ_DAMAGE, atomic_file, atomic_path, sha256_file, write_json
+from cars_bench.tuning.study import DatasetReference, Study
+from cars_bench.workspace import NPZ_DAMAGE, atomic_file, atomic_path, sha256_file
 
 WINNER = "winner"
-SPEC_FILE, WEIGHTS_FILE, WITNESS_FILE = "winner.json", "head.weights.h5", "witness.npz"
+RECORD_FILE = "winner.json"
+WEIGHTS_FILE = "head.weights.h5"
+WITNESS_FILE = "witness.npz"
+MISSING = "cars-bench tune --trials 100"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class HeadRecord:
+    """`winner.json` of a trained head.
+
+    Attributes:
+        trial_id: The trial it was.
+        study: Its study.
+        head: The head.
+        training: How it was trained.
+        refit: `train+val` when it was trained on the validation images too, else empty.
+        score: Validation top-1 of this very training; `None` after a refit.
+        ledger_score: The trial's own.
+        best_epoch: Whose weights it has, from 1.
+        width: Width of the features it takes.
+        class_names: Index is the label.
+        cache_key: Of these features.
+        dataset: That they were made of.
+        weights_sha256: Digest of its weights.
+    """
+
+    trial_id: str
+    study: str
+    head: HeadSpec
+    training: TrainingSpec
+    refit: str
+    score: float | None
+    ledger_score: float | None
+    best_epoch: int
+    width: int
+    class_names: tuple[str, ...]
+    cache_key: str
+    dataset: DatasetReference
+    weights_sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainedHead:
     """A head with its weights and its witness.
 
     Attributes:
         folder: Where it is stored.
-        trial_id: The trial it was.
-        spec: The head.
-        training: How it was trained.
-        class_names: Index is the label.
+        record: What it is.
         image_ids: Validation images, N.
         labels: int64 `[N]`.
         logits: float32 `[N, C]`, what the head says of their cached features.
-        document: `winner.json`.
     """
 
     folder: Path
-    trial_id: str
-    spec: HeadSpec
-    training: TrainingSpec
-    class_names: list[str]
+    record: HeadRecord
     image_ids: list[str]
     labels: npt.NDArray[np.int64]
     logits: npt.NDArray[np.float32]
-    document: dict[str, Any]
+
+    @property
+    def trial_id(self) -> str:
+        """The trial it was."""
+        return self.record.trial_id
+
+    @property
+    def spec(self) -> HeadSpec:
+        """The head."""
+        return self.record.head
+
+    @property
+    def training(self) -> TrainingSpec:
+        """How it was trained."""
+        return self.record.training
+
+    @property
+    def class_names(self) -> list[str]:
+        """Class names; the index is the label."""
+        return list(self.record.class_names)
 
     @property
     def refit(self) -> str:
         """`train+val` when it was trained on the validation images too, else empty."""
-        return str(self.document.get("refit", ""))
+        return self.record.refit
 
     @property
     def width(self) -> int:
         """Width of the features it takes."""
-        return int(self.document["width"])
+        return self.record.width
 
     def model(self) -> keras.Model:
         """Rebuild the head by code and load its weights.
@@ -76,10 +123,10 @@ class TrainedHead:
             CarsBenchError: The weights file is not the one that was written.
         """
         weights = self.folder / WEIGHTS_FILE
-        if sha256_file(weights) != self.document["weights_sha256"]:
+        if sha256_file(weights) != self.record.weights_sha256:
             raise CarsBenchError(
                 f"{weights} is damaged: its digest is not the recorded one.",
-                f"delete {self.folder} and run the command again",
+                _again(self.folder),
             )
         model = build_head(self.spec, self.width, len(self.class_names))
         model.load_weights(weights)
@@ -129,12 +176,12 @@ def train_head(
     return model, train(model, what.training, examples, validation, what.seed, control)
 
 
-def head_of_trial(study: Study, record: Trial, cache: FeatureCache, *, refit: bool) -> TrainedHead:
+def head_of_trial(study: Study, trial: Trial, cache: FeatureCache, *, refit: bool) -> TrainedHead:
     """The trained head of a trial: read if it is there, else trained again and stored.
 
     Args:
         study: The study.
-        record: The trial.
+        trial: The trial.
         cache: The study's cache.
         refit: A head that was trained on the validation images too will do.  Where
             they are still to choose or to measure by, it will not.
@@ -143,32 +190,29 @@ def head_of_trial(study: Study, record: Trial, cache: FeatureCache, *, refit: bo
         CarsBenchError: Trained again it is worse than the interval of its score,
             or its files are damaged.
     """
-    folder = study.folder / "heads" / record.trial_id
+    folder = study.folder / "heads" / trial.trial_id
     for place in (study.folder / WINNER, folder):
-        if not (place / SPEC_FILE).is_file():
-            continue
-        held = _spec(place)
-        if held["trial_id"] == record.trial_id and (refit or not held.get("refit")):
+        held = _held(place)
+        if held and held.trial_id == trial.trial_id and (refit or not held.refit):
             return read_head(place)
-    return _train_and_store(study, record, cache, folder)
+    return _train_and_store(study, trial, cache, folder)
 
 
-def store_winner(study: Study, record: Trial, cache: FeatureCache, refit: str = "") -> TrainedHead:
+def store_winner(study: Study, trial: Trial, cache: FeatureCache, refit: str = "") -> TrainedHead:
     """Make `winner/` hold the head of this trial.
 
     Args:
         study: The study.
-        record: The trial.
+        trial: The trial.
         cache: The study's cache.
         refit: Empty, or `train+val`: trained on both for the epochs that were
             best for the trial, without choosing again.
     """
     folder = study.folder / WINNER
-    if (folder / SPEC_FILE).is_file():
-        held = _spec(folder)
-        if (held["trial_id"], held.get("refit", "")) == (record.trial_id, refit):
-            return read_head(folder)
-    return _train_and_store(study, record, cache, folder, refit)
+    held = _held(folder)
+    if held and (held.trial_id, held.refit) == (trial.trial_id, refit):
+        return read_head(folder)
+    return _train_and_store(study, trial, cache, folder, refit)
 
 
 def read_head(folder: Path) -> TrainedHead:
@@ -176,81 +220,89 @@ def read_head(folder: Path) -> TrainedHead:
 
     Raises:
         ModelMissing: There is none.
+        RecordDamaged: Its record is not one.
         CarsBenchError: The witness is damaged.
     """
-    if not (folder / SPEC_FILE).is_file():
-        raise ModelMissing(f"There is no trained head in {folder}.", "cars-bench tune --trials 100")
-    document = _spec(folder)
+    record = _record(folder)
     try:
         with np.load(folder / WITNESS_FILE, allow_pickle=False) as witness:
             ids, labels, logits = (witness[key] for key in ("image_ids", "labels", "logits"))
     except NPZ_DAMAGE as error:
         raise CarsBenchError(
-            f"{folder / WITNESS_FILE} is damaged ({error}).",
-            f"delete {folder} and run the command again",
+            f"{folder / WITNESS_FILE} is damaged ({error}).", _again(folder)
         ) from error
     return TrainedHead(
-        folder,
-        document["trial_id"],
-        from_json(HeadSpec, document["head"]),
-        from_json(TrainingSpec, document["training"]),
-        document["class_names"],
-        [str(item) for item in ids],
-        labels,
-        logits,
-        document,
+        folder=folder,
+        record=record,
+        image_ids=[str(item) for item in ids],
+        labels=labels,
+        logits=logits,
     )
 
 
-def _spec(folder: Path) -> dict[str, Any]:
-    return dict(json.loads((folder / SPEC_FILE).read_text(encoding="utf-8")))
+def _record(folder: Path) -> HeadRecord:
+    missing = ModelMissing(f"There is no trained head in {folder}.", MISSING)
+    return read_record(folder / RECORD_FILE, HeadRecord, missing, _again(folder))
+
+
+def _held(folder: Path) -> HeadRecord | None:
+    """The record of the head in a folder, if there is one."""
+    return _record(folder) if (folder / RECORD_FILE).is_file() else None
+
+
+def _again(folder: Path) -> str:
+    return f"delete {folder} and run the command again"
 
 
 def _train_and_store(
-    study: Study, record: Trial, cache: FeatureCache, folder: Path, refit: str = ""
+    study: Study, trial: Trial, cache: FeatureCache, folder: Path, refit: str = ""
 ) -> TrainedHead:
-    head = record.head or HeadSpec()
-    training = record.training or TrainingSpec()
+    what = HeadTraining(
+        head=trial.head or HeadSpec(),
+        training=trial.training or TrainingSpec(),
+        classes=len(study.class_names),
+        seed=study.trial_seed,
+    )
     train_set, val_set = cache.load("train"), cache.load("val")
-    what = HeadTraining(head, training, len(study.class_names), study.trial_seed)
     if refit:
-        both, control = joined(train_set, val_set), TrainingControl(stop_after=record.best_epoch)
-        model, position = train_head(what, both, None, control)
+        control = TrainingControl(stop_after=trial.best_epoch)
+        model, state = train_head(what, joined(train_set, val_set), None, control)
     else:
-        model, position = train_head(what, train_set, val_set)
-    if not refit and record.low is not None and position.best_top1 < record.low:
+        model, state = train_head(what, train_set, val_set)
+    if not refit and trial.low is not None and state.best_top1 < trial.low:
         raise CarsBenchError(
-            f"The head of {record.trial_id} trained again scores {position.best_top1:.4f} on "
-            f"validation, below the interval of its {record.score:.4f} in the search.",
+            f"The head of {trial.trial_id} trained again scores {state.best_top1:.4f} on "
+            f"validation, below the interval of its {trial.score:.4f} in the search.",
             "run again with the KERAS_BACKEND of the search, or search again",
         )
+    (folder / RECORD_FILE).unlink(missing_ok=True)
+    _write_weights_and_witness(folder, model, val_set)
+    record = HeadRecord(
+        trial_id=trial.trial_id,
+        study=study.name,
+        head=what.head,
+        training=what.training,
+        refit=refit,
+        score=None if refit else state.best_top1,
+        ledger_score=trial.score,
+        best_epoch=state.best_epoch,
+        width=int(val_set.x.shape[-1]),
+        class_names=tuple(study.class_names),
+        cache_key=cache.key,
+        dataset=study.record.dataset,
+        weights_sha256=sha256_file(folder / WEIGHTS_FILE),
+    )
+    write_record(folder / RECORD_FILE, record)
+    return read_head(folder)
+
+
+def _write_weights_and_witness(folder: Path, model: keras.Model, val_set: Features) -> None:
     logits = logits_of(model, val_set.x)
-    (folder / SPEC_FILE).unlink(missing_ok=True)
     with atomic_path(folder / WEIGHTS_FILE) as temporary:
         model.save_weights(temporary)
     with atomic_file(folder / WITNESS_FILE) as stream:
         ids = np.array(val_set.image_ids)
         np.savez(stream, image_ids=ids, labels=val_set.labels, logits=logits)
-    write_json(
-        folder / SPEC_FILE,
-        {
-            "schema_version": SCHEMA_VERSION,
-            "trial_id": record.trial_id,
-            "study": study.name,
-            "head": to_json(head),
-            "training": to_json(training),
-            "refit": refit,
-            "score": None if refit else position.best_top1,
-            "ledger_score": record.score,
-            "best_epoch": position.best_epoch,
-            "width": int(val_set.x.shape[-1]),
-            "class_names": study.class_names,
-            "cache_key": cache.key,
-            "dataset": study.document["dataset"],
-            "weights_sha256": sha256_file(folder / WEIGHTS_FILE),
-        },
-    )
-    return read_head(folder)
 
 
 def joined(train_set: Features, val_set: Features) -> Features:

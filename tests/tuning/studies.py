@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,9 +15,10 @@ from cars_bench.cache.shard_plan import PlannedShard
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset
 from cars_bench.training.specs import DenseLayer, HeadSpec, TrainingSpec
+from cars_bench.tuning.leaderboard import LeaderboardRow
 from cars_bench.tuning.ledger import Ledger, Repeat, Trial, TrialOutcome
 from cars_bench.tuning.ranking import pack
-from cars_bench.tuning.study import Study
+from cars_bench.tuning.study import DatasetReference, FeatureSummary, Study, StudyRecord
 from cars_bench.tuning.worker_pool import Message, TrainingJob
 from cars_bench.workspace import Workspace
 
@@ -47,12 +50,27 @@ def _features(labels: np.ndarray, seed: list[int], noise: float) -> np.ndarray:
     return (centres[labels] + drawn).astype(np.float16)
 
 
-def write_study(folder: Path, **document) -> Study:
+def write_study(folder: Path, **changes: Any) -> Study:
     """A study without a cache."""
-    entries = {"class_names": ["a", "b"], "seed": 0, "cache_key": "k", **document}
-    study = Study(folder, entries)
+    record = StudyRecord(
+        name=folder.name,
+        created="2026-01-02T03:04:05+00:00",
+        cache_key="k",
+        dataset=DatasetReference("tiny", "d" * 64),
+        class_names=("a", "b"),
+        features=FeatureSummary(backbone="tiny", pooling="avg", width=WIDTH, views=VIEWS),
+        seed=0,
+        versions={},
+    )
+    study = Study(folder, replace(record, **changes))
     study.save()
     return study
+
+
+def trained_again(row: LeaderboardRow, times: int, mean: float, single: float) -> LeaderboardRow:
+    """The row as if its head, picked for `single`, had been trained again so many times."""
+    repeats = tuple(Repeat(repeat=number, seed=number) for number in range(1, times + 1))
+    return replace(row, score=mean, trial=replace(row.trial, score=single, repeats=repeats))
 
 
 def begin_trial(ledger: Ledger, number: int, units: int = 8) -> Trial:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
+from cars_bench.documents import to_json
 from cars_bench.errors import NoTrialCompleted
-from cars_bench.tuning.leaderboard import best_trial, leaderboard, winners_curse
+from cars_bench.training.specs import DenseLayer, HeadSpec, TrainingSpec
+from cars_bench.tuning.leaderboard import best_trial, leaderboard, no_head_beats, winners_curse
 from cars_bench.tuning.ledger import Ledger, Repeat
 from tests.tuning.studies import begin_trial, fail_trial, write_probe, write_study, write_trial
 
@@ -97,8 +97,33 @@ def test_the_drop_is_compared_with_the_test_result_once_there_is_one(study):
     with Ledger(study.ledger_path) as ledger:
         write_trial(ledger, 0, right(0.8))
     assert winners_curse(study).observed_drop is None
-    run = study.folder / "final" / "run" / "run.json"
-    run.parent.mkdir(parents=True)
-    frozen = {"test": {"top1": {"value": 0.7, "low": 0.6, "high": 0.8}}}
-    run.write_text(json.dumps({"trial_id": "t0000", "frozen": frozen}))
-    assert winners_curse(study).observed_drop == pytest.approx(0.1)
+    assert winners_curse(study, 0.7).observed_drop == pytest.approx(0.1)
+
+
+def test_the_mean_over_new_seeds_decides_whether_the_probes_are_beaten(study):
+    with Ledger(study.ledger_path) as ledger:
+        write_trial(ledger, 0, right(0.9), repeats=(right(0.6), right(0.6)))
+        write_trial(ledger, 1, right(0.5), repeats=(right(0.55),))
+    rows = leaderboard(study)
+    assert {row.beats_probes for row in rows} == {None}
+    assert no_head_beats(rows, "t0000") is None
+    with Ledger(study.ledger_path) as ledger:
+        write_probe(ledger, "knn", right(0.4))
+        write_probe(ledger, "ridge", right(0.7))
+    rows = leaderboard(study)
+    assert no_head_beats(rows, "t0000").trial_id == "probe-ridge"
+    with Ledger(study.ledger_path) as ledger:
+        write_trial(ledger, 2, right(0.7), repeats=(right(0.75),))
+    assert no_head_beats(leaderboard(study), "t0002") is None
+
+
+def test_rows_tell_scripts_what_they_hold(study):
+    with Ledger(study.ledger_path) as ledger:
+        write_trial(ledger, 0, right(0.8), repeats=(right(0.7),))
+        write_probe(ledger, "ridge", right(0.6))
+    trial, probe = (row.to_json() for row in leaderboard(study))
+    assert trial["head"] == to_json(HeadSpec((DenseLayer(8),)))
+    assert trial["training"] == to_json(TrainingSpec())
+    assert (trial["repeats"], trial["single"], trial["epochs"]) == (1, 0.8, 0)
+    assert (probe["head"], probe["training"], probe["beats_probes"]) == (None, None, None)
+    assert list(trial) == list(probe)

@@ -193,7 +193,7 @@ def _rounded(folder: Path) -> list:
         (trial_id, event, repeat) for trial_id, event, repeat, _ in results(folder / "ledger.jsonl")
     ] + [
         (row.trial_id, row.values, round(row.score, 2), len(row.epochs))
-        for row in Study(folder, {}).trials()
+        for row in Study.read(folder).trials()
     ]
 
 
