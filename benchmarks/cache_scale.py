@@ -19,51 +19,33 @@ from pathlib import Path
 
 import numpy as np
 
-from cars_bench.cache.keys import FeatureRecipe
-from cars_bench.cache.manifest import Manifest
-from cars_bench.cache.shard_plan import PlannedShard, plan
-from cars_bench.cache.shards import Batch, write_shard
+from cars_bench.cache.made_up import RECIPE, MadeUpCache
+from cars_bench.cache.shard_plan import PlannedShard
+from cars_bench.cache.shards import Batch
 from cars_bench.cache.store import FeatureCache
 from cars_bench.cache.verify import verify
 from cars_bench.progress import Progress
 from cars_bench.workspace import Workspace
 
 PHASES = ("import", "write", "open", "verify", "epoch")
-RECIPE = FeatureRecipe(
-    dataset_digest="synthetic",
-    crop="none",
-    backbone="synthetic",
-    weights_digest="synthetic",
-    image_size=224,
-    resize="none",
-    preprocessing="none",
-    pooling="avg",
-    boundary=None,
-    augment="{}",
-    augment_seed=0,
-    dtype="float16",
-    runtime="none",
-    precision="float32",
-)
 
 
 def write(workspace: Workspace, records: int, width: int) -> None:
     """Write a complete cache."""
-    folder = workspace.features / RECIPE.key
     noise = np.random.default_rng(0).standard_normal((4096, width)).astype(np.float16)
-    shards = [
-        write_shard(folder / shard.file, shard.split, shard.view, [_batch(shard, noise)])
-        for shard in plan({"train": records}, 1, 2 * width)
-    ]
-    names = ("synthetic",)
-    Manifest(RECIPE, "synthetic", names, (width,), tuple(shards), {}).write(folder)
-    workspace.remember("cache", key=RECIPE.key)
 
+    def batch_of(shard: PlannedShard) -> Batch:
+        names = [f"{number:09d}.jpg" for number in range(shard.start, shard.stop)]
+        labels = np.zeros(shard.records, np.int64)
+        return Batch(names, labels, shard.view, noise[: shard.records])
 
-def _batch(shard: PlannedShard, noise: np.ndarray) -> Batch:
-    names = [f"{number:09d}.jpg" for number in range(shard.start, shard.stop)]
-    labels = np.zeros(shard.records, np.int64)
-    return Batch(names, labels, shard.view, noise[: shard.records])
+    MadeUpCache(
+        recipe=RECIPE,
+        dataset="synthetic",
+        class_names=("synthetic",),
+        counts={"train": records},
+        shape=(width,),
+    ).write(workspace, batch_of)
 
 
 def epoch(workspace: Workspace) -> None:
@@ -121,7 +103,8 @@ def main() -> None:
     for records in arguments.records:
         with tempfile.TemporaryDirectory(dir=arguments.folder) as scratch:
             sizes[records] = measure(Path(scratch), records, arguments.width)
-    small, large = sizes[min(sizes)], sizes[max(sizes)]
+    small = sizes[min(sizes)]
+    large = sizes[max(sizes)]
     per_record = {
         phase: round(
             (large[phase]["seconds"] / max(sizes)) / (small[phase]["seconds"] / min(sizes)), 3

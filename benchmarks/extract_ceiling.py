@@ -21,54 +21,54 @@ from typing import Any
 
 from extraction import alternating, close, loose_dataset, parser, pictures
 
-from cars_bench.cache.decoding import decoder, jobs_of
+from cars_bench.cache.decoding import decoder, image_batches
 from cars_bench.cache.extract import run_pass
+from cars_bench.cache.extraction import Extraction, prepare_extraction
 from cars_bench.cache.options import ExtractOptions
-from cars_bench.cache.setup import Setup, prepare_setup
 from cars_bench.progress import Progress
 from cars_bench.workspace import Workspace
 
 
-def decode_only(setup: Setup) -> float:
+def decode_only(extraction: Extraction) -> float:
     """Images a second of reading, decoding and resizing, without a network."""
-    records = setup.source.records["train"]
+    records = extraction.source.records["train"]
     started = time.perf_counter()
-    with decoder(setup.source) as threads:
-        for _ in threads.batches(jobs_of(records, 0, setup.options.batch_size)):
+    with decoder(extraction.source) as threads:
+        for _ in threads.pixels(image_batches(records, 0, extraction.options.batch_size)):
             pass
     return len(records) / (time.perf_counter() - started)
 
 
-def forward_only(setup: Setup) -> float:
+def forward_only(extraction: Extraction) -> float:
     """Images a second of the network on one batch that is ready."""
-    size = setup.options.batch_size
-    records = setup.source.records["train"][:size]
-    with decoder(setup.source) as threads:
-        ((_, pixels),) = threads.batches(jobs_of(records, 0, size))
-    rounds = max(1, len(setup.source.records["train"]) // size)
+    size = extraction.options.batch_size
+    records = extraction.source.records["train"][:size]
+    with decoder(extraction.source) as threads:
+        ((_, pixels),) = threads.pixels(image_batches(records, 0, size))
+    rounds = max(1, len(extraction.source.records["train"]) // size)
     started = time.perf_counter()
-    for _ in setup.choice.runner.stream((number, pixels) for number in range(rounds)):
+    for _ in extraction.network.runner.stream((number, pixels) for number in range(rounds)):
         pass
     return rounds * len(pixels) / (time.perf_counter() - started)
 
 
-def whole(workspace: Workspace, setup: Setup) -> float:
+def whole(workspace: Workspace, extraction: Extraction) -> float:
     """Images a second of the whole pass."""
     shutil.rmtree(workspace.features, ignore_errors=True)
-    return run_pass(workspace, setup, Progress()).images_per_second
+    return run_pass(workspace, extraction, Progress()).images_per_second
 
 
 def measure(workspace: Workspace, name: str, arguments: Any) -> dict[str, Any]:
     """One backbone's three rates and their ratios."""
     options = ExtractOptions(backbone=name, weights=arguments.weights, image_size=arguments.size)
-    setup = prepare_setup(workspace, options, Progress())
-    print(f"{name}: {setup.choice.why}", flush=True)
+    extraction = prepare_extraction(workspace, options, Progress())
+    print(f"{name}: {extraction.network.why}", flush=True)
     rates = alternating(
         arguments.rounds,
         {
-            "decode": lambda: decode_only(setup),
-            "forward": lambda: forward_only(setup),
-            "extract": lambda: whole(workspace, setup),
+            "decode": lambda: decode_only(extraction),
+            "forward": lambda: forward_only(extraction),
+            "extract": lambda: whole(workspace, extraction),
         },
     )
     shared = 1 / (1 / rates["decode"] + 1 / rates["forward"])

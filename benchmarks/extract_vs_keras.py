@@ -25,20 +25,21 @@ import numpy as np
 from extraction import alternating, close, loose_dataset, parser, pictures
 
 from cars_bench.cache.extract import run_pass
+from cars_bench.cache.extraction import Extraction, prepare_extraction
+from cars_bench.cache.network import load_backbone, network_of
 from cars_bench.cache.options import ExtractOptions
-from cars_bench.cache.runtimes import load_backbone, network_of
-from cars_bench.cache.setup import Setup, prepare_setup
 from cars_bench.progress import Progress
 from cars_bench.workspace import Workspace
 
 BATCH_SIZES = (16, 32, 64)
-TUNING_IMAGES, TUNING_ROUNDS = 64, 2
+TUNING_IMAGES = 64
+TUNING_ROUNDS = 2
 
 
-def ours(workspace: Workspace, setup: Setup) -> float:
+def ours(workspace: Workspace, extraction: Extraction) -> float:
     """Images a second of one whole pass."""
     shutil.rmtree(workspace.features, ignore_errors=True)
-    return run_pass(workspace, setup, Progress()).images_per_second
+    return run_pass(workspace, extraction, Progress()).images_per_second
 
 
 def theirs(folder: Path, network: keras.Model, size: int, batch_size: int, limit: int) -> float:
@@ -56,12 +57,12 @@ def theirs(folder: Path, network: keras.Model, size: int, batch_size: int, limit
     return float(len(features) / (time.perf_counter() - started))
 
 
-def network_only(setup: Setup, count: int) -> float:
+def network_only(extraction: Extraction, count: int) -> float:
     """Images a second of our network without decoding."""
-    size = setup.options.image_size
+    size = extraction.options.image_size
     pixels = np.zeros((count, size, size, 3), np.uint8)
     started = time.perf_counter()
-    setup.choice.runner(pixels)
+    extraction.network.runner(pixels)
     return count / (time.perf_counter() - started)
 
 
@@ -76,9 +77,10 @@ def compare(workspace: Workspace, folder: Path, name: str, arguments: Any) -> di
     """Tune both sides, then measure them in alternating rounds."""
     backbone = load_backbone(name, arguments.weights, arguments.size)
     network = network_of(backbone, "avg", None)
-    size, few = arguments.size, min(arguments.limit, TUNING_IMAGES)
-    setups = {
-        batch: prepare_setup(
+    size = arguments.size
+    few = min(arguments.limit, TUNING_IMAGES)
+    extractions = {
+        batch: prepare_extraction(
             workspace,
             ExtractOptions(
                 backbone=name, weights=arguments.weights, image_size=size, batch_size=batch
@@ -87,22 +89,24 @@ def compare(workspace: Workspace, folder: Path, name: str, arguments: Any) -> di
         )
         for batch in BATCH_SIZES
     }
-    best = fastest(lambda batch: network_only(setups[batch], few))
+    best = fastest(lambda batch: network_only(extractions[batch], few))
     tuned = fastest(lambda batch: theirs(folder, network, size, batch, few))
-    print(f"{name}: batch {best} ({setups[best].choice.why}) against batch {tuned}", flush=True)
+    print(
+        f"{name}: batch {best} ({extractions[best].network.why}) against batch {tuned}", flush=True
+    )
     rates = alternating(
         arguments.rounds,
         {
-            "cars-bench": lambda: ours(workspace, setups[best]),
+            "cars-bench": lambda: ours(workspace, extractions[best]),
             "keras": lambda: theirs(folder, network, size, tuned, arguments.limit),
         },
     )
-    runner, cosine = setups[best].choice.runner, setups[best].choice.cosine
+    chosen = extractions[best].network
     return rates | {
         "ratio": round(rates["cars-bench"] / rates["keras"], 2),
-        "runtime": runner.name,
-        "precision": runner.precision,
-        "smallest_cosine": cosine,
+        "runtime": chosen.runner.name,
+        "precision": chosen.runner.precision,
+        "smallest_cosine": chosen.agreement.smallest_cosine,
         "batch_sizes": [best, tuned],
     }
 
@@ -113,7 +117,8 @@ def main() -> None:
     files = pictures(arguments.images, arguments.limit)
     arguments.limit = len(files)
     with tempfile.TemporaryDirectory() as scratch:
-        workspace, folder = Workspace(Path(scratch) / "workspace"), Path(scratch) / "images"
+        workspace = Workspace(Path(scratch) / "workspace")
+        folder = Path(scratch) / "images"
         folder.mkdir()
         for path in files:
             (folder / path.name).symlink_to(path.resolve())

@@ -26,8 +26,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from cars_bench.evaluation.comparison import answers_changed
 from cars_bench.evaluation.predictions import Predictions, read_predictions
-from cars_bench.finetune.plan import FinetuneOptions, RunPlan, new_plan
-from cars_bench.finetune.run import FinetuneResult, perform
+from cars_bench.finetune.plan import RunPlan, new_plan
+from cars_bench.finetune.recipe import FinetuneOptions
+from cars_bench.finetune.run import perform
+from cars_bench.finetune.runs import Run
 from cars_bench.progress import PlainProgress
 from cars_bench.workspace import Workspace
 
@@ -56,20 +58,20 @@ def _plans(plan: RunPlan, counts: list[int]) -> Iterator[tuple[str, RunPlan]]:
         yield name, replace(plan, run=run, recipe=recipe, splits=("val",))
 
 
-def _row(result: FinetuneResult, first: FinetuneResult) -> dict[str, Any]:
-    top1 = result.document["finetuned"]["val"]["top1"]
+def _row(result: Run, first: Run) -> dict[str, Any]:
+    top1 = result.record.finetuned["val"].top1
     gain = answers_changed(_answers(first), _answers(result)).difference
     with (result.folder / "history.csv").open() as stream:
         seconds = [float(row["seconds"]) for row in csv.DictReader(stream)]
     return {
         "val_top1": [round(top1[key], 4) for key in ("value", "low", "high")],
         "against_first": [round(value, 4) for value in (gain.value, gain.low, gain.high)],
-        "images": result.document["finetuned"]["val"]["n"],
+        "images": result.record.finetuned["val"].n,
         "seconds_per_epoch": round(statistics.median(seconds), 1),
     }
 
 
-def _answers(result: FinetuneResult) -> Predictions:
+def _answers(result: Run) -> Predictions:
     return read_predictions(result.folder / "predictions-val.csv")
 
 

@@ -14,10 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cars_bench.cache.keys import FeatureRecipe
-from cars_bench.cache.manifest import Manifest
-from cars_bench.cache.shard_plan import plan
-from cars_bench.cache.shards import Batch, write_shard
+from cars_bench.cache.made_up import MadeUpCache, batch_of_dataset
+from cars_bench.cache.shard_plan import PlannedShard
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.card import CardSource
 from cars_bench.data.dataset import BOX_COLUMNS, Dataset, write_dataset
@@ -26,7 +24,9 @@ from cars_bench.data.problems import Problems
 from cars_bench.tuning.ledger import Event, read_events
 from cars_bench.workspace import Workspace
 
-TRAIN, VAL, TEST = 7330, 814, 16
+TRAIN = 7330
+VAL = 814
+TEST = 16
 RANK = 160
 SEED = 0
 SPACE = """
@@ -64,40 +64,15 @@ def prepared(root: Path, arguments: argparse.Namespace) -> Workspace:
 def make_features(workspace: Workspace, width: int, classes: int) -> None:
     """8,144 noisy non-negative features with class centres of low rank, float16."""
     dataset = _make_dataset(workspace, classes)
-    recipe = FeatureRecipe(
-        dataset_digest=dataset.digest,
-        crop=dataset.crop,
-        backbone="efficientnet-lite0",
-        weights_digest="0" * 64,
-        image_size=224,
-        resize="made up",
-        preprocessing="made up",
-        pooling="avg",
-        boundary=None,
-        augment="{}",
-        augment_seed=0,
-        dtype="float16",
-        runtime="tensorflow",
-        precision="float32",
-    )
     rng = np.random.default_rng(0)
     centres = rng.normal(0, 1, (classes, RANK)) @ rng.normal(0, RANK**-0.5, (RANK, width))
-    counts = {"train": TRAIN, "val": VAL, "test": TEST}
-    entries = []
-    for item in plan(counts, 1, 2 * width):
-        rows = dataset.split(item.split).iloc[item.start : item.stop]
-        labels = rows["label"].to_numpy(np.int64)
-        noisy = 0.11 * centres[labels] + rng.normal(0, 1, (len(rows), width)) * 0.6
-        batch = Batch(
-            list(rows["image_id"]), labels, item.view, np.maximum(noisy, 0).astype(np.float16)
-        )
-        file = workspace.features / recipe.key / item.file
-        entries.append(write_shard(file, item.split, item.view, [batch]))
-    manifest = Manifest(
-        recipe, dataset.name, tuple(dataset.class_names), (width,), tuple(entries), {}
-    )
-    manifest.write(workspace.features / recipe.key)
-    workspace.remember("cache", key=recipe.key)
+
+    def features(labels: np.ndarray, shard: PlannedShard) -> np.ndarray:
+        noisy = 0.11 * centres[labels] + rng.normal(0, 1, (len(labels), width)) * 0.6
+        return np.maximum(noisy, 0).astype(np.float16)
+
+    made_up = MadeUpCache.of(dataset, (width,), backbone="efficientnet-lite0", image_size=224)
+    made_up.write(workspace, batch_of_dataset(dataset, features))
 
 
 def _make_dataset(workspace: Workspace, classes: int) -> Dataset:

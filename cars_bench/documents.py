@@ -8,6 +8,7 @@ everyone else is handed the object.
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import functools
 import json
 import types
@@ -26,13 +27,25 @@ from cars_bench.workspace import write_json
 
 T = TypeVar("T")
 VERSION = "schema_version"
+WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+YAML_DAMAGE = (
+    yaml.YAMLError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    ArithmeticError,
+    RecursionError,
+)
+"""What PyYAML raises for text that is not YAML, or whose `!!tags` do not fit their values."""
 
 
 class FieldError(UsageError):
     """A field of a document is unknown, missing, or of the wrong type or range.
 
     Attributes:
-        place: Names of the fields down to it, such as `("training", "epochs")`.
+        place: Names of the fields down to it, such as `("training", "epochs")`; an item of a
+            list has its index as text.
     """
 
     def __init__(self, message: str, fix: str, place: tuple[str, ...] = ()) -> None:
@@ -83,10 +96,10 @@ def read_record(path: Path, kind: type[T], missing: CarsBenchError, fix: str) ->
         RecordDamaged: It is not JSON, or not such a record.
     """
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(path.read_bytes(), parse_constant=_no_number)
     except (FileNotFoundError, NotADirectoryError):
         raise missing from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RecordDamaged(f"{path} is not JSON ({error}).", fix) from error
     if isinstance(document, dict):
         document.pop(VERSION, None)
@@ -126,15 +139,16 @@ def parse_yaml(text: str, source: str) -> YamlText:
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         value = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
+    except YAML_DAMAGE as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        said = getattr(error, "problem", None) or str(error) or type(error).__name__
+        problem = said.splitlines()[0].rstrip(".")
         raise UsageError(f"{source}{line} is not YAML: {problem}.", "mend the syntax") from error
     if not isinstance(root, yaml.MappingNode) or not isinstance(value, dict):
         raise UsageError(f"{source} line 1 must be `field: value` lines.", "mend the file")
     found = YamlText(source, value, {})
-    _note_lines(root, (), found)
+    _note_lines(root, (), found, set())
     return found
 
 
@@ -179,6 +193,15 @@ def named_text(what: str, name_or_path: str, package: str, folder: str) -> str:
             f"There is no {what} {name_or_path!r}.",
             f"give a YAML file, or one of {', '.join(known)}",
         )
+    return text_of(path)
+
+
+def text_of(path: Path) -> str:
+    """A text file, UTF-8.
+
+    Raises:
+        UsageError: It is not text.
+    """
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -209,19 +232,35 @@ def within(name: str, value: float, low: float, high: float) -> None:
         raise _refused(name, f"must be from {low:g} to {high:g}, got {value!r}", "change it")
 
 
-def _note_lines(node: yaml.MappingNode, place: tuple[str, ...], found: YamlText) -> None:
-    for key, value in node.value:
-        here = (*place, str(key.value))
-        line = key.start_mark.line + 1
-        if here in found.lines:
-            raise found.error(here, f"{here[-1]} stands there twice", "keep one of them")
-        found.lines[here] = line
-        if isinstance(value, yaml.MappingNode):
-            _note_lines(value, here, found)
+def _note_lines(
+    node: yaml.Node, place: tuple[str, ...], found: YamlText, noted: set[yaml.Node]
+) -> None:
+    """Note where the fields below a node stand; once, whatever repeats it by an alias."""
+    if node in noted:
+        return
+    noted.add(node)
+    if isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            here = (*place, str(index))
+            found.lines[here] = item.start_mark.line + 1
+            _note_lines(item, here, found, noted)
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            here = (*place, str(key.value))
+            if here in found.lines:
+                problem = f"{here[-1]} stands there twice"
+                found.lines[here] = key.start_mark.line + 1
+                raise found.error(here, problem, "keep one of them")
+            found.lines[here] = key.start_mark.line + 1
+            _note_lines(value, here, found, noted)
 
 
 def _refused(name: str, problem: str, fix: str) -> FieldError:
     return FieldError(f"{name} {problem}.", fix, tuple(name.split(".")))
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no number")
 
 
 def _plain(value: Any) -> Any:
@@ -236,7 +275,7 @@ def _plain(value: Any) -> Any:
 
 def _record(kind: Any, document: Any, place: tuple[str, ...], partly: bool) -> Any:
     if not isinstance(document, Mapping):
-        name = place[-1] if place else kind.__name__
+        name = _name(place) if place else kind.__name__
         raise FieldError(
             f"{name} must be a mapping, got {document!r}.", f"see {kind.__name__}", place
         )
@@ -245,7 +284,7 @@ def _record(kind: Any, document: Any, place: tuple[str, ...], partly: bool) -> A
     if unknown and not partly:
         raise FieldError(
             f"{kind.__name__} has no field {unknown[0]!r}.",
-            f"the fields are {', '.join(sorted(hints))}",
+            f"{_meant(unknown[0], hints)}the fields are {', '.join(sorted(hints))}",
             (*place, unknown[0]),
         )
     values = {
@@ -292,7 +331,9 @@ def _mapping(hint: Any, value: Any, place: tuple[str, ...], partly: bool) -> dic
     if not isinstance(value, Mapping):
         raise _wrong(place, "a mapping", value)
     inner = typing.get_args(hint)[1]
-    return {name: _typed(inner, item, (*place, name), partly) for name, item in value.items()}
+    return {
+        str(name): _typed(inner, item, (*place, str(name)), partly) for name, item in value.items()
+    }
 
 
 def _united(hint: Any, value: Any, place: tuple[str, ...], partly: bool) -> Any:
@@ -311,13 +352,18 @@ def _united(hint: Any, value: Any, place: tuple[str, ...], partly: bool) -> Any:
 def _sequence(hint: Any, value: Any, place: tuple[str, ...], partly: bool) -> Any:
     inner = typing.get_args(hint)
     if not isinstance(value, list | tuple):
-        raise FieldError(f"{place[-1]} must be a list, got {value!r}.", "write it as [a, b]", place)
+        raise FieldError(
+            f"{_name(place)} must be a list, got {value!r}.", "write it as [a, b]", place
+        )
     kinds = inner
     if typing.get_origin(hint) is list or inner[-1] is Ellipsis:
         kinds = (inner[0],) * len(value)
     if len(kinds) != len(value):
         raise _wrong(place, f"a list of {len(kinds)}", value)
-    typed = [_typed(kind, item, place, partly) for kind, item in zip(kinds, value, strict=True)]
+    typed = [
+        _typed(kind, item, (*place, str(index)), partly)
+        for index, (kind, item) in enumerate(zip(kinds, value, strict=True))
+    ]
     return typed if typing.get_origin(hint) is list else tuple(typed)
 
 
@@ -328,9 +374,25 @@ def _scalar(hint: Any, value: Any, place: tuple[str, ...]) -> Any:
         return value
     wanted = (int, float) if hint is float else hint
     if not isinstance(value, wanted) or (isinstance(value, bool) and hint is not bool):
-        raise _wrong(place, hint.__name__, value)
-    return float(value) if hint is float else value
+        raise _wrong(place, WORDS[hint], value)
+    try:
+        return float(value) if hint is float else value
+    except OverflowError:
+        raise _wrong(place, "a number that fits 64 bits", value) from None
 
 
 def _wrong(place: tuple[str, ...], wanted: str, value: Any) -> FieldError:
-    return FieldError(f"{place[-1]} must be {wanted}, got {value!r}.", "mend the value", place)
+    return FieldError(f"{_name(place)} must be {wanted}, got {value!r}.", "mend the value", place)
+
+
+def _name(place: tuple[str, ...]) -> str:
+    """The last field's name, with its index where it is an item of a list: `layers[0]`."""
+    name = place[-1]
+    if len(place) > 1 and name.isdecimal():
+        return f"{_name(place[:-1])}[{name}]"
+    return name
+
+
+def _meant(unknown: str, known: typing.Iterable[str]) -> str:
+    near = difflib.get_close_matches(unknown, list(known), n=1)
+    return f"did you mean {near[0]}? " if near else ""

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from rich import progress as bars
     from rich.live import Live
 
-MINUTE, HOUR = 60, 3600  # seconds
+MINUTE = 60  # seconds
+HOUR = 3600  # seconds
 TINY = 1e-9
 
 
@@ -30,8 +31,10 @@ class Task:
 
     def __init__(self, total: int | None) -> None:
         self.total = total
-        self.done = self.earlier = 0
-        self._begun = self._latest = time.monotonic()
+        self.done = 0
+        self.earlier = 0
+        self._begun = time.monotonic()
+        self._latest = self._begun
 
     @property
     def seconds(self) -> float:
@@ -151,13 +154,16 @@ class _BarTask(Task):
         self, title: str, total: int | None, unit: str, bar: bars.Progress, live: Live
     ) -> None:
         super().__init__(total)
-        self._unit, self._bar, self._live = unit, bar, live
+        self._unit = unit
+        self._bar = bar
+        self._live = live
         self._identity = bar.add_task(title, total=total, work=self, note="")
 
     @property
     def ahead(self) -> str:
         """Rate and time left; rich's own forgets items that take longer than half a minute."""
-        pace, left = self.pace, self.seconds_left
+        pace = self.pace
+        left = self.seconds_left
         if pace is None:
             return ""
         per, name = (1, "s") if pace < 1 else (MINUTE, "min")

@@ -6,7 +6,7 @@ that it answers in well under a second.
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,31 +15,34 @@ from cars_bench.cache.keys import FeatureRecipe, titles
 from cars_bench.cache.matching import Match
 from cars_bench.cache.matching import caches as matched_caches
 from cars_bench.data.card import CARD_FILE, read_card
-from cars_bench.errors import CarsBenchError
-from cars_bench.tuning.ledger import Trial, read_trials
+from cars_bench.errors import CarsBenchError, NoTrialCompleted
+from cars_bench.finetune.plan import FINAL
+from cars_bench.finetune.runs import RUN_FILE, Run, runs, unfinished
+from cars_bench.tuning.leaderboard import LeaderboardRow, best_trial, leaderboard
+from cars_bench.tuning.study import LEDGER_FILE, STUDY_FILE, Study, StudyRecord
 from cars_bench.workspace import Workspace
 
 Json = dict[str, Any]
 ALMOST = 2  # fields: a cache that differs in more is simply another one
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DatasetState:
-    """One prepared dataset.
+    """One prepared dataset; without a digest where its card cannot be read.
 
     Attributes:
         current: It is the one that commands take by default.
     """
 
     name: str
-    digest: str
-    crop: str
-    images: int
-    classes: int
-    current: bool
+    digest: str = ""
+    crop: str = "none"
+    images: int = 0
+    classes: int = 0
+    current: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CacheState:
     """One feature cache.
 
@@ -71,13 +74,13 @@ class RunState:
     finetuned_top1: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StudyState:
     """One study.
 
     Attributes:
         planned: Trials of its budget, `None` if unknown.
-        best: Best validation top-1 of its trials in [0, 1].
+        best: Validation top-1 of its winner in [0, 1]: the mean over new seeds where there are any.
         unfinished: Fine-tuning runs that were begun and not ended.
         stale: Why its results are not those of the present files; empty if they are.
         detail: What makes it unreadable; empty if it is readable.
@@ -106,7 +109,7 @@ class ReportState:
     stale: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Overview:
     """Everything that `cars-bench status` says but the advice."""
 
@@ -135,43 +138,60 @@ def read_overview(workspace: Workspace) -> Overview:
     Raises:
         InputError: The settings file is not TOML.
     """
-    settings = workspace.settings()
-    datasets = _datasets(workspace, settings)
+    datasets = _datasets(workspace)
     caches = tuple(_cache(match, datasets) for match in matched_caches(workspace))
     return Overview(
-        workspace.root,
-        datasets,
-        caches,
-        _studies(workspace, settings, datasets, caches),
-        _reports(workspace),
+        workspace=workspace.root,
+        datasets=datasets,
+        caches=caches,
+        studies=_studies(workspace, datasets, caches),
+        reports=_reports(workspace),
     )
 
 
-def _datasets(workspace: Workspace, settings: Json) -> tuple[DatasetState, ...]:
-    current = settings.get("dataset", {}).get("name")
-    states = []
-    for path in sorted(workspace.datasets.glob(f"*/{CARD_FILE}")):
-        name = path.parent.name
-        states.append(replace(_dataset(path.parent), name=name, current=name == current))
-    return tuple(states)
+def _current(workspace: Workspace, stage: str) -> str | None:
+    """The dataset or study that commands take by default."""
+    return workspace.settings().get(stage, {}).get("name")
+
+
+def _datasets(workspace: Workspace) -> tuple[DatasetState, ...]:
+    current = _current(workspace, "dataset")
+    folders = [path.parent for path in sorted(workspace.datasets.glob(f"*/{CARD_FILE}"))]
+    return tuple(replace(_dataset(folder), current=folder.name == current) for folder in folders)
 
 
 def _dataset(folder: Path) -> DatasetState:
     try:
         card = read_card(folder)
     except CarsBenchError:  # its room says so when it is used
-        return DatasetState("", "", "none", 0, 0, False)
-    return DatasetState("", card.digest, card.crop, card.images, card.classes, False)
+        return DatasetState(name=folder.name)
+    return DatasetState(
+        name=folder.name,
+        digest=card.digest,
+        crop=card.crop,
+        images=card.images,
+        classes=card.classes,
+    )
 
 
 def _cache(match: Match, datasets: tuple[DatasetState, ...]) -> CacheState:
-    state, detail = match.state, match.detail
+    state = match.state
+    detail = match.detail
     if match.recipe:
         changed = _changed(match.recipe, match.dataset, datasets)
         detail = f"{changed} of {match.dataset!r} changed since" if changed else ""
         state = "stale" if changed else _nearness(len(match.differences))
-    facts = (match.dataset, match.backbone, match.records, match.bytes)
-    return CacheState(match.key, state, *facts, match.differences, detail, match.current)
+    return CacheState(
+        key=match.key,
+        state=state,
+        dataset=match.dataset,
+        backbone=match.backbone,
+        records=match.records,
+        bytes=match.bytes,
+        differs=match.differences,
+        detail=detail,
+        current=match.current,
+    )
 
 
 def _nearness(differences: int) -> str:
@@ -190,73 +210,68 @@ def _changed(recipe: FeatureRecipe, name: str, datasets: tuple[DatasetState, ...
 
 
 def _studies(
-    workspace: Workspace,
-    settings: Json,
-    datasets: tuple[DatasetState, ...],
-    caches: tuple[CacheState, ...],
+    workspace: Workspace, datasets: tuple[DatasetState, ...], caches: tuple[CacheState, ...]
 ) -> tuple[StudyState, ...]:
-    current = settings.get("study", {}).get("name")
-    folders = [path.parent for path in sorted(workspace.studies.glob("*/study.json"))]
-    return tuple(_study(folder, datasets, caches, folder.name == current) for folder in folders)
+    current = _current(workspace, "study")
+    states = []
+    for name in (path.parent.name for path in sorted(workspace.studies.glob(f"*/{STUDY_FILE}"))):
+        try:
+            study = Study.open(workspace, name)
+            state = replace(_study(study), stale=_stale(study.record, datasets, caches))
+        except CarsBenchError as error:
+            state = StudyState(name=name, detail=f"cannot be read: {error.message}")
+        states.append(replace(state, current=name == current))
+    return tuple(states)
 
 
-def _study(
-    folder: Path,
-    datasets: tuple[DatasetState, ...],
-    caches: tuple[CacheState, ...],
-    current: bool,
-) -> StudyState:
-    try:
-        document = json.loads((folder / "study.json").read_bytes())
-        trials = read_trials(folder / "ledger.jsonl")
-    except (CarsBenchError, ValueError, KeyError) as error:
-        return StudyState(folder.name, detail=f"cannot be read: {error}", current=current)
-    searched = [trial for trial in trials if trial.kind == "trial"]
+def _study(study: Study) -> StudyState:
+    board = leaderboard(study)
+    searched = [row for row in board if row.kind == "trial"]
     return StudyState(
-        folder.name,
-        cache_key=str(document.get("cache_key", "")),
-        planned=document.get("budget", {}).get("trials"),
+        name=study.name,
+        cache_key=study.cache_key,
+        planned=study.record.budget.trials or None,
         completed=_count(searched, "completed"),
         failed=_count(searched, "failed"),
         running=_count(searched, "running"),
-        best=max((trial.score for trial in searched if trial.score is not None), default=None),
-        runs=tuple(_run(path) for path in sorted(folder.glob("final/*/run.json"))),
-        unfinished=_unfinished(folder),
-        stale=_stale_study(document, datasets, caches),
-        current=current,
+        best=_best(study, searched),
+        runs=tuple(map(_run, runs(study))),
+        unfinished=unfinished(study),
     )
 
 
-def _count(trials: list[Trial], status: str) -> int:
-    return sum(trial.status == status for trial in trials)
+def _count(rows: Sequence[LeaderboardRow], status: str) -> int:
+    return sum(row.status == status for row in rows)
 
 
-def _stale_study(
-    study: Json, datasets: tuple[DatasetState, ...], caches: tuple[CacheState, ...]
+def _best(study: Study, rows: Sequence[LeaderboardRow]) -> float | None:
+    """The score of the winner that the study recorded, or would choose now."""
+    try:
+        winner = study.record.winner.trial_id if study.record.winner else best_trial(study).trial_id
+    except NoTrialCompleted:
+        return None
+    return next((row.score for row in rows if row.trial_id == winner), None)
+
+
+def _stale(
+    study: StudyRecord, datasets: tuple[DatasetState, ...], caches: tuple[CacheState, ...]
 ) -> str:
-    recorded = study.get("dataset", {})
     for dataset in datasets:
-        if dataset.name == recorded.get("name") and dataset.digest != recorded.get("digest"):
+        if dataset.name == study.dataset.name and dataset.digest != study.dataset.digest:
             return f"the dataset {dataset.name!r} has changed since"
-    if study.get("cache_key") not in {cache.key for cache in caches}:
+    if study.cache_key not in {cache.key for cache in caches}:
         return "its cache is no longer there"
     return ""
 
 
-def _unfinished(folder: Path) -> tuple[str, ...]:
-    plans = sorted(folder.glob("final/*/plan.json"))
-    return tuple(plan.parent.name for plan in plans if not plan.with_name("run.json").is_file())
-
-
-def _run(path: Path) -> RunState:
-    record = _json(path)
-    scores = (_test_top1(record.get(stage)) for stage in ("frozen", "finetuned"))
-    return RunState(path.parent.name, *scores)
-
-
-def _test_top1(scores: Json | None) -> float | None:
-    value = ((scores or {}).get("test") or {}).get("top1", {}).get("value")
-    return None if value is None else float(value)
+def _run(run: Run) -> RunState:
+    frozen = run.score("frozen", "test")
+    finetuned = run.score("finetuned", "test")
+    return RunState(
+        run=run.name,
+        frozen_top1=frozen.top1.value if frozen else None,
+        finetuned_top1=finetuned.top1.value if finetuned else None,
+    )
 
 
 def _reports(workspace: Workspace) -> tuple[ReportState, ...]:
@@ -268,17 +283,8 @@ def _reports(workspace: Workspace) -> tuple[ReportState, ...]:
 
 def _older(report: Path, study: Path) -> bool:
     written = report.stat().st_mtime
-    sources = [study / "ledger.jsonl", *study.glob("final/*/run.json")]
+    sources = [study / LEDGER_FILE, *study.glob(f"{FINAL}/*/{RUN_FILE}")]
     return any(path.stat().st_mtime > written for path in sources if path.is_file())
-
-
-def _json(path: Path) -> Json:
-    """A JSON object; empty if the file does not hold one (its room says so when it is used)."""
-    try:
-        document = json.loads(path.read_bytes())
-    except ValueError:
-        return {}
-    return document if isinstance(document, dict) else {}
 
 
 def advise(overview: Overview) -> Advice:

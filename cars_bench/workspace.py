@@ -72,7 +72,8 @@ class Workspace:
         Raises:
             InputError: The file is not TOML, or holds a value outside a table.
         """
-        path, mend = self.root / SETTINGS_FILE, "mend the line, or delete the file"
+        path = self.root / SETTINGS_FILE
+        mend = "mend the line, or delete the file"
         try:
             tables = tomllib.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:

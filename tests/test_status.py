@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cars_bench.cache import made_up
 from cars_bench.cache.keys import FeatureRecipe
 from cars_bench.cache.manifest import Manifest
 from cars_bench.data.card import write_card
 from cars_bench.data.images import RESIZE_METHOD
+from cars_bench.finetune.runs import Run, runs
 from cars_bench.status import (
     CacheState,
     DatasetState,
@@ -25,27 +29,21 @@ from cars_bench.status import (
     advise,
     read_overview,
 )
-from cars_bench.tuning.ledger import Ledger
-from cars_bench.workspace import Workspace, write_json, write_text
-from tests.data.cards import a_card
-from tests.tuning.studies import begin_trial, fail_trial, write_probe, write_trial
-
-RECIPE = FeatureRecipe(
-    dataset_digest="d" * 64,
-    crop="none",
-    backbone="tiny",
-    weights_digest="w" * 64,
-    image_size=32,
-    resize=RESIZE_METHOD,
-    preprocessing="none",
-    pooling="avg",
-    boundary=None,
-    augment="{}",
-    augment_seed=0,
-    dtype="float16",
-    runtime="tensorflow",
-    precision="float32",
+from cars_bench.tuning.ledger import Ledger, Repeat, Trial, TrialOutcome
+from cars_bench.tuning.ranking import pack
+from cars_bench.tuning.study import (
+    Budget,
+    DatasetReference,
+    FeatureSummary,
+    Study,
+    StudyRecord,
+    Winner,
 )
+from cars_bench.workspace import Workspace, write_text
+from tests.data.cards import a_card
+from tests.reports.workspaces import make_workspace
+
+RECIPE = replace(made_up.RECIPE, image_size=32, resize=RESIZE_METHOD, preprocessing="none")
 
 
 @pytest.fixture
@@ -60,25 +58,43 @@ def add_dataset(place: Workspace, digest: str = RECIPE.dataset_digest, name: str
 
 def add_cache(place: Workspace, recipe: FeatureRecipe = RECIPE, current: bool = True) -> Path:
     folder = place.features / recipe.key
-    Manifest(recipe, "cars", ("a", "b"), (16,), (), {}).write(folder)
+    Manifest(
+        recipe=recipe,
+        dataset="cars",
+        class_names=("a", "b"),
+        shape=(16,),
+        extraction=made_up.PROVENANCE,
+        shards=(),
+    ).write(folder)
     if current:
         place.remember("cache", key=recipe.key)
     return folder
 
 
-def add_study(place: Workspace, **changes: Any) -> Path:
-    folder = place.studies / "first"
-    dataset = {"name": "cars", "digest": RECIPE.dataset_digest}
-    study = {"cache_key": RECIPE.key, "dataset": dataset, "budget": {"trials": 5}}
-    write_json(folder / "study.json", study | changes)
-    with Ledger(folder / "ledger.jsonl") as ledger:
-        write_trial(ledger, 0, score=0.5)
-        write_trial(ledger, 1, score=0.75)
-        fail_trial(ledger, 2, "out of memory")
-        begin_trial(ledger, 3)
-        write_probe(ledger, "ridge", np.arange(10) < 9)
+def add_study(place: Workspace, **changes: Any) -> Study:
+    record = StudyRecord(
+        name="first",
+        created="2026-01-02T03:04:05+00:00",
+        cache_key=RECIPE.key,
+        dataset=DatasetReference("cars", RECIPE.dataset_digest),
+        class_names=("a", "b"),
+        features=FeatureSummary("tiny", "avg", 16, 1),
+        budget=Budget(5, None),
+        versions={},
+    )
+    study = Study(place.studies / "first", record).changed(**changes)
+    with Ledger(study.ledger_path) as ledger:
+        trials = [Trial(trial_id=f"t{number}", number=number, values={}) for number in range(4)]
+        for trial in trials:
+            ledger.proposed(trial)
+        ledger.ended(trials[0].ended(TrialOutcome(score=0.5)))
+        ledger.ended(trials[1].ended(TrialOutcome(score=0.75)))
+        ledger.ended(trials[2].ended(TrialOutcome(reason="out of memory")))
+        probe = Trial(trial_id="probe-ridge", kind="probe", values={})
+        ledger.proposed(probe)
+        ledger.ended(probe.ended(TrialOutcome(score=0.9)))
     place.remember("study", name="first")
-    return folder
+    return study
 
 
 def test_an_empty_workspace_holds_nothing(place: Workspace) -> None:
@@ -148,7 +164,7 @@ def test_a_study_counts_its_trials_without_the_probes(place: Workspace) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"dataset": {"name": "cars", "digest": "0" * 64}}, "has changed"),
+        ({"dataset": DatasetReference("cars", "0" * 64)}, "has changed"),
         ({"cache_key": "0" * 16}, "cache is no longer there"),
     ],
 )
@@ -163,29 +179,47 @@ def test_a_study_whose_inputs_changed_is_stale(
 
 @pytest.mark.parametrize("damaged", ["study.json", "ledger.jsonl"])
 def test_a_damaged_study_is_shown_as_unreadable(place: Workspace, damaged: str) -> None:
-    path = add_study(place) / damaged
+    path = add_study(place).folder / damaged
     path.write_text("{torn\n" + path.read_text())
     assert "cannot be read" in read_overview(place).studies[0].detail
 
 
-def test_a_run_shows_its_test_accuracy_where_it_was_measured(place: Workspace) -> None:
-    final = add_study(place) / "final"
-    measured = {"test": {"top1": {"value": 0.8}}}
-    write_json(final / "r1" / "run.json", {"frozen": measured, "finetuned": {"val": {}}})
-    (run,) = read_overview(place).studies[0].runs
-    assert (run.run, run.frozen_top1, run.finetuned_top1) == ("r1", 0.8, None)
+def test_the_winners_score_is_its_mean_over_new_seeds_not_what_it_was_picked_for(
+    place: Workspace,
+) -> None:
+    study = add_study(place, winner=Winner(trial_id="t1"))
+    with Ledger(study.ledger_path) as ledger:
+        ledger.repeat("t1", Repeat(repeat=1, seed=1, score=0.6, correct=pack(np.ones(5, bool))))
+        ledger.repeat("t1", Repeat(repeat=2, seed=2, score=0.7, correct=pack(np.ones(5, bool))))
+    assert read_overview(place).studies[0].best == pytest.approx(0.65)
 
 
-def test_a_run_without_its_record_is_unfinished(place: Workspace) -> None:
-    final = add_study(place) / "final"
-    for name in ("r1", "r2"):
-        write_json(final / name / "plan.json", {})
-    write_json(final / "r1" / "run.json", {})
-    assert read_overview(place).studies[0].unfinished == ("r2",)
+def test_a_run_shows_its_test_accuracy_where_it_was_measured(tmp_path: Path) -> None:
+    place = make_workspace(tmp_path, trials=2)
+    (run,) = runs(Study.open(place))
+    Run(run.folder, replace(run.record, finetuned={})).write()
+    (found,) = read_overview(place).studies[0].runs
+    measured = run.score("frozen", "test")
+    assert measured is not None
+    assert (found.run, found.frozen_top1, found.finetuned_top1) == (
+        run.name, measured.top1.value, None,
+    )  # fmt: skip
+
+
+def test_a_damaged_run_is_told_of_its_study(tmp_path: Path) -> None:
+    place = make_workspace(tmp_path, trials=2)
+    (runs(Study.open(place))[0].folder / "run.json").write_text("{")
+    assert "run.json" in read_overview(place).studies[0].detail
+
+
+def test_nothing_heavy_is_loaded_to_say_what_there_is() -> None:
+    code = "import sys, cars_bench.status; "
+    code += "sys.exit(any(name in sys.modules for name in ('keras', 'tensorflow', 'jax')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_a_report_is_stale_once_its_study_goes_on(place: Workspace) -> None:
-    ledger = add_study(place) / "ledger.jsonl"
+    ledger = add_study(place).ledger_path
     write_text(place.reports / "first" / "report.html", "<html>")
     os.utime(ledger, (1, 1))
     assert not read_overview(place).reports[0].stale
@@ -201,10 +235,17 @@ def test_the_overview_is_plain_data(place: Workspace) -> None:
     assert document["caches"][0]["state"] == "matches"
 
 
-CARS = DatasetState("cars", "digest", "none", 60, 4, current=True)
-CACHE = CacheState("00ff", "matches", current=True)
-STUDY = StudyState("first", "00ff", planned=3, completed=3, current=True)
-DONE = StudyState("first", "00ff", 3, 3, runs=(RunState("r1", 0.5, 0.6),), current=True)
+CARS = DatasetState(name="cars", digest="digest", images=60, classes=4, current=True)
+CACHE = CacheState(key="00ff", state="matches", current=True)
+STUDY = StudyState(name="first", cache_key="00ff", planned=3, completed=3, current=True)
+DONE = StudyState(
+    name="first",
+    cache_key="00ff",
+    planned=3,
+    completed=3,
+    runs=(RunState("r1", 0.5, 0.6),),
+    current=True,
+)
 REPORT = ReportState("first", "report.html", stale=False)
 
 
@@ -214,7 +255,9 @@ def overview(
     studies: tuple[StudyState, ...] = (),
     reports: tuple[ReportState, ...] = (),
 ) -> Overview:
-    return Overview(Path(), datasets, caches, studies, reports)
+    return Overview(
+        workspace=Path(), datasets=datasets, caches=caches, studies=studies, reports=reports
+    )
 
 
 @pytest.mark.parametrize(
@@ -222,21 +265,35 @@ def overview(
     [
         (overview(datasets=()), "cars-bench prepare SOURCE"),
         (overview(caches=()), "cars-bench extract"),
-        (overview(caches=(CacheState("00", "almost", current=True),)), "cars-bench extract"),
-        (overview(caches=(CacheState("00", "stale", current=True),)), "cars-bench extract"),
-        (overview(caches=(CacheState("00", "unfinished", current=True),)), "cars-bench extract"),
         (
-            overview(caches=(CacheState("00", "corrupt", current=True),)),
+            overview(caches=(CacheState(key="00", state="almost", current=True),)),
+            "cars-bench extract",
+        ),
+        (
+            overview(caches=(CacheState(key="00", state="stale", current=True),)),
+            "cars-bench extract",
+        ),
+        (
+            overview(caches=(CacheState(key="00", state="unfinished", current=True),)),
+            "cars-bench extract",
+        ),
+        (
+            overview(caches=(CacheState(key="00", state="corrupt", current=True),)),
             "cars-bench cache verify --repair",
         ),
         (overview(), "cars-bench tune --trials 100"),
-        (overview(studies=(StudyState("x", "other"),)), "cars-bench tune --trials 100"),
         (
-            overview(studies=(StudyState("x", "00ff", planned=9, completed=3, failed=1),)),
+            overview(studies=(StudyState(name="x", cache_key="other"),)),
+            "cars-bench tune --trials 100",
+        ),
+        (
+            overview(
+                studies=(StudyState(name="x", cache_key="00ff", planned=9, completed=3, failed=1),)
+            ),
             "cars-bench tune --trials 9 --study x",
         ),
         (
-            overview(studies=(StudyState("x", "00ff", planned=2, failed=2),)),
+            overview(studies=(StudyState(name="x", cache_key="00ff", planned=2, failed=2),)),
             "cars-bench tune --trials 100 --study x",
         ),
         (overview(studies=(STUDY,)), "cars-bench finetune --best --study first"),
@@ -258,5 +315,5 @@ def test_the_first_thing_that_is_missing_is_the_next_command(found: Overview, co
 
 
 def test_the_study_that_commands_take_by_default_goes_first() -> None:
-    other = StudyState("another", "00ff", planned=5, completed=1)
+    other = StudyState(name="another", cache_key="00ff", planned=5, completed=1)
     assert advise(overview(studies=(other, STUDY))).command.endswith("--study first")

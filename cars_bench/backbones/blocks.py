@@ -9,22 +9,6 @@ from dataclasses import dataclass
 from cars_bench.backbones.catalogue import BackboneSpec
 from cars_bench.errors import UsageError
 
-_PATTERNS = {
-    "resnet": re.compile(r"((conv\d)_block\d+)_"),
-    "efficientnet": re.compile(r"((block\d)[a-z])_"),
-    "tiny": re.compile(r"((block\d))_"),
-    "mobilenet": re.compile(r"(?:expanded_conv|block_(\d+))_"),
-}
-
-# MobileNetV2 counts its 17 blocks in one row; these are the repeats of each
-# stage (Sandler et al. 2018, table 2).
-_MOBILENET_REPEATS = (1, 2, 3, 4, 3, 3, 1)
-_MOBILENET_BLOCKS = [
-    (f"block{stage}{chr(ord('a') + index)}", f"block{stage}")
-    for stage, repeats in enumerate(_MOBILENET_REPEATS, 1)
-    for index in range(repeats)
-]
-
 
 @dataclass(frozen=True)
 class Block:
@@ -51,13 +35,14 @@ class BlockMap:
     def of(cls, spec: BackboneSpec, layer_names: Sequence[str]) -> BlockMap:
         """Sort `layer_names` (in the order of the data) into blocks."""
         found: dict[tuple[str, str], list[str]] = {}
-        stem, last_stage = spec.blocks[0], spec.blocks[-1]
+        counted = _counted(spec.stage_repeats)
+        stem = spec.blocks[0]
         current = (stem, stem)
         for layer in layer_names:
-            match = _label(spec.family, layer)
+            match = re.match(spec.block_pattern, layer)
             if match is not None:
-                current = match
-            elif current[0] != stem and last_stage == "top":
+                current = counted[int(match[1] or 0)] if counted else (match[1], match[2])
+            elif current[0] != stem and spec.blocks[-1] == "top":
                 current = ("top", "top")
             found.setdefault(current, []).append(layer)
         return cls(tuple(Block(*label, tuple(items)) for label, items in found.items()))
@@ -92,7 +77,8 @@ class BlockMap:
                 f"Nothing lies below {name!r} but the pixels.",
                 "choose a higher block, or train on live images (--live)",
             )
-        block, above = self.blocks[position - 1], self.blocks[position]
+        block = self.blocks[position - 1]
+        above = self.blocks[position]
         return block.name if block.stage == above.stage else block.stage
 
     def holding(self, layer: str) -> str:
@@ -116,10 +102,10 @@ class BlockMap:
         return found
 
 
-def _label(family: str, layer: str) -> tuple[str, str] | None:
-    match = _PATTERNS[family].match(layer)
-    if match is None:
-        return None
-    if family == "mobilenet":
-        return _MOBILENET_BLOCKS[int(match[1] or 0)]
-    return match[1], match[2]
+def _counted(stage_repeats: tuple[int, ...]) -> list[tuple[str, str]]:
+    """Name and stage of every block, where the layers' names only count the blocks."""
+    return [
+        (f"block{stage}{chr(ord('a') + index)}", f"block{stage}")
+        for stage, repeats in enumerate(stage_repeats, 1)
+        for index in range(repeats)
+    ]

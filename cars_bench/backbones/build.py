@@ -15,7 +15,6 @@ from cars_bench.backbones.weight_files import read_weights
 from cars_bench.backbones.weights import (
     assign,
     find_weights,
-    random_gain,
     randomise,
     weights_digest,
 )
@@ -27,7 +26,7 @@ class Backbone:
     """A network with its weights.
 
     Attributes:
-        spec: Entry of the catalogue.
+        spec: Row of the catalogue.
         model: float32 pixels 0..255 RGB [B, S, S, 3] to the last feature map
             [B, h, w, width], preprocessing inside, stock Keras only.
         weights_digest: SHA-256 over all weights, hexadecimal.
@@ -105,7 +104,7 @@ def build_backbone(name: str, weights: str = "imagenet", image_size: int = 224) 
     path = find_weights(spec, str(weights))
     model = build_network(spec, image_size)
     if path is None:
-        randomise(model, random_gain(spec))
+        randomise(model, spec.random_gain)
     else:
         assign(model, read_weights(path, model), str(path))
     return Backbone(spec, model, weights_digest(model), image_size)

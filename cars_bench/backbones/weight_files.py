@@ -1,9 +1,10 @@
-"""Read weights files into plain arrays: Keras' two HDF5 layouts, and lite0's PyTorch file."""
+"""Weights on their way from a file into a network: Keras' two HDF5 layouts, and PyTorch's."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,19 @@ import h5py
 import keras
 import numpy as np
 
-from cars_bench.backbones.imagenet import lite0_layers, torch_tensors
-from cars_bench.backbones.layer_weights import LayerWeights
+from cars_bench.backbones.networks import lite0_torch_names
+from cars_bench.backbones.torch_pickle import NotTensors, UnsafePickle, read_tensors
 from cars_bench.errors import WeightsUnavailable
 
 _FIX = "give a .weights.h5 or .h5 file of the network without its classifier"
+
+
+@dataclass(frozen=True)
+class LayerWeights:
+    """The arrays of one layer, in the order of Keras' `layer.weights`."""
+
+    layer: str
+    arrays: tuple[np.ndarray, ...]
 
 
 def read_weights(path: Path, model: keras.Model) -> list[LayerWeights]:
@@ -40,6 +49,45 @@ def read_weights(path: Path, model: keras.Model) -> list[LayerWeights]:
     if not entries:
         raise WeightsUnavailable(f"{path} holds no weights.", _FIX)
     return entries
+
+
+def torch_tensors(path: Path) -> dict[str, np.ndarray]:
+    """Tensors of a legacy PyTorch file.
+
+    Raises:
+        WeightsUnavailable: It cannot be read as tensors, or would run code.
+    """
+    try:
+        return read_tensors(path)
+    except (UnsafePickle, NotTensors) as error:
+        raise WeightsUnavailable(
+            f"{path} is refused: {error}.", "give a weights file that you trust"
+        ) from error
+
+
+def lite0_layers(tensors: dict[str, np.ndarray]) -> list[LayerWeights]:
+    """Rename and transpose PyTorch's tensors of EfficientNet-Lite0 for Keras.
+
+    Raises:
+        WeightsUnavailable: A tensor is missing.
+    """
+    try:
+        return [_from_torch(tensors, layer, prefix) for layer, prefix in lite0_torch_names()]
+    except KeyError as error:
+        raise WeightsUnavailable(
+            f"The file does not hold EfficientNet-Lite0: {error} is missing.",
+            "use --weights imagenet",
+        ) from error
+
+
+def _from_torch(tensors: dict[str, np.ndarray], layer: str, prefix: str) -> LayerWeights:
+    if layer.endswith("bn"):
+        parts = ("weight", "bias", "running_mean", "running_var")
+        return LayerWeights(layer, tuple(tensors[f"{prefix}.{part}"] for part in parts))
+    kernel = tensors[f"{prefix}.weight"]
+    # OIHW -> HWIO; a depthwise kernel [C, 1, k, k] becomes [k, k, C, 1]
+    axes = (2, 3, 0, 1) if layer.endswith("dwconv") else (2, 3, 1, 0)
+    return LayerWeights(layer, (np.ascontiguousarray(kernel.transpose(axes)),))
 
 
 def _keras2(file: Any) -> list[LayerWeights]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from cars_bench.backbones.catalogue import BackboneSpec
 from cars_bench.backbones.imagenet import imagenet_file
-from cars_bench.backbones.layer_weights import LayerWeights
+from cars_bench.backbones.weight_files import LayerWeights
 from cars_bench.errors import WeightsUnavailable
 
 SEED = 0
@@ -23,7 +23,7 @@ def find_weights(spec: BackboneSpec, weights: str) -> Path | None:
     """Where the weights lie, found before anything is built, so that a failure comes at once.
 
     Args:
-        spec: Entry of the catalogue.
+        spec: Row of the catalogue.
         weights: `none` (random, the same every time), `imagenet`, or a path.
 
     Returns:
@@ -43,9 +43,7 @@ def find_weights(spec: BackboneSpec, weights: str) -> Path | None:
 def randomise(model: keras.Model, gain: float, seed: int = SEED) -> None:
     """Draw every kernel anew, the same on every backend and machine.
 
-    Kernels are normal with variance gain / fan-in: 2 keeps the activations of a
-    plain network in range (He et al. 2015); 1 suits residual networks whose
-    BatchNorm is at its initial statistics, where every block adds to the sum.
+    Kernels are normal with variance gain / fan-in (`BackboneSpec.random_gain`).
     Biases and BatchNorm keep their initial values.
     """
     generator = np.random.Generator(np.random.PCG64(seed))
@@ -56,11 +54,6 @@ def randomise(model: keras.Model, gain: float, seed: int = SEED) -> None:
                 fan_in = math.prod(weight.shape[:2] if depthwise else weight.shape[:-1])
                 values = generator.standard_normal(tuple(weight.shape), np.float32)
                 weight.assign(values * np.float32(math.sqrt(gain / fan_in)))
-
-
-def random_gain(spec: BackboneSpec) -> float:
-    """The gain with which `randomise` keeps this network's features in float16's range."""
-    return 1.0 if spec.family == "resnet" else 2.0
 
 
 def assign(model: keras.Model, entries: Sequence[LayerWeights], source: str) -> None:

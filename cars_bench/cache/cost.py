@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
+from cars_bench.documents import from_json, to_json
+from cars_bench.errors import UsageError
 from cars_bench.workspace import Workspace, write_json
 
 
@@ -30,8 +32,8 @@ class Cost:
 def read_cost(workspace: Workspace, key: str) -> Cost:
     """What was recorded for a cache; nothing where it was made elsewhere."""
     try:
-        return Cost(**json.loads(cost_path(workspace, key).read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError, TypeError):
+        return from_json(Cost, json.loads(cost_path(workspace, key).read_bytes()))
+    except (FileNotFoundError, ValueError, UsageError):
         return Cost()
 
 
@@ -39,7 +41,7 @@ def add_cost(workspace: Workspace, key: str, images: int, seconds: float) -> Non
     """Count what one shard took."""
     so_far = read_cost(workspace, key)
     added = Cost(so_far.images + images, round(so_far.seconds + seconds, 3))
-    write_json(cost_path(workspace, key), asdict(added))
+    write_json(cost_path(workspace, key), to_json(added))
 
 
 def cost_path(workspace: Workspace, key: str) -> Path:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from cars_bench.data.policies import Policy
 from cars_bench.errors import CacheStale
 
 BATCHES_AHEAD = 3
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -68,22 +69,37 @@ def source_of(recipe: FeatureRecipe, dataset: Dataset) -> ImageSource:
         raise CacheStale(
             f"The cache was made with another resize ({recipe.resize}).", "extract again"
         )
-    policy = Policy("recorded", **json.loads(recipe.augment))
-    return ImageSource(dataset, recipe.image_size, policy, recipe.augment_seed)
+    return ImageSource(
+        dataset=dataset,
+        image_size=recipe.image_size,
+        policy=recipe.policy("recorded"),
+        seed=recipe.augment_seed,
+    )
+
+
+def evenly(items: Sequence[T], most: int) -> list[T]:
+    """At most so many of them, evenly spaced from the first to the last."""
+    places = np.linspace(0, len(items) - 1, min(most, len(items))).round()
+    return [items[int(place)] for place in places]
 
 
 @dataclass(frozen=True)
-class Job:
-    """One batch of work: consecutive images of one shard, in one view."""
+class ImageBatch:
+    """Images that are decoded and fed to the network together, in one view."""
 
     records: list[ImageRecord]
     view: int
 
+    @property
+    def image_ids(self) -> list[str]:
+        """One id a record."""
+        return [record.image_id for record in self.records]
 
-def jobs_of(records: list[ImageRecord], view: int, batch_size: int) -> list[Job]:
+
+def image_batches(records: list[ImageRecord], view: int, batch_size: int) -> list[ImageBatch]:
     """Cut records into batches; only the last may be smaller."""
     starts = range(0, len(records), batch_size)
-    return [Job(records[start : start + batch_size], view) for start in starts]
+    return [ImageBatch(records[start : start + batch_size], view) for start in starts]
 
 
 @contextmanager
@@ -98,7 +114,7 @@ def decoder(source: ImageSource, threads: int | None = None) -> Iterator[Decoder
 
 @dataclass(frozen=True)
 class Decoder:
-    """Turns jobs into pixels, in order, never more than `BATCHES_AHEAD` batches ahead.
+    """Turns batches of images into pixels, in order, at most `BATCHES_AHEAD` batches ahead.
 
     Attributes:
         source: Where the pixels come from.
@@ -108,23 +124,20 @@ class Decoder:
     source: ImageSource
     pool: ThreadPoolExecutor
 
-    def batches(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, np.ndarray]]:
-        """Each job with its pixels, uint8 [n, S, S, 3]."""
-        waiting: deque[tuple[Job, list[Future[np.ndarray]]]] = deque()
-        for job in jobs:
-            waiting.append(
-                (job, [self.pool.submit(self._pixels, job, i) for i in range(len(job.records))])
-            )
+    def pixels(self, batches: Iterable[ImageBatch]) -> Iterator[tuple[ImageBatch, np.ndarray]]:
+        """Each batch with its pixels, uint8 [n, S, S, 3]."""
+        waiting: deque[tuple[ImageBatch, list[Future[np.ndarray]]]] = deque()
+        for batch in batches:
+            waiting.append((batch, self._begun(batch)))
             if len(waiting) > BATCHES_AHEAD:
-                yield self._ready(waiting)
+                yield _ready(*waiting.popleft())
         while waiting:
-            yield self._ready(waiting)
+            yield _ready(*waiting.popleft())
 
-    def _pixels(self, job: Job, number: int) -> np.ndarray:
-        return self.source.pixels(job.records[number], job.view)
+    def _begun(self, batch: ImageBatch) -> list[Future[np.ndarray]]:
+        pixels = self.source.pixels
+        return [self.pool.submit(pixels, record, batch.view) for record in batch.records]
 
-    def _ready(
-        self, waiting: deque[tuple[Job, list[Future[np.ndarray]]]]
-    ) -> tuple[Job, np.ndarray]:
-        job, futures = waiting.popleft()
-        return job, np.stack([future.result() for future in futures])
+
+def _ready(batch: ImageBatch, futures: list[Future[np.ndarray]]) -> tuple[ImageBatch, np.ndarray]:
+    return batch, np.stack([future.result() for future in futures])

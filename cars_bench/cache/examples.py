@@ -8,7 +8,8 @@ and a `Feature` (field 2), which is a `BytesList` (field 1) or an `Int64List`
 from __future__ import annotations
 
 _CONTINUES = 0x80
-_LENGTH_DELIMITED, _INT64_LIST = b"\x0a", b"\x1a"
+_LENGTH_DELIMITED = b"\x0a"
+_INT64_LIST = b"\x1a"
 
 _IMAGE_ID, _LABEL, _VIEW, _FEATURE = (
     b"\x0a" + bytes([len(name)]) + name + b"\x12"
@@ -51,7 +52,8 @@ def parse_example(data: bytes, start: int, end: int) -> tuple[str, int, int, int
     feature_at, feature_end = _value(data, view_end, _FEATURE)
     if not last == feature_end == end:
         raise ValueError("a length does not fit")
-    label, view = _varint(data, label_at)[0], _varint(data, view_at)[0]
+    label, _ = _varint(data, label_at)
+    view, _ = _varint(data, view_at)
     return data[name_at:name_end].decode(), label, view, feature_at
 
 
@@ -63,7 +65,8 @@ def _value(data: bytes, position: int, key: bytes) -> tuple[int, int]:
     feature, feature_end = _length(data, inner + len(key))
     values, values_end = _length(data, feature + 1)
     if key in (_LABEL, _VIEW):
-        start, value_end = values + 2, values_end
+        start = values + 2
+        value_end = values_end
     else:
         start, value_end = _length(data, values + 1)
     if not end == feature_end == values_end == value_end:
@@ -87,7 +90,8 @@ def _varint(data: bytes, position: int) -> tuple[int, int]:
     position += 1
     if value < _CONTINUES:
         return value, position
-    value, shift = value & 0x7F, 7
+    value &= 0x7F
+    shift = 7
     while True:
         byte = data[position]
         position += 1

@@ -68,7 +68,8 @@ def _write_h5(cache: FeatureCache, path: Path) -> None:
 
 def _write_split(cache: FeatureCache, split: str, group: h5py.Group) -> None:
     manifest = cache.manifest
-    count, views = manifest.images(split), manifest.views(split)
+    count = manifest.images(split)
+    views = manifest.views(split)
     ids = group.create_dataset("image_ids", (count,), h5py.string_dtype())
     labels = group.create_dataset("labels", (count,), np.int64)
     x = group.create_dataset("features", (count, views, *manifest.shape), manifest.dtype)
@@ -78,7 +79,8 @@ def _write_split(cache: FeatureCache, split: str, group: h5py.Group) -> None:
             rows = slice(start, start + len(batch.image_ids))
             x[rows, view] = batch.features
             if view == 0:
-                ids[rows], labels[rows] = batch.image_ids, batch.labels
+                ids[rows] = batch.image_ids
+                labels[rows] = batch.labels
             start = rows.stop
 
 

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from cars_bench.cache.cost import add_cost
-from cars_bench.cache.decoding import Decoder, Job, decoder, jobs_of
-from cars_bench.cache.dtypes import OutOfRange, stored
+from cars_bench.cache.extraction import (
+    RANGE_FILE,
+    Extraction,
+    OutOfRange,
+    prepare_extraction,
+)
 from cars_bench.cache.manifest import MANIFEST_FILE, Manifest, read_manifest
 from cars_bench.cache.options import ExtractOptions, ExtractResult
-from cars_bench.cache.setup import RANGE_FILE, Setup, prepare_setup
-from cars_bench.cache.shard_checks import Expected, accepted_shard
 from cars_bench.cache.shard_plan import PlannedShard
 from cars_bench.cache.shards import Batch, ShardDamaged, ShardEntry, write_shard
 from cars_bench.cache.store import lock_path
+from cars_bench.cache.verify import Expected, accepted_shard
 from cars_bench.errors import CacheCorrupt, CacheMissing, CarsBenchError, InputError
 from cars_bench.progress import Progress, Task
 from cars_bench.workspace import Workspace, locked, write_json
@@ -43,47 +46,47 @@ def extract(workspace: Workspace, options: ExtractOptions, progress: Progress) -
         InputError: An image changed since it was prepared, or the disk is too small.
         UsageError: Options that do not fit together.
     """
-    setup = prepare_setup(workspace, options, progress)
+    extraction = prepare_extraction(workspace, options, progress)
     if options.dry_run:
-        return _forecast(workspace, setup)
-    result = run_pass(workspace, setup, progress)
+        return _forecast(workspace, extraction)
+    result = run_pass(workspace, extraction, progress)
     if options.boundary is None:
         workspace.remember("cache", key=result.key, **options.to_settings())
     return result
 
 
-def run_pass(workspace: Workspace, setup: Setup, progress: Progress) -> ExtractResult:
-    """Write what is missing or damaged of the setup's cache.
+def run_pass(workspace: Workspace, extraction: Extraction, progress: Progress) -> ExtractResult:
+    """Write what is missing or damaged of the extraction's cache.
 
     Raises:
         LockHeld: Another process is extracting the same cache.
         InputError: An image changed since it was prepared, or the disk is too small.
     """
     try:
-        return _locked_pass(workspace, setup, progress)
+        return _locked_pass(workspace, extraction, progress)
     except _TooNarrow as problem:
         progress.log(f"Warning: starting again in float32, because {problem}.")
-        return _locked_pass(workspace, setup.in_float32(), progress)
+        return _locked_pass(workspace, extraction.in_float32(), progress)
 
 
 class _TooNarrow(Exception):
     """A feature met during the pass does not fit into float16."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Pass:
     """One run over one key, under its lock.
 
     Attributes:
         workspace: Where the cost is written down.
-        setup: Images and network.
+        extraction: Images and network.
         folder: The cache's folder.
         previous: The manifest of an earlier run, if it is sound.
         progress: Where to say what happens.
     """
 
     workspace: Workspace
-    setup: Setup
+    extraction: Extraction
     folder: Path
     previous: Manifest | None
     progress: Progress
@@ -92,11 +95,11 @@ class _Pass:
     def views(self) -> int:
         """Views of the train split: never fewer than there are."""
         stored_views = self.previous.views("train") if self.previous else 1
-        return max(self.setup.options.views, stored_views)
+        return max(self.extraction.options.views, stored_views)
 
     def run(self) -> ExtractResult:
         _remove(self.folder.glob(".*.tmp"))
-        shards = self.setup.plan(self.views)
+        shards = self.extraction.shards(self.views)
         kept = self._kept(shards)
         missing = [shard for shard in shards if shard.file not in kept]
         self._check_space(missing)
@@ -105,7 +108,7 @@ class _Pass:
         seconds = time.perf_counter() - started
         entries = [(kept | made)[shard.file] for shard in shards]
         self._finish(entries)
-        return _result(self.setup, self.folder, entries, self.views, list(made), seconds)
+        return self._result(entries, set(made), seconds)
 
     def _kept(self, shards: list[PlannedShard]) -> dict[str, ShardEntry]:
         """Sound shards of earlier runs, by file name."""
@@ -125,12 +128,18 @@ class _Pass:
         return kept
 
     def _expected(self, shard: PlannedShard) -> Expected:
-        records = self.setup.records(shard)
-        names, labels = [item.image_id for item in records], [item.label for item in records]
-        return Expected(shard.split, shard.view, names, labels, self.setup.dtype, self.setup.shape)
+        records = self.extraction.records(shard)
+        return Expected(
+            split=shard.split,
+            view=shard.view,
+            image_ids=[record.image_id for record in records],
+            labels=[record.label for record in records],
+            dtype=self.extraction.dtype,
+            shape=self.extraction.shape,
+        )
 
     def _check_space(self, missing: list[PlannedShard]) -> None:
-        needed = _bytes_of(self.setup, missing)
+        needed = _bytes_of(self.extraction, missing)
         free = shutil.disk_usage(self.folder).free
         if needed > free:
             raise InputError(
@@ -146,67 +155,74 @@ class _Pass:
         total = sum(shard.records for shard in missing)
         made: dict[str, ShardEntry] = {}
         with (
-            decoder(self.setup.source) as threads,
             self.progress.stage("Extracting", total, "images") as task,
+            closing(self._batches(missing, task)) as batches,
         ):
-            features = self._features(threads, missing, task)
             for shard in missing:
                 begun = task.seconds
-                batches = -(-shard.records // self.setup.batch_size)
-                path = self.folder / shard.file
+                count = -(-shard.records // self.extraction.batch_size)
                 made[shard.file] = write_shard(
-                    path, shard.split, shard.view, islice(features, batches)
+                    self.folder / shard.file, shard.split, shard.view, islice(batches, count)
                 )
-                key, seconds = self.setup.recipe.key, task.seconds - begun
-                add_cost(self.workspace, key, shard.records, seconds)
+                seconds = task.seconds - begun
+                add_cost(self.workspace, self.extraction.recipe.key, shard.records, seconds)
                 rate = task.done / max(task.seconds, 1e-9)
                 task.line(f"{shard.file}: {task.done:,} of {total:,}, {rate:.1f} images/s")
         return made
 
-    def _features(
-        self, threads: Decoder, missing: list[PlannedShard], task: Task
-    ) -> Iterator[Batch]:
-        """All batches of all missing shards; a batch never crosses a shard's end."""
-        batches = threads.batches(self._jobs(missing))
-        for job, features in self.setup.choice.runner.stream(batches):
-            names = [record.image_id for record in job.records]
-            labels = np.array([record.label for record in job.records], np.int64)
-            batch = Batch(names, labels, job.view, self._stored(features, names))
-            task.advance(len(names))
-            yield batch
-
-    def _jobs(self, missing: list[PlannedShard]) -> Iterator[Job]:
-        for shard in missing:
-            records = self.setup.records(shard)
-            yield from jobs_of(records, shard.view, self.setup.batch_size)
-
-    def _stored(self, features: np.ndarray, names: list[str]) -> np.ndarray:
+    def _batches(self, missing: list[PlannedShard], task: Task) -> Generator[Batch, None, None]:
+        """All batches of all missing shards, counted."""
         try:
-            return stored(features, self.setup.recipe.dtype, names)
+            for batch in self.extraction.batches(missing):
+                task.advance(len(batch.image_ids))
+                yield batch
         except OutOfRange as problem:
-            name = names[problem.number]
-            if self.previous is not None:
-                raise CarsBenchError(
-                    f"{name}: {problem}.", "extract with --dtype float32"
-                ) from problem
-            _remove(self.folder.iterdir())
-            write_json(self.folder / RANGE_FILE, {"image_id": name, "reason": str(problem)})
-            raise _TooNarrow(f"{problem} ({name})") from problem
+            raise self._too_narrow(problem) from problem
+
+    def _too_narrow(self, problem: OutOfRange) -> Exception:
+        """What to raise; a finished float16 cache is left alone, an unfinished one is given up."""
+        name = problem.image_id
+        if self.previous is not None:
+            return CarsBenchError(f"{name}: {problem}.", "extract with --dtype float32")
+        _remove(self.folder.iterdir())
+        write_json(self.folder / RANGE_FILE, {"image_id": name, "reason": str(problem)})
+        return _TooNarrow(f"{problem} ({name})")
 
     def _finish(self, entries: list[ShardEntry]) -> None:
         """Write the manifest, if it says anything new, after removing shards it does not list."""
         listed = {entry.file for entry in entries}
         _remove(path for path in self.folder.glob("*.tfrecord") if path.name not in listed)
         if self.previous is None or list(self.previous.shards) != entries:
-            self.setup.manifest(entries).write(self.folder)
+            self.extraction.manifest(entries).write(self.folder)
+
+    def _result(self, entries: list[ShardEntry], made: set[str], seconds: float) -> ExtractResult:
+        written = sum(entry.records for entry in entries if entry.file in made)
+        total = sum(entry.records for entry in entries)
+        return _answer(
+            self.extraction,
+            self.folder,
+            records=total,
+            bytes=sum(entry.bytes for entry in entries),
+            images_per_second=round(written / seconds, 2) if written else 0.0,
+            seconds=round(seconds, 3),
+            views=self.views,
+            written=written,
+            reused=total - written,
+        )
 
 
-def _locked_pass(workspace: Workspace, setup: Setup, progress: Progress) -> ExtractResult:
-    key = setup.recipe.key
+def _locked_pass(workspace: Workspace, extraction: Extraction, progress: Progress) -> ExtractResult:
+    key = extraction.recipe.key
     folder = workspace.features / key
     with locked(lock_path(workspace, key), f"The extraction of cache {key}"):
         folder.mkdir(parents=True, exist_ok=True)
-        return _Pass(workspace, setup, folder, _previous(folder, progress), progress).run()
+        return _Pass(
+            workspace=workspace,
+            extraction=extraction,
+            folder=folder,
+            previous=_previous(folder, progress),
+            progress=progress,
+        ).run()
 
 
 def _previous(folder: Path, progress: Progress) -> Manifest | None:
@@ -225,60 +241,41 @@ def _remove(paths: Iterator[Path]) -> None:
         path.unlink()
 
 
-def _bytes_of(setup: Setup, shards: list[PlannedShard]) -> int:
-    return sum(shard.records for shard in shards) * (setup.feature_bytes + RECORD_OVERHEAD_BYTES)
+def _bytes_of(extraction: Extraction, shards: list[PlannedShard]) -> int:
+    record_bytes = extraction.feature_bytes + RECORD_OVERHEAD_BYTES
+    return sum(shard.records for shard in shards) * record_bytes
 
 
-def _forecast(workspace: Workspace, setup: Setup) -> ExtractResult:
+def _forecast(workspace: Workspace, extraction: Extraction) -> ExtractResult:
     """What the pass would do; shards that are there are counted, not read."""
-    folder = workspace.features / setup.recipe.key
-    shards = setup.plan(setup.options.views)
+    folder = workspace.features / extraction.recipe.key
+    shards = extraction.shards(extraction.options.views)
     missing = [shard for shard in shards if not (folder / shard.file).exists()]
-    images, total = sum(s.records for s in missing), sum(s.records for s in shards)
-    runner = setup.choice.runner
-    return ExtractResult(
-        key=setup.recipe.key,
+    images = sum(shard.records for shard in missing)
+    total = sum(shard.records for shard in shards)
+    return _answer(
+        extraction,
+        folder,
         records=total,
-        bytes=_bytes_of(setup, shards),
-        images_per_second=round(1 / setup.seconds_per_image, 2),
-        seconds=round(images * setup.seconds_per_image, 2),
-        runtime=runner.name,
-        precision=runner.precision,
-        why=setup.choice.why,
-        dtype=setup.recipe.dtype,
-        shape=setup.shape,
-        views=setup.options.views,
+        bytes=_bytes_of(extraction, shards),
+        images_per_second=round(1 / extraction.seconds_per_image, 2),
+        seconds=round(images * extraction.seconds_per_image, 2),
+        views=extraction.options.views,
         written=images,
         reused=total - images,
-        folder=str(folder),
         dry_run=True,
     )
 
 
-def _result(
-    setup: Setup,
-    folder: Path,
-    entries: list[ShardEntry],
-    views: int,
-    made: list[str],
-    seconds: float,
-) -> ExtractResult:
-    written = sum(entry.records for entry in entries if entry.file in made)
-    total = sum(entry.records for entry in entries)
-    runner = setup.choice.runner
+def _answer(extraction: Extraction, folder: Path, **counted: Any) -> ExtractResult:
+    """What was counted, beside what the extraction tells of itself."""
     return ExtractResult(
-        key=setup.recipe.key,
-        records=total,
-        bytes=sum(entry.bytes for entry in entries),
-        images_per_second=round(written / seconds, 2) if written else 0.0,
-        seconds=round(seconds, 3),
-        runtime=runner.name,
-        precision=runner.precision,
-        why=setup.choice.why,
-        dtype=setup.recipe.dtype,
-        shape=setup.shape,
-        views=views,
-        written=written,
-        reused=total - written,
+        key=extraction.recipe.key,
+        runtime=extraction.network.runner.name,
+        precision=extraction.network.runner.precision,
+        why=extraction.network.why,
+        dtype=extraction.recipe.dtype,
+        shape=extraction.shape,
         folder=str(folder),
+        **counted,
     )

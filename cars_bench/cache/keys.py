@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass, fields
+import json
+from dataclasses import dataclass
 from typing import Any
 
-from cars_bench.documents import canonical
+from cars_bench.data.policies import Policy
+from cars_bench.documents import canonical, to_json
 
 FORMAT_VERSION = 1
 KEY_DIGITS = 16
@@ -30,7 +32,7 @@ TITLES = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FeatureRecipe:
     """What a cache's key covers.
 
@@ -78,24 +80,17 @@ class FeatureRecipe:
 
     def differences(self, other: FeatureRecipe) -> list[str]:
         """Names of the fields in which the two differ, in field order."""
-        mine, theirs = self.to_json(), other.to_json()
+        mine = self.to_json()
+        theirs = other.to_json()
         return [name for name in mine if mine[name] != theirs[name]]
+
+    def policy(self, name: str) -> Policy:
+        """How views above 0 differ from the plain image, under the name `name`."""
+        return Policy(name=name, **json.loads(self.augment))
 
     def to_json(self) -> dict[str, Any]:
         """The fields as plain data."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, document: dict[str, Any]) -> FeatureRecipe:
-        """The inverse of `to_json`.
-
-        Raises:
-            ValueError: A field is missing or unknown.
-        """
-        names = {field.name for field in fields(cls)}
-        if set(document) != names:
-            raise ValueError(f"recipe fields differ: {sorted(names ^ set(document))}")
-        return cls(**document)
+        return to_json(self)
 
 
 def titles(differing: list[str]) -> str:

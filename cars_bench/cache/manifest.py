@@ -13,15 +13,64 @@ import numpy as np
 from cars_bench import SCHEMA_VERSION
 from cars_bench.cache.keys import FeatureRecipe
 from cars_bench.cache.shards import ShardEntry
-from cars_bench.documents import canonical
-from cars_bench.errors import CacheCorrupt, CacheMissing
+from cars_bench.documents import canonical, from_json, to_json
+from cars_bench.errors import CacheCorrupt, CacheMissing, UsageError
 from cars_bench.workspace import write_json
 
 MANIFEST_FILE = "manifest.json"
 REPAIR = "cars-bench cache verify --repair"
+_FIELDS = ("recipe", "dataset", "class_names", "shape", "extraction", "shards")
 
 
 @dataclass(frozen=True)
+class Agreement:
+    """How close the runtime's features came to TensorFlow's on some real images.
+
+    Attributes:
+        smallest_cosine: Of any of them; `None` where TensorFlow itself is the runtime.
+        needed: What it had to reach.
+    """
+
+    smallest_cosine: float | None = None
+    needed: float | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Whether the features can be trusted."""
+        if self.smallest_cosine is None or self.needed is None:
+            return True
+        return self.smallest_cosine >= self.needed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """How a cache was made, beyond its recipe.
+
+    Attributes:
+        weights: Where they came from: `imagenet`, `none` or a path.
+        batch_size: Images that were handled together.
+        augment: The policy's name.
+        agreement: Of the runtime with TensorFlow.
+        versions: Of the packages that had a part in it, by name.
+    """
+
+    weights: str
+    batch_size: int
+    augment: str
+    agreement: Agreement
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The part of a manifest that tells how to make its cache again."""
+
+    recipe: FeatureRecipe
+    dataset: str
+    extraction: Provenance
+
+
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
     """What a complete cache holds.  Nothing in it depends on when it was made.
 
@@ -30,17 +79,21 @@ class Manifest:
         dataset: Name of the dataset.
         class_names: The index is the label.
         shape: Shape of one feature.
+        extraction: How it was made, beyond the recipe.
         shards: Every shard, ordered by view, split and number.
-        extraction: How it was made, beyond the recipe: `weights` (where they came from),
-            `batch_size`, `augment` (the policy's name), `agreement` with TensorFlow, `versions`.
     """
 
     recipe: FeatureRecipe
     dataset: str
     class_names: tuple[str, ...]
     shape: tuple[int, ...]
+    extraction: Provenance
     shards: tuple[ShardEntry, ...]
-    extraction: dict[str, Any]
+
+    @property
+    def origin(self) -> Origin:
+        """How to make it again."""
+        return Origin(self.recipe, self.dataset, self.extraction)
 
     @property
     def dtype(self) -> np.dtype:
@@ -74,13 +127,13 @@ class Manifest:
         document = {
             "schema_version": SCHEMA_VERSION,
             "key": self.recipe.key,
-            "recipe": self.recipe.to_json(),
+            "recipe": to_json(self.recipe),
             "dataset": self.dataset,
             "class_names": list(self.class_names),
             "shape": list(self.shape),
             "dtype": self.recipe.dtype,
-            "extraction": self.extraction,
-            "shards": [shard.to_json() for shard in self.shards],
+            "extraction": to_json(self.extraction),
+            "shards": [to_json(shard) for shard in self.shards],
         }
         return document | {"digest": _digest(document)}
 
@@ -105,9 +158,11 @@ def read_manifest(folder: Path) -> Manifest:
         raise CacheCorrupt(f"{path} is not JSON: it was edited or cut.", REPAIR) from error
     try:
         promised = document.pop("digest")
-        manifest = _from_json(document)
+        manifest = from_json(Manifest, {name: document[name] for name in _FIELDS})
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CacheCorrupt(f"{path} was edited: {error} is wrong or missing.", REPAIR) from error
+    except UsageError as error:
+        raise CacheCorrupt(f"{path} was edited: {error.message}", REPAIR) from error
     if promised != _digest(document):
         raise CacheCorrupt(f"{path} was edited: its digest does not match.", REPAIR)
     if manifest.recipe.key != folder.name:
@@ -115,15 +170,12 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-def _from_json(document: dict[str, Any]) -> Manifest:
-    return Manifest(
-        recipe=FeatureRecipe.from_json(document["recipe"]),
-        dataset=document["dataset"],
-        class_names=tuple(document["class_names"]),
-        shape=tuple(document["shape"]),
-        shards=tuple(ShardEntry(**shard) for shard in document["shards"]),
-        extraction=document["extraction"],
-    )
+def legible_origin(folder: Path) -> Origin | None:
+    """What a damaged manifest still tells about how its cache was made, if anything."""
+    try:
+        return from_json(Origin, json.loads((folder / MANIFEST_FILE).read_bytes()), partly=True)
+    except (OSError, ValueError, UsageError):
+        return None
 
 
 def _missing(folder: Path) -> CacheMissing:

@@ -18,7 +18,7 @@ from cars_bench.workspace import Workspace
 _SAME_NAME = ("backbone", "image_size", "pooling", "dtype")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Match:
     """One cache beside the present configuration.
 
@@ -115,9 +115,9 @@ def _match(workspace: Workspace, key: str, present: FeatureRecipe | None, curren
     try:
         manifest = read_manifest(workspace.features / key)
     except CacheUnusable as error:
-        return Match(key, "corrupt", current=current, detail=error.message)
+        return Match(key=key, state="corrupt", current=current, detail=error.message)
     except CarsBenchError:
-        return Match(key, "unfinished", current=current)
+        return Match(key=key, state="unfinished", current=current)
     recipe = manifest.recipe
     return Match(
         key=key,

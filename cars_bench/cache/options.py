@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from cars_bench.backbones.catalogue import check_pooling
+from cars_bench.cache.manifest import Origin
 from cars_bench.data.policies import Policy, policy
 from cars_bench.errors import UsageError
 from cars_bench.workspace import Workspace
@@ -15,7 +17,7 @@ _BOUND_TO_BACKBONE = ("weights", "image_size")
 _DTYPES = ("float16", "float32")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ExtractOptions:
     """The options of `extract`.
 
@@ -58,6 +60,7 @@ class ExtractOptions:
             raise UsageError(f"--batch-size {self.batch_size} is less than 1.", "--batch-size 32")
         if self.dtype not in _DTYPES:
             raise UsageError(f"There is no dtype {self.dtype!r}.", "--dtype float16|float32")
+        check_pooling(self.pooling)
 
     @classmethod
     def resolve(cls, workspace: Workspace, **flags: Any) -> ExtractOptions:
@@ -81,13 +84,36 @@ class ExtractOptions:
             del merged["boundary"]
         return cls(**merged)
 
+    @classmethod
+    def of(cls, origin: Origin, views: int = 1) -> ExtractOptions:
+        """The options that a cache was made with.
+
+        Args:
+            origin: How it was made, from its manifest.
+            views: Views of each training image.
+        """
+        recipe = origin.recipe
+        return cls(
+            backbone=recipe.backbone,
+            weights=origin.extraction.weights,
+            image_size=recipe.image_size,
+            pooling=recipe.pooling if recipe.boundary is None else cls.pooling,
+            views=views,
+            augment=recipe.policy(origin.extraction.augment),
+            seed=recipe.augment_seed,
+            dtype=recipe.dtype,
+            runtime=recipe.runtime,
+            batch_size=origin.extraction.batch_size,
+            boundary=recipe.boundary,
+            dataset=origin.dataset,
+        )
+
     @property
     def policy(self) -> Policy:
         """How views above 0 differ from the plain image.
 
         Raises:
-            UsageError: `augment` is neither a known name nor a file.
-            InputError: The file is bad.
+            UsageError: `augment` is neither a known name nor a good file.
         """
         return self.augment if isinstance(self.augment, Policy) else policy(self.augment)
 
@@ -97,7 +123,7 @@ class ExtractOptions:
         return {name: value for name, value in asdict(self).items() if name not in left_out}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ExtractResult:
     """What `extract` did, or would do.
 
@@ -134,7 +160,3 @@ class ExtractResult:
     reused: int
     folder: str
     dry_run: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        """The JSON document of the command."""
-        return asdict(self) | {"shape": list(self.shape)}

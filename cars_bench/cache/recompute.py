@@ -6,19 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cars_bench.cache.decoding import decoder, jobs_of, source_of
-from cars_bench.cache.dtypes import stored
-from cars_bench.cache.manifest import Manifest
-from cars_bench.cache.runtimes import (
-    Runner,
-    load_backbone,
-    make_runner,
-    network_batch_size,
-    network_of,
-)
+from cars_bench.cache.decoding import image_batches, source_of
+from cars_bench.cache.extraction import stored
+from cars_bench.cache.network import open_network
+from cars_bench.cache.options import ExtractOptions
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset
-from cars_bench.errors import CacheStale, InputError
+from cars_bench.errors import InputError
 
 
 def recompute(
@@ -40,38 +34,19 @@ def recompute(
         InputError: An image is unknown, gone or changed.
     """
     source = source_of(cache.recipe, dataset)
-    runner = runner_of(cache.manifest)
+    network = open_network(ExtractOptions.of(cache.manifest.origin), made=cache.recipe)
     known = {item.image_id: item for items in source.records.values() for item in items}
     missing = [name for name in image_ids if name not in known]
     if missing:
         raise InputError(
             f"{missing[0]} is not in the dataset {dataset.name!r}.", "cars-bench prepare"
         )
-    work = jobs_of([known[name] for name in image_ids], view, runner.batch_size)
+    records = [known[name] for name in image_ids]
+    batches = image_batches(records, view, network.runner.batch_size)
     out = np.empty((len(image_ids), *cache.manifest.shape), cache.manifest.dtype)
     start = 0
-    with decoder(source) as threads:
-        for job, features in runner.stream(threads.batches(work)):
-            names = [record.image_id for record in job.records]
-            out[start : start + len(names)] = stored(features, cache.recipe.dtype, names)
-            start += len(names)
+    for batch, features in network.features(source, batches):
+        stop = start + len(batch.records)
+        out[start:stop] = stored(features, cache.recipe.dtype, batch.image_ids)
+        start = stop
     return out
-
-
-def runner_of(manifest: Manifest) -> Runner:
-    """The network of a cache, compiled as it was for the extraction.
-
-    Raises:
-        CacheStale: The weights are other ones now.
-    """
-    recipe, extraction = manifest.recipe, manifest.extraction
-    backbone = load_backbone(recipe.backbone, extraction["weights"], recipe.image_size)
-    if backbone.weights_digest != recipe.weights_digest:
-        raise CacheStale(
-            f"The weights {extraction['weights']!r} of {recipe.backbone} are not the ones "
-            "that the cache was made with.",
-            "cars-bench extract",
-        )
-    network = network_of(backbone, recipe.pooling, recipe.boundary)
-    batch_size = network_batch_size(extraction["batch_size"])
-    return make_runner(recipe.runtime, network, batch_size, recipe.precision)

@@ -13,7 +13,7 @@ from cars_bench.cache.shards import ShardDamaged, read_at
 from cars_bench.errors import CacheCorrupt
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Records:
     """A read-only array [N, V, *shape] over verified shards, for features larger than memory.
 
@@ -54,7 +54,8 @@ class Records:
         return len(self.file_of)
 
     def __getitem__(self, index: Any) -> np.ndarray:
-        files, offsets = np.asarray(self.file_of[index]), np.asarray(self.offset_of[index])
+        files = np.asarray(self.file_of[index])
+        offsets = np.asarray(self.offset_of[index])
         flat = self._read(files.ravel(), offsets.ravel())
         return flat.reshape(*files.shape, *self.feature_shape)
 

@@ -16,12 +16,12 @@ from typing import Any, TypeVar
 import keras
 import numpy as np
 
-from cars_bench.backbones.build import Backbone, build_backbone
-from cars_bench.backbones.pooling import pooled
 from cars_bench.errors import UsageError
 
 RUNTIMES = ("openvino", "tensorflow")
-FULL, HALF, MIXED = "float32", "bfloat16", "mixed_float16"
+FULL = "float32"
+HALF = "bfloat16"
+MIXED = "mixed_float16"
 _OPENVINO_TYPES = {FULL: "f32", HALF: "bf16"}
 T = TypeVar("T")
 
@@ -44,7 +44,8 @@ class Runner(ABC):
     in_flight = 1
 
     def __init__(self, precision: str, batch_size: int) -> None:
-        self.precision, self.batch_size = precision, batch_size
+        self.precision = precision
+        self.batch_size = batch_size
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
         """Features of any number of images.
@@ -160,30 +161,6 @@ class OpenVinoRunner(Runner):
             return result
 
         return wait
-
-
-def network_of(backbone: Backbone, pooling: str, boundary: str | None) -> keras.Model:
-    """Pixels to what is stored: pooled features [B, D], or the activation that ends `boundary`."""
-    if boundary is not None:
-        return backbone.trunk(boundary)
-    return keras.Model(
-        backbone.model.input, pooled(backbone.model.output, pooling), name="features"
-    )
-
-
-def load_backbone(name: str, weights: str, image_size: int) -> Backbone:
-    """Build the backbone in the precision this machine extracts with.
-
-    On a GPU that is mixed precision, which must be chosen before the layers are made.
-    """
-    if not gpu_present():
-        return build_backbone(name, weights, image_size)
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(MIXED)
-    try:
-        return build_backbone(name, weights, image_size)
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def gpu_present() -> bool:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from cars_bench.data.dataset import SPLITS
+from cars_bench.data.dataset import SPLITS, Split
 
 RECORDS_PER_SHARD = 256
 MOST_SHARDS = 1024
 MOST_SHARD_BYTES = 64 * 2**20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PlannedShard:
     """A slice of one split's images in one view.
 
@@ -25,7 +25,7 @@ class PlannedShard:
         stop: One past the last.
     """
 
-    split: str
+    split: Split
     view: int
     number: int
     of: int
@@ -43,7 +43,7 @@ class PlannedShard:
         return self.stop - self.start
 
 
-def plan(counts: dict[str, int], views: int, feature_bytes: int) -> list[PlannedShard]:
+def planned_shards(counts: dict[str, int], views: int, feature_bytes: int) -> list[PlannedShard]:
     """All shards of a cache, by view, then split, then number.
 
     Only the train split has views above 0.
@@ -58,7 +58,7 @@ def plan(counts: dict[str, int], views: int, feature_bytes: int) -> list[Planned
         for view in range(views)
         for split in SPLITS
         if view == 0 or split == "train"
-        for shard in _split_plan(split, view, counts.get(split, 0), feature_bytes)
+        for shard in _shards_of_split(split, view, counts.get(split, 0), feature_bytes)
     ]
 
 
@@ -68,10 +68,17 @@ def shard_size(count: int, feature_bytes: int) -> int:
     return max(1, min(wanted, MOST_SHARD_BYTES // feature_bytes))
 
 
-def _split_plan(split: str, view: int, count: int, feature_bytes: int) -> list[PlannedShard]:
+def _shards_of_split(split: Split, view: int, count: int, feature_bytes: int) -> list[PlannedShard]:
     size = shard_size(count, feature_bytes)
     of = math.ceil(count / size)
     return [
-        PlannedShard(split, view, number, of, number * size, min(count, (number + 1) * size))
+        PlannedShard(
+            split=split,
+            view=view,
+            number=number,
+            of=of,
+            start=number * size,
+            stop=min(count, (number + 1) * size),
+        )
         for number in range(of)
     ]

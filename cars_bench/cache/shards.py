@@ -16,9 +16,8 @@ import hashlib
 import os
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import google_crc32c
 import numpy as np
@@ -61,7 +60,7 @@ class Batch:
     features: np.ndarray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ShardEntry:
     """What the manifest promises about one shard.
 
@@ -83,12 +82,8 @@ class ShardEntry:
     sha256: str
     ids_sha256: str
 
-    def to_json(self) -> dict[str, Any]:
-        """The entry as the manifest stores it."""
-        return asdict(self)
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ShardIndex:
     """Where each record of a shard lies.
 
@@ -130,7 +125,9 @@ def write_shard(path: Path, split: str, view: int, batches: Iterable[Batch]) -> 
     Returns:
         What the manifest is to say about it.
     """
-    digest, size, names = hashlib.sha256(), 0, list[str]()
+    digest = hashlib.sha256()
+    size = 0
+    names: list[str] = []
     with atomic_file(path) as stream:
         for batch in batches:
             data = encode_batch(batch)
@@ -139,7 +136,13 @@ def write_shard(path: Path, split: str, view: int, batches: Iterable[Batch]) -> 
             size += len(data)
             names.extend(batch.image_ids)
     return ShardEntry(
-        path.name, split, view, len(names), size, digest.hexdigest(), ids_digest(names)
+        file=path.name,
+        split=split,
+        view=view,
+        records=len(names),
+        bytes=size,
+        sha256=digest.hexdigest(),
+        ids_sha256=ids_digest(names),
     )
 
 
@@ -164,7 +167,9 @@ def index_shard(data: bytes, checksums: bool = True) -> ShardIndex:
     """
     if not data:
         raise ShardDamaged("is empty")
-    names, numbers, sizes = list[str](), list[tuple[int, int, int]](), set[int]()
+    names: list[str] = []
+    numbers: list[tuple[int, int, int]] = []
+    sizes: set[int] = set()
     for start, end in _frames(data, checksums):
         try:
             name, label, view, offset = parse_example(data, start, end)
@@ -177,7 +182,13 @@ def index_shard(data: bytes, checksums: bool = True) -> ShardIndex:
     if len(sizes) != 1:
         raise ShardDamaged(f"holds features of different lengths ({sorted(sizes)} bytes)")
     labels, views, offsets = np.array(numbers, np.int64).T
-    return ShardIndex(names, labels, views, offsets, sizes.pop())
+    return ShardIndex(
+        image_ids=names,
+        labels=labels,
+        views=views,
+        offsets=offsets,
+        feature_bytes=sizes.pop(),
+    )
 
 
 def features_of(
@@ -217,7 +228,9 @@ def read_at(descriptor: int, offset: int, row: np.ndarray) -> None:
 
 def _frames(data: bytes, checksums: bool) -> Iterator[tuple[int, int]]:
     """Start and end of every payload."""
-    position, number, size = 0, 0, len(data)
+    size = len(data)
+    position = 0
+    number = 0
     while position < size:
         start = position + HEADER.size
         if start > size:
@@ -231,4 +244,5 @@ def _frames(data: bytes, checksums: bool) -> Iterator[tuple[int, int]]:
         if checksums and masked_crc(data[start:end]) != CRC.unpack_from(data, end)[0]:
             raise ShardDamaged(f"has a flipped bit in record {number} (checksum)")
         yield start, end
-        position, number = end + CRC.size, number + 1
+        position = end + CRC.size
+        number += 1

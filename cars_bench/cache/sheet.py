@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 from PIL import Image, ImageDraw
 
-from cars_bench.cache.decoding import ImageSource, source_of
+from cars_bench.cache.decoding import ImageSource, evenly, source_of
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset, ImageRecord
 from cars_bench.workspace import Workspace, atomic_file
 
-IMAGES, MOST_COLUMNS = 12, 10
-_TILE, _GAP, _TITLE = 160, 4, 18
+IMAGES = 12
+MOST_COLUMNS = 10
+_TILE = 160
+_GAP = 4
+_TITLE = 18
 
 
 def contact_sheet(workspace: Workspace, cache: FeatureCache) -> Path:
@@ -28,8 +30,9 @@ def contact_sheet(workspace: Workspace, cache: FeatureCache) -> Path:
     """
     source = source_of(cache.recipe, Dataset.load(workspace, cache.manifest.dataset))
     views = min(cache.manifest.views("train"), MOST_COLUMNS)
-    picked = _picked(source.records["train"])
-    width, height = _TILE + _GAP, _TILE + _GAP + _TITLE
+    picked = evenly(source.records["train"], IMAGES)
+    width = _TILE + _GAP
+    height = _TILE + _GAP + _TITLE
     sheet = Image.new("RGB", (views * width + _GAP, len(picked) * height + _GAP), "white")
     draw = ImageDraw.Draw(sheet)
     for row, record in enumerate(picked):
@@ -38,11 +41,6 @@ def contact_sheet(workspace: Workspace, cache: FeatureCache) -> Path:
             sheet.paste(_tile(source, record, view), (corner[0], corner[1] + _TITLE))
             draw.text(corner, record.image_id[-24:] if view == 0 else f"view {view}", "black")
     return _saved(sheet, workspace.root / "cache" / "sheets" / f"{cache.key}.png")
-
-
-def _picked(records: list[ImageRecord]) -> list[ImageRecord]:
-    numbers = np.linspace(0, len(records) - 1, min(IMAGES, len(records))).round().astype(int)
-    return [records[number] for number in numbers.tolist()]
 
 
 def _tile(source: ImageSource, record: ImageRecord, view: int) -> Image.Image:

@@ -14,7 +14,6 @@ from cars_bench.cache.cost import cost_path
 from cars_bench.cache.keys import KEY_DIGITS, FeatureRecipe, titles
 from cars_bench.cache.manifest import MANIFEST_FILE, REPAIR, Manifest, read_manifest
 from cars_bench.cache.records import Records
-from cars_bench.cache.shard_checks import checked_shard
 from cars_bench.cache.shards import (
     Batch,
     ShardDamaged,
@@ -23,9 +22,10 @@ from cars_bench.cache.shards import (
     check_width,
     features_of,
 )
-from cars_bench.data.card import CARD_FILE
+from cars_bench.cache.verify import checked_shard
+from cars_bench.data.card import read_card
 from cars_bench.data.dataset import Dataset
-from cars_bench.errors import CacheCorrupt, CacheMissing, CacheStale, UsageError
+from cars_bench.errors import CacheCorrupt, CacheMissing, CacheStale, DatasetMissing, UsageError
 from cars_bench.workspace import Workspace, locked
 
 _KEY = re.compile(rf"[0-9a-f]{{{KEY_DIGITS}}}")
@@ -92,7 +92,9 @@ class FeatureCache:
             CacheStale: Names what differs.
         """
         name = self.manifest.dataset
-        if not (workspace.datasets / name / CARD_FILE).is_file():
+        try:
+            read_card(workspace.datasets / name)
+        except DatasetMissing:
             return
         dataset = Dataset.load(workspace, name)
         now = {"dataset_digest": dataset.digest, "crop": dataset.crop}
@@ -114,8 +116,10 @@ class FeatureCache:
             CacheCorrupt: A shard is not what the manifest promises.
             UsageError: Fewer views are stored.
         """
-        count, stored = self.manifest.images(split), self._views(split, views)
-        labels, names = np.empty(count, np.int64), list[str]()
+        count = self.manifest.images(split)
+        stored = self._views(split, views)
+        labels = np.empty(count, np.int64)
+        names: list[str] = []
         sink = self._sink(count, stored)
         for piece in self._pieces(split, stored):
             sink.take(piece)
@@ -164,7 +168,7 @@ class FeatureCache:
                     raise CacheCorrupt(
                         f"{self.folder / entry.file} is not in view 0's order.", REPAIR
                     )
-                yield _Piece(view, rows, entry, data, index)
+                yield _Piece(view=view, rows=rows, entry=entry, data=data, index=index)
                 start = rows.stop
         if len(set(names)) != len(names):
             raise CacheCorrupt(f"The cache {self.key} holds an image of {split} twice.", REPAIR)
@@ -226,7 +230,7 @@ def remove(workspace: Workspace, key: str) -> int:
     return freed
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Piece:
     """One verified shard and its place in the split."""
 
@@ -245,8 +249,9 @@ class _InMemory:
         self.x = np.empty((count, views, *self.manifest.shape), self.manifest.dtype)
 
     def take(self, piece: _Piece) -> None:
-        shape, dtype = self.manifest.shape, self.manifest.dtype
-        self.x[piece.rows, piece.view] = features_of(piece.data, piece.index, dtype, shape)
+        self.x[piece.rows, piece.view] = features_of(
+            piece.data, piece.index, self.manifest.dtype, self.manifest.shape
+        )
 
     def result(self) -> np.ndarray:
         return self.x
@@ -256,7 +261,8 @@ class _Located:
     """Collects where the features of a boundary cache lie."""
 
     def __init__(self, cache: FeatureCache, count: int, views: int) -> None:
-        self.cache, self.files = cache, list[Path]()
+        self.cache = cache
+        self.files: list[Path] = []
         self.file_of = np.empty((count, views), np.int32)
         self.offset_of = np.empty((count, views), np.int64)
 
@@ -269,5 +275,10 @@ class _Located:
 
     def result(self) -> Records:
         manifest = self.cache.manifest
-        files, places = tuple(self.files), (self.file_of, self.offset_of)
-        return Records(files, *places, manifest.shape, manifest.dtype)
+        return Records(
+            files=tuple(self.files),
+            file_of=self.file_of,
+            offset_of=self.offset_of,
+            feature_shape=manifest.shape,
+            dtype=manifest.dtype,
+        )

@@ -69,6 +69,7 @@ def verify(
     """Read every byte of a cache again and name whatever is not as it was written."""
     from cars_bench.cache.store import cache_keys, resolve_key
     from cars_bench.cache.verify import verify as run_verify
+    from cars_bench.documents import to_json
 
     space = session.workspace
     keys = cache_keys(space) if every else [resolve_key(space, cache)]
@@ -79,7 +80,7 @@ def verify(
     if damaged and not mend:
         raise _corrupt(damaged)
     return {
-        "caches": [_verified(result) for result in results],
+        "caches": [to_json(result) for result in results],
         "repaired": [_repaired(session, result.key) for result in damaged],
     }
 
@@ -133,9 +134,9 @@ def rm(
 
 
 def _row(item: Match) -> dict[str, Any]:
-    from dataclasses import asdict
+    from cars_bench.documents import to_json
 
-    return asdict(item) | {"matches": item.matches, "differences": list(item.differences)}
+    return to_json(item) | {"matches": item.matches}
 
 
 def _line(item: Match) -> str:
@@ -156,17 +157,6 @@ def _say(session: Session, result: Verification) -> None:
             f"{result.key}: sound, {result.records:,} records in {result.shards} shards, "
             f"{result.bytes / _MIB:,.1f} MiB"
         )
-
-
-def _verified(result: Verification) -> dict[str, Any]:
-    findings = [{"file": item.file, "reason": item.reason} for item in result.findings]
-    return {
-        "key": result.key,
-        "shards": result.shards,
-        "records": result.records,
-        "bytes": result.bytes,
-        "findings": findings,
-    }
 
 
 def _corrupt(damaged: list[Verification]) -> Exception:

@@ -16,6 +16,7 @@ import typer
 
 from cars_bench.cli.app import app
 from cars_bench.cli.session import Document, Session, command
+from cars_bench.documents import to_json
 from cars_bench.errors import CarsBenchError
 from cars_bench.progress import duration
 
@@ -86,7 +87,10 @@ def run_stage(session: Session, arguments: list[str]) -> Finished:
     """
     started = time.monotonic()
     shared = ["--workspace", str(session.workspace.root), "--json"]
-    shared += ["--quiet"] * session.quiet + ["--debug"] * session.debug
+    if session.quiet:
+        shared.append("--quiet")
+    if session.debug:
+        shared.append("--debug")
     with _left_to_the_stage():
         process = subprocess.run(
             [sys.executable, "-m", "cars_bench", *arguments, *shared],
@@ -102,12 +106,17 @@ def run_stage(session: Session, arguments: list[str]) -> Finished:
 
 def _finished_before(session: Session, known: dict[str, Any]) -> Finished | None:
     """The winner's fine-tuning if an earlier demo came that far; `finetune` would begin anew."""
+    from cars_bench.finetune.runs import runs
+    from cars_bench.tuning.study import Study
+
     winner = known.get("winner", {}).get("trial_id")
-    for path in sorted((session.workspace.studies / NAME).glob("final/*/run.json")):
-        record = _document(path.read_text(encoding="utf-8"))
-        if winner is not None and record.get("trial_id") == winner:
-            session.say(f"      {path.parent} is there already")
-            return Finished("finetune", ["finetune", "--study", NAME, "--best"], 0.0, record)
+    if winner is None:
+        return None
+    for run in runs(Study.open(session.workspace, NAME)):
+        if run.record.trial_id == winner:
+            session.say(f"      {run.folder} is there already")
+            arguments = ["finetune", "--study", NAME, "--best"]
+            return Finished("finetune", arguments, 0.0, to_json(run.record))
     return None
 
 

@@ -53,7 +53,8 @@ def _more(document: Document) -> list[str]:
     """What a person wants to know beyond accuracy."""
     measures = document["measures"]
     found = measures.get("finetuned", measures["frozen"])
-    macro, worst = found["macro"], sorted(found["classes"], key=lambda row: row["value"])[:5]
+    macro = found["macro"]
+    worst = sorted(found["classes"], key=lambda row: row["value"])[:5]
     errors = [
         f"{stage} {one['calibration']['expected_calibration_error']:.4f}"
         for stage, one in measures.items()

@@ -87,10 +87,11 @@ def extract(
     options = ExtractOptions.resolve(session.workspace, **flags)
     session.choose_backend("tensorflow")
     from cars_bench.cache.extract import extract as run_extract
+    from cars_bench.documents import to_json
 
     result = run_extract(session.workspace, options, session.progress)
     session.say(_forecast(result) if options.dry_run else _summary(result))
-    return result.to_json()
+    return to_json(result)
 
 
 def _summary(result: ExtractResult) -> str:

@@ -8,11 +8,12 @@ import typer
 
 from cars_bench.cli.app import app
 from cars_bench.cli.session import Document, Session, command, score_lines
+from cars_bench.documents import to_json
 from cars_bench.errors import UsageError
 
 if TYPE_CHECKING:
-    from cars_bench.finetune.plan import FinetuneOptions
-    from cars_bench.finetune.run import FinetuneResult
+    from cars_bench.finetune.recipe import FinetuneOptions
+    from cars_bench.finetune.runs import Run
 
 KEYS = ("run", "study", "trial_id", "frozen", "finetuned", "handoff", "epochs", "best_epoch")
 
@@ -93,20 +94,20 @@ def finetune(
             "--top goes with neither --resume, --dry-run nor --refit.",
             "the same --top command again goes on where it stopped",
         )
-    from cars_bench.finetune.plan import FinetuneOptions
+    from cars_bench.finetune.recipe import FinetuneOptions
 
     options = FinetuneOptions(
-        trial,
-        unfreeze,
-        epochs,
-        lr,
-        schedule,
-        recipe,
-        live,
-        not no_warm_up,
-        refit is not None,
-        seed,
-        study,
+        trial=trial,
+        unfreeze=unfreeze,
+        epochs=epochs,
+        learning_rate=lr,
+        schedule=schedule,
+        recipe=recipe,
+        live=live,
+        warm_up=not no_warm_up,
+        refit=refit is not None,
+        seed=seed,
+        study=study,
     )
     if dry_run:
         return _dry_run(session, options)
@@ -138,15 +139,15 @@ def _top(session: Session, options: FinetuneOptions, count: int) -> Document:
 
     found = finetune_top(session.workspace, options, count, session.progress)
     session.say("trial            cache   fine-tuned   (validation top-1)")
-    for item in found.finishers:
+    for item in found.ranking.heads:
         drawn = "  random" if item.drawn else ""
         session.say(f"{item.trial_id:15}  {item.frozen:.4f}  {item.finetuned:.4f}{drawn}")
-    tau = found.tau
+    tau = found.ranking.kendall_tau
     session.say(
         f"Kendall's tau {tau.value:.2f} (95% interval {tau.low:.2f} to {tau.high:.2f}); "
         f"the best on validation:"
     )
-    return found.to_json() | _said(session, found.best)
+    return to_json(found.ranking) | _said(session, found.best)
 
 
 def _dry_run(session: Session, options: FinetuneOptions) -> Document:
@@ -170,10 +171,11 @@ def _outline(found: Document) -> str:
     )
 
 
-def _said(session: Session, result: FinetuneResult) -> Document:
-    for line in score_lines(result.document):
+def _said(session: Session, run: Run) -> Document:
+    document = to_json(run.record)
+    for line in score_lines(document):
         session.say(line)
-    session.say(f"written: {result.folder}\nnext: cars-bench report")
-    return {"folder": str(result.folder), "seconds": result.document["seconds"]} | {
-        key: result.document[key] for key in KEYS
+    session.say(f"written: {run.folder}\nnext: cars-bench report")
+    return {"folder": str(run.folder), "seconds": run.record.seconds} | {
+        key: document[key] for key in KEYS
     }

@@ -70,7 +70,7 @@ def _of_study(session: Session, study: str | None, heatmaps: bool) -> Path:
 
     if heatmaps:
         session.choose_backend("tensorflow")
-        from cars_bench.finetune.look_again import look_again
+        from cars_bench.finetune.grad_cam import add_heatmaps
 
-        look_again(session.workspace, study, session.progress)
+        add_heatmaps(session.workspace, study, session.progress)
     return build_report(session.workspace, study, session.progress)

@@ -75,8 +75,7 @@ def _strictly_read(path: Path, rows: int | None) -> pd.DataFrame:
 
 
 def _plain(path: Path, table: pd.DataFrame) -> Labels:
-    splits = table.get("subset")
-    return make_labels(path, "csv", table["img_file"], table["class"], splits)
+    return make_labels(path, "csv", table["img_file"], table["class"], splits=table.get("subset"))
 
 
 def _with_boxes(path: Path, table: pd.DataFrame) -> Labels:
@@ -89,9 +88,13 @@ def _with_boxes(path: Path, table: pd.DataFrame) -> Labels:
             "mend min_x, min_y, max_x and max_y",
         )
     _check_targets(path, table)
-    splits = table["train_or_test"]
     return make_labels(
-        path, "csv with boxes", table["filename"], table["car_names"], splits, numbers
+        path,
+        "csv with boxes",
+        table["filename"],
+        table["car_names"],
+        splits=table["train_or_test"],
+        boxes=numbers,
     )
 
 

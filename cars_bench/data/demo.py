@@ -22,17 +22,25 @@ from cars_bench.progress import Progress
 from cars_bench.workspace import atomic_file, sync_folder
 
 IMAGES = 600
-WIDTH, HEIGHT, SUPERSAMPLING = 256, 192, 2
+WIDTH = 256
+HEIGHT = 192
+SUPERSAMPLING = 2
 JPEG_QUALITY = 90
 SHARES = {"train": 0.65, "val": 0.20, "test": 0.15}
 HEADER = ["filename", "min_x", "min_y", "max_x", "max_y", "target", "train_or_test", "car_names"]
-LABELS_FILE, IMAGES_FOLDER = "labels.csv", "images"
-CAR_LENGTH, FAR_CAR_LENGTH = (0.72, 0.95), (0.12, 0.24)
-"""Lengths as fractions of the picture's width."""
+LABELS_FILE = "labels.csv"
+IMAGES_FOLDER = "images"
+CAR_LENGTH = (0.72, 0.95)
+"""Of the picture's width."""
 
-TILT_DEGREES, SQUEEZE = 3.5, 0.9
-FAR_CARS, CLUTTER = 2, 2
-"""At most so many other cars, and posts, bushes and cones."""
+FAR_CAR_LENGTH = (0.12, 0.24)
+TILT_DEGREES = 3.5
+SQUEEZE = 0.9
+FAR_CARS = 2
+"""At most so many other cars."""
+
+CLUTTER = 2
+"""At most so many posts, bushes and cones."""
 
 BLUR_PIXELS = (2.0, 7.0)
 """Blur of what lies behind the car, in pixels of the supersampled canvas."""
@@ -53,7 +61,8 @@ def draw_demo(folder: Path, seed: int, progress: Progress, images: int = IMAGES)
     Returns:
         The label file, in the layout with boxes.
     """
-    drawn, final = folder / f".{IMAGES_FOLDER}.tmp", folder / IMAGES_FOLDER
+    drawn = folder / f".{IMAGES_FOLDER}.tmp"
+    final = folder / IMAGES_FOLDER
     shutil.rmtree(drawn, ignore_errors=True)
     drawn.mkdir(parents=True)
     boxes: list[Box] = []
@@ -76,7 +85,8 @@ def draw_scene(model: CarModel, seed: int, number: int) -> tuple[Image.Image, Bo
     All randomness comes from (seed, number).
     """
     rng = np.random.default_rng([seed, number])
-    width, height = WIDTH * SUPERSAMPLING, HEIGHT * SUPERSAMPLING
+    width = WIDTH * SUPERSAMPLING
+    height = HEIGHT * SUPERSAMPLING
     canvas = Image.new("RGB", (width, height))
     draw = ImageDraw.Draw(canvas)
     horizon = _backdrop(draw, rng, width, height)
@@ -119,7 +129,8 @@ def _far_pose(rng: np.random.Generator, width: int, horizon: float) -> Pose:
 
 
 def _paint(rng: np.random.Generator) -> Paint:
-    lightness, saturation = rng.uniform(0.22, 0.85), rng.uniform(0.0, 0.8)
+    lightness = rng.uniform(0.22, 0.85)
+    saturation = rng.uniform(0.0, 0.8)
     body = _colour(rng.random(), lightness, saturation)
     glass = _colour(0.58, rng.uniform(0.16, 0.42), rng.uniform(0.05, 0.3))
     grey = int(rng.integers(120, 225))
@@ -131,7 +142,8 @@ def _backdrop(
 ) -> float:
     """Sky, houses and trees, ground; returns the horizon's y."""
     horizon = height * float(rng.uniform(0.42, 0.6))
-    hue, light = rng.uniform(0.5, 0.68), rng.uniform(0.5, 0.82)
+    hue = rng.uniform(0.5, 0.68)
+    light = rng.uniform(0.5, 0.82)
     for y in np.arange(0, horizon, 4):
         shade = _colour(hue, light + 0.15 * y / horizon, 0.4)
         draw.rectangle((0, y, width, y + 4), fill=shade)
@@ -149,7 +161,9 @@ def _backdrop(
 def _house_or_tree(
     draw: ImageDraw.ImageDraw, rng: np.random.Generator, width: int, horizon: float
 ) -> None:
-    x, wide, tall = rng.uniform(-40, width), rng.uniform(30, 150), rng.uniform(40, horizon * 0.9)
+    x = rng.uniform(-40, width)
+    wide = rng.uniform(30, 150)
+    tall = rng.uniform(40, horizon * 0.9)
     if _chance(rng, 0.4):
         leaves = _colour(rng.uniform(0.22, 0.4), rng.uniform(0.2, 0.45), 0.4)
         draw.rectangle(
@@ -168,12 +182,14 @@ def _house_or_tree(
 def _clutter(draw: ImageDraw.ImageDraw, rng: np.random.Generator, pose: Pose, width: int) -> None:
     """Posts, bushes and cones, some of them in front of the car."""
     for _ in range(int(rng.integers(0, CLUTTER + 1))):
-        x, base = rng.uniform(0, width), pose.y + rng.uniform(0, 14)
+        x = rng.uniform(0, width)
+        base = pose.y + rng.uniform(0, 14)
         if _chance(rng, 0.35):
             wide = rng.uniform(4, 9)
             draw.rectangle((x, base - rng.uniform(60, 190), x + wide, base), fill=(72, 74, 78))
         elif _chance(rng, 0.5):
-            wide, tall = rng.uniform(24, 80), rng.uniform(14, 44)
+            wide = rng.uniform(24, 80)
+            tall = rng.uniform(14, 44)
             leaves = _colour(rng.uniform(0.2, 0.4), rng.uniform(0.18, 0.4), 0.45)
             draw.ellipse((x, base - tall, x + wide, base + tall * 0.5), fill=leaves)
         else:

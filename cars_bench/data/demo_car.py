@@ -13,12 +13,16 @@ from cars_bench.data.demo_models import CarModel
 Colour = tuple[int, int, int]
 Points = Sequence[tuple[float, float]]
 CLEARANCE = 0.045
-BELT_GAP, GLASS_INSET = 0.012, 0.02
+BELT_GAP = 0.012
+GLASS_INSET = 0.02
 SHORTEST_BOOT = 0.1
-TYRE, RUBBER, LAMP, TAIL = (22, 22, 24), (45, 45, 48), (244, 240, 214), (186, 30, 34)
+TYRE = (22, 22, 24)
+RUBBER = (45, 45, 48)
+LAMP = (244, 240, 214)
+TAIL = (186, 30, 34)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Pose:
     """Where and how a car stands on the canvas.
 
@@ -42,7 +46,8 @@ class Pose:
         """Car coordinates [N, 2] to pixels [N, 2]."""
         local = np.asarray(points, dtype=float) - (0.5, 0.0)
         local[:, 0] *= -self.squeeze if self.mirrored else self.squeeze
-        cos, sin = np.cos(self.radians), np.sin(self.radians)
+        cos = np.cos(self.radians)
+        sin = np.sin(self.radians)
         turned = local @ np.array([[cos, -sin], [sin, cos]])
         pixels: np.ndarray = turned * (self.length, -self.length) + (self.x, self.y)
         return pixels
@@ -82,8 +87,9 @@ def draw_car(
         _wheel(fill, model, axle, paint.rim)
     wheels = [point for axle in model.wheels for point in _disc(axle, model.wheel, model.wheel)]
     reach = pose.place([*body, *wheels])
-    (x1, y1), (x2, y2) = reach.min(axis=0), reach.max(axis=0)
-    return float(x1), float(y1), float(x2), float(y2)
+    left, top = reach.min(axis=0).tolist()
+    right, bottom = reach.max(axis=0).tolist()
+    return left, top, right, bottom
 
 
 Fill = Callable[[Points, Colour], None]
@@ -150,7 +156,8 @@ def _fittings(fill: Fill, model: CarModel, shade: Colour) -> None:
         fill([(0.0, model.deck + 0.034), (0.10, model.deck + 0.03), (0.07, model.deck - 0.01),
               (0.04, model.deck - 0.01)], shade)  # fmt: skip
     elif model.spoiler:
-        x, y = model.roof_rear, model.roof
+        x = model.roof_rear
+        y = model.roof
         fill(
             [(x - 0.06, y - 0.004), (x + 0.06, y + 0.004), (x + 0.06, y - 0.02), (x, y - 0.03)],
             shade,

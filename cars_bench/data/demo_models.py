@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CarModel:
     """Shape of one class.
 
@@ -60,33 +60,128 @@ class CarModel:
 
 
 SEDAN = CarModel(
-    "Alder Meridian Sedan 2009", 0.215, 0.16, 0.30, 0.52, 0.305, 0.69, 0.205, 0.165,
-    (0.19, 0.80), 0.070, 5, (0.42,), "block", "wide",
-)  # fmt: skip
+    name="Alder Meridian Sedan 2009",
+    deck=0.215,
+    deck_end=0.16,
+    roof_rear=0.30,
+    roof_front=0.52,
+    roof=0.305,
+    cowl=0.69,
+    hood=0.205,
+    nose=0.165,
+    wheels=(0.19, 0.80),
+    wheel=0.070,
+    spokes=5,
+    pillars=(0.42,),
+    head_lamp="block",
+    tail_lamp="wide",
+)
 COUPE = CarModel(
-    "Corvo Strada Coupe 2010", 0.195, 0.13, 0.34, 0.46, 0.275, 0.66, 0.190, 0.140,
-    (0.19, 0.80), 0.076, 5, (0.31,), "slit", "wide",
-)  # fmt: skip
+    name="Corvo Strada Coupe 2010",
+    deck=0.195,
+    deck_end=0.13,
+    roof_rear=0.34,
+    roof_front=0.46,
+    roof=0.275,
+    cowl=0.66,
+    hood=0.190,
+    nose=0.140,
+    wheels=(0.19, 0.80),
+    wheel=0.076,
+    spokes=5,
+    pillars=(0.31,),
+    head_lamp="slit",
+    tail_lamp="wide",
+)
 HATCH = CarModel(
-    "Dunlin Pippin Hatchback 2008", 0.235, 0.02, 0.12, 0.53, 0.375, 0.74, 0.240, 0.190,
-    (0.18, 0.82), 0.080, 6, (0.26, 0.47), "round", "tall",
-)  # fmt: skip
+    name="Dunlin Pippin Hatchback 2008",
+    deck=0.235,
+    deck_end=0.02,
+    roof_rear=0.12,
+    roof_front=0.53,
+    roof=0.375,
+    cowl=0.74,
+    hood=0.240,
+    nose=0.190,
+    wheels=(0.18, 0.82),
+    wheel=0.080,
+    spokes=6,
+    pillars=(0.26, 0.47),
+    head_lamp="round",
+    tail_lamp="tall",
+)
 WAGON = CarModel(
-    "Alder Meridian Wagon 2009", 0.215, 0.02, 0.09, 0.52, 0.305, 0.69, 0.205, 0.165,
-    (0.19, 0.80), 0.070, 5, (0.24, 0.42), "block", "tall", rails=True,
-)  # fmt: skip
+    name="Alder Meridian Wagon 2009",
+    deck=0.215,
+    deck_end=0.02,
+    roof_rear=0.09,
+    roof_front=0.52,
+    roof=0.305,
+    cowl=0.69,
+    hood=0.205,
+    nose=0.165,
+    wheels=(0.19, 0.80),
+    wheel=0.070,
+    spokes=5,
+    pillars=(0.24, 0.42),
+    head_lamp="block",
+    tail_lamp="tall",
+    rails=True,
+)
 SUV = CarModel(
-    "Fenwick Ranger SUV 2011", 0.270, 0.01, 0.06, 0.55, 0.405, 0.70, 0.275, 0.240,
-    (0.19, 0.80), 0.092, 5, (0.23, 0.42), "block", "tall", rails=True,
-)  # fmt: skip
+    name="Fenwick Ranger SUV 2011",
+    deck=0.270,
+    deck_end=0.01,
+    roof_rear=0.06,
+    roof_front=0.55,
+    roof=0.405,
+    cowl=0.70,
+    hood=0.275,
+    nose=0.240,
+    wheels=(0.19, 0.80),
+    wheel=0.092,
+    spokes=5,
+    pillars=(0.23, 0.42),
+    head_lamp="block",
+    tail_lamp="tall",
+    rails=True,
+)
 PICKUP = CarModel(
-    "Garrow Drover Pickup 2007", 0.225, 0.40, 0.43, 0.57, 0.370, 0.70, 0.250, 0.225,
-    (0.21, 0.81), 0.085, 6, (), "block", "tall", bed=True,
-)  # fmt: skip
+    name="Garrow Drover Pickup 2007",
+    deck=0.225,
+    deck_end=0.40,
+    roof_rear=0.43,
+    roof_front=0.57,
+    roof=0.370,
+    cowl=0.70,
+    hood=0.250,
+    nose=0.225,
+    wheels=(0.21, 0.81),
+    wheel=0.085,
+    spokes=6,
+    pillars=(),
+    head_lamp="block",
+    tail_lamp="tall",
+    bed=True,
+)
 VAN = CarModel(
-    "Harrier Transit Van 2010", 0.260, 0.005, 0.03, 0.70, 0.430, 0.86, 0.265, 0.215,
-    (0.20, 0.82), 0.070, 8, (0.62,), "block", "small", panelled=True,
-)  # fmt: skip
+    name="Harrier Transit Van 2010",
+    deck=0.260,
+    deck_end=0.005,
+    roof_rear=0.03,
+    roof_front=0.70,
+    roof=0.430,
+    cowl=0.86,
+    hood=0.265,
+    nose=0.215,
+    wheels=(0.20, 0.82),
+    wheel=0.070,
+    spokes=8,
+    pillars=(0.62,),
+    head_lamp="block",
+    tail_lamp="small",
+    panelled=True,
+)
 
 MODELS = (
     SEDAN,

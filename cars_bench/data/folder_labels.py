@@ -34,7 +34,7 @@ def read_folders(root: Path) -> Labels:
     depth = 1 if by_split else 0
     classes = [name.split("/")[depth] for name in images]
     splits = [name.split("/")[0] for name in images] if by_split else None
-    labels = make_labels(root, "folders", images, classes, splits)
+    labels = make_labels(root, "folders", images, classes, splits=splits)
     others = [name for name in files if not is_image_name(name)]
     if others:
         labels.notes.append(f"{len(others):,} files without an image's suffix: {some(others)}")

@@ -36,7 +36,8 @@ _TRANSPOSED = {
     8: Image.Transpose.ROTATE_90,
 }
 _FIRST_SIDEWAYS = 5
-_BYTE_MAX, _WORD_TO_BYTE = 255, 257
+_BYTE_MAX = 255
+_WORD_TO_BYTE = 257
 
 
 class ImageUnusable(ValueError):
@@ -120,21 +121,26 @@ def _decode_near(opened: Image.Image, size: int, box: Box | None) -> tuple[Image
         down = math.ceil(height * wanted / (window[3] - window[1]))
         opened.draft("RGB", (down, across) if sideways else (across, down))
     image = _upright_rgb(opened)
-    x, y = image.width / width, image.height / height
-    x2, y2 = min(window[2] * x, image.width), min(window[3] * y, image.height)
-    return image, (window[0] * x, window[1] * y, x2, y2)
+    x = image.width / width
+    y = image.height / height
+    right = min(window[2] * x, image.width)
+    bottom = min(window[3] * y, image.height)
+    return image, (window[0] * x, window[1] * y, right, bottom)
 
 
 def _cut(image: Image.Image, window: Box) -> tuple[Image.Image, Box]:
     """The pixels around `window`, so that the filter sees nothing beyond, and it in them."""
-    left, top = math.floor(window[0]), math.floor(window[1])
+    left = math.floor(window[0])
+    top = math.floor(window[1])
     part = image.crop((left, top, math.ceil(window[2]), math.ceil(window[3])))
     return part, (window[0] - left, window[1] - top, window[2] - left, window[3] - top)
 
 
 def _clipped(box: Box, width: int, height: int) -> Box:
-    x1, y1 = max(box[0], 0.0), max(box[1], 0.0)
-    x2, y2 = min(box[2], float(width)), min(box[3], float(height))
+    x1 = max(box[0], 0.0)
+    y1 = max(box[1], 0.0)
+    x2 = min(box[2], float(width))
+    y2 = min(box[3], float(height))
     if x2 - x1 < 1 or y2 - y1 < 1:
         raise ImageUnusable(f"its box {box} lies outside its {width} x {height} pixels")
     return x1, y1, x2, y2

@@ -52,10 +52,19 @@ def make_labels(
     layout: str,
     files: Iterable[str],
     class_names: Iterable[str],
+    *,
     splits: Iterable[str] | None = None,
     boxes: pd.DataFrame | None = None,
 ) -> Labels:
     """Check what all layouts have in common and build the table.
+
+    Args:
+        source: The label file, or the folder of class folders.
+        layout: Which reader read it.
+        files: Posix paths under some image root.
+        class_names: Class of each file.
+        splits: Split of each file in any known word; `None` where the source has none.
+        boxes: Columns `BOX_COLUMNS` in pixels, a row a file; `None` where there are none.
 
     Raises:
         LabelsUnusable: No rows, an empty class, two rows for one image, an

@@ -65,7 +65,7 @@ def _labels(path: Path, rows: np.ndarray, file_field: str, names: list[str]) -> 
     splits = None
     if "test" in (rows.dtype.names or ()):
         splits = ["test" if int(value) else "train" for value in rows["test"]]
-    return make_labels(path, "mat", files, classes, splits, boxes)
+    return make_labels(path, "mat", files, classes, splits=splits, boxes=boxes)
 
 
 def _named(path: Path, files: list[str], numbers: Any, names: list[str]) -> list[str]:

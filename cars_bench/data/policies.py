@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import KW_ONLY, asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from cars_bench.errors import InputError, UsageError
+from cars_bench.documents import from_yaml, text_of, within
+from cars_bench.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,8 @@ class Policy:
         contrast: Distances from the mean are multiplied by 1 +- this, 0..0.9.
     """
 
-    name: str
+    name: str = ""
+    _: KW_ONLY
     flip: bool = False
     scale_min: float = 1.0
     rotation_degrees: float = 0.0
@@ -33,18 +33,19 @@ class Policy:
     brightness: float = 0.0
     contrast: float = 0.0
 
+    def __post_init__(self) -> None:
+        """Check every range; raises `FieldError`."""
+        within("scale_min", self.scale_min, 0.1, 1.0)
+        within("rotation_degrees", self.rotation_degrees, 0.0, 180.0)
+        within("translation", self.translation, 0.0, 0.5)
+        within("brightness", self.brightness, 0.0, 0.9)
+        within("contrast", self.contrast, 0.0, 0.9)
+
     def to_json(self) -> dict[str, Any]:
         """Everything that changes a pixel, which leaves out the name."""
         return {key: value for key, value in asdict(self).items() if key != "name"}
 
 
-RANGES = {
-    "scale_min": (0.1, 1.0),
-    "rotation_degrees": (0.0, 180.0),
-    "translation": (0.0, 0.5),
-    "brightness": (0.0, 0.9),
-    "contrast": (0.0, 0.9),
-}
 NAMED = {
     "none": Policy("none"),
     "light": Policy("light", flip=True, scale_min=0.9),
@@ -73,8 +74,7 @@ def policy(name_or_path: str | Path) -> Policy:
     """The named policy, or the one in a YAML file with `Policy`'s fields.
 
     Raises:
-        UsageError: Neither a known name nor a file.
-        InputError: The file is bad; the message names line and field.
+        UsageError: Neither a known name nor a file, or a bad file; names its line and field.
     """
     text = str(name_or_path)
     if text in NAMED:
@@ -86,66 +86,5 @@ def policy(name_or_path: str | Path) -> Policy:
             f"There is no augmentation policy {text!r} (named ones: {known}) and no such file.",
             f"--augment {known.replace(', ', '|')}, or a YAML file",
         )
-    return _from_yaml(path)
-
-
-def _from_yaml(path: Path) -> Policy:
-    nodes = _mapping(path)
-    values: dict[str, Any] = {}
-    for key_node, value_node in nodes:
-        field, line = str(key_node.value), key_node.start_mark.line + 1
-        if field in values:
-            raise _refused(path, line, field, "stands there twice")
-        values[field] = _checked(path, line, field, _value(path, line, field, value_node))
-    return Policy(**({"name": path.stem} | values))
-
-
-def _mapping(path: Path) -> list[tuple[yaml.Node, yaml.Node]]:
-    try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "it is not text"
-        raise InputError(f"{path}{where} is not valid YAML: {problem}.", "mend the file") from error
-    if not isinstance(node, yaml.MappingNode):
-        raise InputError(
-            f"{path} line 1 must be `field: value` lines.", f"fields: {', '.join(_known_fields())}"
-        )
-    pairs: list[tuple[yaml.Node, yaml.Node]] = node.value
-    return pairs
-
-
-def _value(path: Path, line: int, field: str, node: yaml.Node) -> Any:
-    try:
-        return yaml.safe_load(yaml.serialize(node))
-    except yaml.YAMLError as error:
-        raise _refused(path, line, field, "has a value of an unknown kind") from error
-
-
-def _checked(path: Path, line: int, field: str, value: Any) -> Any:
-    if field not in _known_fields():
-        raise _refused(path, line, field, "is no field of a policy")
-    if field == "name":
-        return str(value)
-    if field == "flip":
-        if not isinstance(value, bool):
-            raise _refused(path, line, field, f"must be true or false, not {value!r}")
-        return value
-    low, high = RANGES[field]
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not low <= value <= high:
-        raise _refused(
-            path, line, field, f"must be a number from {low:g} to {high:g}, not {value!r}"
-        )
-    return float(value)
-
-
-def _known_fields() -> list[str]:
-    return [field.name for field in fields(Policy)]
-
-
-def _refused(path: Path, line: int, field: str, why: str) -> InputError:
-    return InputError(
-        f"{path} line {line}: {field} {why}.", f"known fields: {', '.join(_known_fields())}"
-    )
+    found = from_yaml(Policy, text_of(path), text)
+    return found if found.name else replace(found, name=path.stem)

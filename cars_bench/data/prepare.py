@@ -38,9 +38,9 @@ from cars_bench.data.problems import (
     quarantine,
     refuse_empty_splits,
     refuse_missing,
+    scan_images,
     warn_of_duplicates,
 )
-from cars_bench.data.scan import scan_images
 from cars_bench.data.sources import Located, locate
 from cars_bench.data.splits import VAL_OF_TRAIN, parse_split, stratified
 from cars_bench.errors import InputError, UsageError

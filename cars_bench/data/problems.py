@@ -1,8 +1,13 @@
-"""Finds what is wrong between labels and images, and says it with counts and names."""
+"""Reads every image once, finds what is wrong between labels and images, and says it with names."""
 
 from __future__ import annotations
 
+import hashlib
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,9 +15,12 @@ import pandas as pd
 from cars_bench.data.card import Quarantined
 from cars_bench.data.copies import find_copies, remedy, sentence
 from cars_bench.data.dataset import BOX_COLUMNS
+from cars_bench.data.images import ImageUnusable, decode_image
 from cars_bench.data.labels import some
 from cars_bench.errors import InputError
+from cars_bench.progress import Progress, Task
 
+CHUNK = 256
 BOX_TOLERANCE_PIXELS = 2.0
 FOREIGN_BOXES = 0.5
 """Above this share of boxes outside their images, all boxes belong to other images."""
@@ -20,6 +28,25 @@ FOREIGN_BOXES = 0.5
 LEFT_OUT_ALL = (
     "all boxes were left out (the images were cropped before, or the labels are of other images)"
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scanned:
+    """What one file turned out to be.
+
+    Attributes:
+        width: Pixels of the upright original, 0 if unreadable.
+        height: Pixels of the upright original, 0 if unreadable.
+        sha256: Digest of the file's bytes, empty if they cannot be read.
+        problem: Why it cannot be used; empty if it can.
+        is_page: It is a web page, so the image was never fetched.
+    """
+
+    width: int = 0
+    height: int = 0
+    sha256: str = ""
+    problem: str = ""
+    is_page: bool = False
 
 
 @dataclass
@@ -35,6 +62,39 @@ class Problems:
     missing: list[str] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+
+
+def scan_image(path: Path) -> Scanned:
+    """Read and decode one file; a file that cannot be used is a result, not an error."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        return Scanned(problem=f"it cannot be read: {error.strerror}")
+    digest = hashlib.sha256(data).hexdigest()
+    try:
+        image = decode_image(data)
+    except ImageUnusable as error:
+        return Scanned(sha256=digest, problem=str(error), is_page=error.is_page)
+    return Scanned(width=image.width, height=image.height, sha256=digest)
+
+
+def scan_images(paths: Sequence[Path], progress: Progress) -> list[Scanned]:
+    """Scan files in threads (decoding releases the GIL), in bounded memory.
+
+    Returns:
+        One result a path, in order.
+    """
+    results: list[Scanned] = []
+    with (
+        progress.stage("Reading images", len(paths), "images") as task,
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+    ):
+        for start in range(0, len(paths), CHUNK):
+            for scanned in pool.map(scan_image, paths[start : start + CHUNK]):
+                results.append(scanned)
+                task.advance()
+            _tell(task, len(results), len(paths))
+    return results
 
 
 def refuse_missing(missing: list[str], total: int, root: str, allowed: bool) -> None:
@@ -171,3 +231,10 @@ def refuse_empty_splits(table: pd.DataFrame, problems: Problems) -> None:
         problems.warnings.append(
             f"{len(unlearnable):,} classes have no training image: {some(unlearnable)}."
         )
+
+
+def _tell(task: Task, done: int, total: int) -> None:
+    """A line at every tenth or so, for logs."""
+    every = max(CHUNK, total // 10)
+    if done == total or done // every > (done - CHUNK) // every:
+        task.line(f"{done:,} of {total:,} images, {done / max(task.seconds, 1e-9):,.0f} images/s")

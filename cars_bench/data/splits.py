@@ -78,7 +78,8 @@ def _furthest_behind(
 ) -> str:
     if not any(own.values()):
         return max(shares, key=lambda name: shares[name])
-    own_count, all_count = sum(own.values()) + 1, sum(total.values()) + 1
+    own_count = sum(own.values()) + 1
+    all_count = sum(total.values()) + 1
 
     def lag(name: str) -> float:
         lag_own = shares[name] * own_count - own[name]

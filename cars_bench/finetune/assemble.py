@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import keras
 
 from cars_bench.backbones.build import Backbone
-from cars_bench.backbones.pooling import pooled
+from cars_bench.backbones.networks import pooled
 
 
 @dataclass(frozen=True)

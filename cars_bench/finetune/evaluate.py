@@ -44,18 +44,18 @@ def evaluate(
         UsageError: The model was trained on the split.
     """
     finished = FinishedModel.open(workspace, model)
-    document = finished.document
-    _require_unseen(finished.folder.name, split, document["refit"])
-    dataset = Dataset.load(workspace, document["dataset"]["name"])
+    record = finished.record
+    _require_unseen(finished.folder.name, split, record.refit)
+    dataset = Dataset.load(workspace, record.dataset.name)
     _require_classes(dataset, finished)
     records = dataset.records(split)
-    ids = [record.image_id for record in records]
-    labels = [record.label for record in records]
+    ids = [image.image_id for image in records]
+    labels = [image.label for image in records]
     # The frozen head first: a stale or missing cache shows before the long pass.
-    study = Study.open(workspace, document["study"])
-    cache = FeatureCache.open(workspace, document["cache_key"])
-    trial = study.trial(document["trial_id"])
-    head = head_of_trial(study, trial, cache, refit=document["refit"]).model()
+    study = Study.open(workspace, record.study)
+    cache = FeatureCache.open(workspace, record.cache_key)
+    trial = study.trial(record.trial_id)
+    head = head_of_trial(study, trial, cache, refit=record.refit).model()
     frozen = predictions(ids, logits_of(head, cache.load(split).x), finished.class_names, labels)
     progress.log(f"Evaluating {finished.folder.name} on {len(records):,} {split} images")
     logits = logits_of(finished.load(), LiveImages(records, finished.image_size))
@@ -67,7 +67,7 @@ def evaluate(
     return {
         "model": f"{study.name}/{finished.folder.name}",
         **{stage: {split: to_json(found.score)} for stage, found in judged.items()},
-        "handoff": document["handoff"],
+        "handoff": to_json(record.handoff),
         "mcnemar": _compared(frozen, finetuned),
         "measures": {stage: measures(found) for stage, found in judged.items()},
     }
@@ -123,17 +123,27 @@ def measures(judged: Assessment) -> dict[str, Any]:
     told = judged.calibration
     return {
         "macro": to_json(judged.macro),
-        "classes": [{"class": row.name, **to_json(row.recall), "n": row.n}
-                    for row in judged.classes],
-        "confused": [{"true": pair.true, "predicted": pair.predicted, "count": pair.count,
-                      "share": pair.share} for pair in judged.confused[:CONFUSED]],
+        "classes": [
+            {"class": row.name, **to_json(row.recall), "n": row.n} for row in judged.classes
+        ],
+        "confused": [
+            {
+                "true": pair.true,
+                "predicted": pair.predicted,
+                "count": pair.count,
+                "share": pair.share,
+            }
+            for pair in judged.confused[:CONFUSED]
+        ],
         "calibration": {
             "expected_calibration_error": told.expected_calibration_error,
             "reliability": [to_json(row) for row in told.reliability],
         },
-        "groups": {name: [{"group": row.group, **to_json(row.accuracy), "n": row.n}
-                          for row in rows] for name, rows in judged.groups.items()},
-    }  # fmt: skip
+        "groups": {
+            name: [{"group": row.group, **to_json(row.accuracy), "n": row.n} for row in rows]
+            for name, rows in judged.groups.items()
+        },
+    }
 
 
 def _compared(frozen: Predictions, finetuned: Predictions) -> dict[str, Any]:

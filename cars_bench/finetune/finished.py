@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
 
 from cars_bench.backbones.build import build_backbone
-from cars_bench.documents import from_json
 from cars_bench.errors import CarsBenchError, ModelMissing
 from cars_bench.finetune.assemble import Assembled
-from cars_bench.finetune.plan import RUN_FILE
-from cars_bench.finetune.record import WEIGHTS_FILE
+from cars_bench.finetune.plan import FINAL, remembered
+from cars_bench.finetune.runs import FINETUNE, Run, RunRecord
 from cars_bench.training.heads import build_head
-from cars_bench.training.specs import HeadSpec
 from cars_bench.workspace import Workspace, sha256_file
 
-FINETUNE = "cars-bench finetune --best"
+WEIGHTS_FILE = "model.weights.h5"
 
 
 @dataclass(frozen=True)
@@ -27,12 +23,10 @@ class FinishedModel:
     """A fine-tuned model on disk.
 
     Attributes:
-        folder: `tuning/STUDY/final/RUN`.
-        document: Its `run.json`.
+        run: The run that made it.
     """
 
-    folder: Path
-    document: dict[str, Any]
+    run: Run
 
     @classmethod
     def open(cls, workspace: Workspace, model: str | None = None) -> FinishedModel:
@@ -40,27 +34,48 @@ class FinishedModel:
 
         Raises:
             ModelMissing: There is none.
+            RecordDamaged: The run's record is not what was written.
         """
-        folder = _folder(workspace, model)
-        path = folder / RUN_FILE
-        if not path.is_file():
-            raise ModelMissing(f"There is no finished model in {folder}.", FINETUNE)
-        return cls(folder, json.loads(path.read_text(encoding="utf-8")))
+        return cls(Run.open(_folder(workspace, model)))
+
+    @property
+    def folder(self) -> Path:
+        """`tuning/STUDY/final/RUN`."""
+        return self.run.folder
+
+    @property
+    def record(self) -> RunRecord:
+        """Its run's record."""
+        return self.run.record
 
     @property
     def class_names(self) -> list[str]:
         """Class names; the index is the label."""
-        return list(self.document["class_names"])
+        return list(self.record.class_names)
 
     @property
     def image_size(self) -> int:
         """Side of its input in pixels."""
-        return int(self.document["backbone"]["image_size"])
+        return self.record.backbone.image_size
 
     @property
     def crop(self) -> str:
-        """What its images were cut to: `boxes`, or `none`, also where an older run does not say."""
-        return str(self.document["dataset"].get("crop", "none"))
+        """What its images were cut to: `boxes` or `none`."""
+        return self.record.dataset.crop
+
+    @property
+    def weights(self) -> Path:
+        """Its weights file, which is the one that was written.
+
+        Raises:
+            CarsBenchError: It is not.
+        """
+        path = self.folder / WEIGHTS_FILE
+        if not path.is_file() or sha256_file(path) != self.record.sha256.get(WEIGHTS_FILE):
+            raise CarsBenchError(
+                f"{path} is missing or damaged: its digest is not the recorded one.", FINETUNE
+            )
+        return path
 
     def load(self) -> keras.Model:
         """From pixels float32 `[B, S, S, 3]`, 0 to 255, to logits `[B, C]`.
@@ -76,30 +91,22 @@ class FinishedModel:
         Raises:
             CarsBenchError: The weights file is not the one that was written.
         """
-        weights = self.folder / WEIGHTS_FILE
-        if not weights.is_file() or sha256_file(weights) != self.document["sha256"][WEIGHTS_FILE]:
-            raise CarsBenchError(
-                f"{weights} is missing or damaged: its digest is not the recorded one.", FINETUNE
-            )
-        backbone = self.document["backbone"]
-        head = build_head(
-            from_json(HeadSpec, self.document["head"]),
-            int(self.document["width"]),
-            len(self.class_names),
-        )
-        network = build_backbone(backbone["name"], "none", self.image_size)
-        assembled = Assembled(network, backbone["pooling"], head)
+        weights = self.weights
+        backbone = self.record.backbone
+        head = build_head(self.record.head, self.record.width, len(self.record.class_names))
+        network = build_backbone(backbone.name, "none", backbone.image_size)
+        assembled = Assembled(network, backbone.pooling, head)
         assembled.whole().load_weights(weights)
         return assembled
 
 
 def _folder(workspace: Workspace, model: str | None) -> Path:
     if model is None:
-        last = workspace.settings().get("model", {})
-        if not last:
+        folder = remembered(workspace, "model")
+        if folder is None:
             raise ModelMissing("Nothing has been fine-tuned here yet.", FINETUNE)
-        return workspace.studies / str(last["study"]) / "final" / str(last["run"])
+        return folder
     if Path(model).is_dir():
         return Path(model)
     study, _, run = model.partition("/")
-    return workspace.studies / study / "final" / run
+    return workspace.studies / study / FINAL / run

@@ -3,19 +3,17 @@
 Two parts, before anything is unfrozen: the head fed by the extraction's own
 runtime from the original images must reproduce the witness; and the assembled
 float32 model must be as accurate as the witness on the validation images.
+Keras is not imported here: what is measured is part of a run's record.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
-from cars_bench.errors import CarsBenchError, HandoffFailed
-from cars_bench.tuning.trained_head import TrainedHead
+from cars_bench.errors import HandoffFailed
 
 LARGEST_DIFFERENCE = 1e-2
 LARGEST_FALL = 0.01
@@ -40,16 +38,7 @@ class Drift:
     min_cosine: float
 
 
-def measure_drift(stored: npt.NDArray[Any], recomputed: npt.NDArray[Any]) -> Drift:
-    """Compare features `[N, ...]` with those of the same images computed again."""
-    one, other = (np.asarray(x, np.float64).reshape(len(x), -1) for x in (stored, recomputed))
-    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-    cosine = (one * other).sum(axis=1) / np.maximum(lengths, 1e-30)
-    cosine = np.where((one == other).all(axis=1), 1.0, cosine)  # two empty ones are alike
-    return Drift(len(one), float(np.abs(one - other).max()), float(cosine.min()))
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Handoff:
     """What the proof measured, on the validation images.
 
@@ -70,30 +59,31 @@ class Handoff:
     witness_top1: float
     assembled_top1: float
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
-
 
 def measure_handoff(
-    head: TrainedHead, features: Drift, recomputed: Logits, assembled: Logits
+    witness: Logits,
+    labels: npt.NDArray[np.int64],
+    features: Drift,
+    recomputed: Logits,
+    assembled: Logits,
 ) -> Handoff:
     """Compare with the witness.
 
     Args:
-        head: Carries the witness, logits `[N, C]`.
+        witness: What the head said of the cached features of N images, `[N, C]`.
+        labels: int64 `[N]`.
         features: How far the recomputed features are from the stored ones.
         recomputed: The head on features recomputed by the extraction's runtime, `[N, C]`.
         assembled: The assembled float32 model on the same images, `[N, C]`.
     """
-    said = head.logits.argmax(1)
+    said = witness.argmax(1)
     return Handoff(
         features=features,
-        max_abs_diff=float(np.abs(recomputed - head.logits).max()),
+        max_abs_diff=float(np.abs(recomputed - witness).max()),
         top1_agreement=float((recomputed.argmax(1) == said).mean()),
         assembled_agreement=float((assembled.argmax(1) == said).mean()),
-        witness_top1=float((said == head.labels).mean()),
-        assembled_top1=float((assembled.argmax(1) == head.labels).mean()),
+        witness_top1=float((said == labels).mean()),
+        assembled_top1=float((assembled.argmax(1) == labels).mean()),
     )
 
 
@@ -147,7 +137,7 @@ def _likeliest_cause(measured: Handoff, runtime: str) -> tuple[str, str]:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class WholeCheck:
     """The finished model on original images against its trained part on cached activations.
 
@@ -172,7 +162,8 @@ def check_whole(trained: Logits, whole: Logits, labels: npt.NDArray[np.int64]) -
     Raises:
         HandoffFailed: The finished model is more than a point less accurate.
     """
-    said, says = trained.argmax(1), whole.argmax(1)
+    said = trained.argmax(1)
+    says = whole.argmax(1)
     found = WholeCheck(
         images=len(labels),
         max_abs_diff=float(np.abs(trained - whole).max()),
@@ -203,42 +194,3 @@ class FrozenCheck:
     unchanged: int
     batch_norm_unchanged: int
     changed: int
-
-
-def values_of(backbone: keras.Model) -> dict[str, bytes]:
-    """The bytes of every variable of the backbone by path, batch norms included."""
-    return {
-        variable.path: keras.ops.convert_to_numpy(variable.value).tobytes()
-        for variable in backbone.variables
-    }
-
-
-def check_frozen(before: dict[str, bytes], backbone: keras.Model) -> FrozenCheck:
-    """Compare with `values_of` before training.
-
-    Raises:
-        CarsBenchError: A frozen variable moved, or an unfrozen layer did not.
-    """
-    now = values_of(backbone)
-    changed = {path for path, value in before.items() if now[path] != value}
-    moved = sorted(changed & {item.path for item in backbone.non_trainable_variables})
-    if moved:
-        raise CarsBenchError(f"Frozen variables moved: {', '.join(moved[:3])}.", "report this")
-    unmoved = [
-        layer.name
-        for layer in backbone.layers
-        if layer.trainable_variables
-        and changed.isdisjoint(variable.path for variable in layer.trainable_variables)
-    ]
-    if unmoved:
-        raise CarsBenchError(
-            f"Training did not change what is unfrozen: {', '.join(unmoved[:3])}.",
-            "raise the rate with --lr",
-        )
-    norms = {
-        variable.path
-        for layer in backbone.layers
-        if isinstance(layer, keras.layers.BatchNormalization)
-        for variable in layer.variables
-    }
-    return FrozenCheck(len(before) - len(changed), len(norms - changed), len(changed))

@@ -1,75 +1,115 @@
-"""Where a model looked: Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391)."""
+"""Where a finished model looked on a few test images: numbers kept beside its run.
+
+A report lays them over the pictures, so that it needs neither Keras nor the
+model; neither is imported here.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from cars_bench.data.images import load_image
-from cars_bench.errors import UsageError
-from cars_bench.finetune.assemble import Assembled
-from cars_bench.workspace import atomic_path
+from cars_bench.documents import read_record, write_record
+from cars_bench.errors import InputError
+from cars_bench.evaluation.predictions import Prediction, Predictions
 
-OPACITY = 0.45
+HEATMAPS_FILE = "heatmaps.json"
+HEATMAPS = "cars-bench report --heatmaps"
+MOST_WRONG = 24
+MOST_RIGHT = 24
 
-Floats = npt.NDArray[np.float32]
+OPACITY = 0.72
+COOL = 0.35  # share of that opacity which stays where nothing speaks for the answer
+# viridis (van der Walt & Smith 2015) at five even places
+VIRIDIS = np.array(
+    [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]], np.float64
+)
 
 
-def grad_cam(assembled: Assembled, pixels: Floats) -> tuple[Floats, npt.NDArray[np.int64]]:
-    """What speaks for the answer: the last feature map weighted by the logit's mean gradient.
+@dataclass(frozen=True)
+class Heatmap:
+    """One image.
 
-    Args:
-        assembled: A model on the TensorFlow backend.
-        pixels: float32 `[B, S, S, 3]`, 0 to 255.
+    Attributes:
+        image_id: The image.
+        predicted: Name of the class answered.
+        heat: What spoke for it, by row and column of the last feature map, 0 to 1.
+    """
 
-    Returns:
-        float32 `[B, h, w]`, 0 to 1, and the labels int64 `[B]` answered.
+    image_id: str
+    predicted: str
+    heat: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Heatmaps:
+    """What `heatmaps.json` says.
+
+    Attributes:
+        method: How the heat was computed.
+        images: The most confident errors, then some right answers.
+    """
+
+    method: str
+    images: tuple[Heatmap, ...]
+
+
+def has_heatmaps(folder: Path) -> bool:
+    """Whether a run's folder holds them."""
+    return (folder / HEATMAPS_FILE).is_file()
+
+
+def read_heatmaps(folder: Path) -> Heatmaps | None:
+    """The heatmaps of a run's folder; `None` where they were not computed.
 
     Raises:
-        UsageError: Keras runs on another backend.
+        RecordDamaged: The file is not what was written.
     """
-    if keras.backend.backend() != "tensorflow":
-        raise UsageError("Heatmaps need the TensorFlow backend.", "KERAS_BACKEND=tensorflow")
-    import tensorflow as tf
-
-    feature_map = assembled.backbone.model(pixels, training=False)
-    last = assembled.backbone.blocks.blocks[-1].name
-    with tf.GradientTape() as tape:
-        tape.watch(feature_map)
-        logits = assembled.above(last)(feature_map, training=False)
-        answered = tf.argmax(logits, axis=1)
-        chosen = tf.gather(logits, answered, axis=1, batch_dims=1)
-    weights = tf.reduce_mean(tape.gradient(chosen, feature_map), axis=(1, 2), keepdims=True)
-    heat = np.maximum(np.asarray(tf.reduce_sum(weights * feature_map, axis=-1)), 0.0)
-    top = heat.max(axis=(1, 2), keepdims=True)
-    return (heat / np.maximum(top, 1e-12)).astype(np.float32), np.asarray(answered)
+    if not has_heatmaps(folder):
+        return None
+    missing = InputError(f"There are no heatmaps in {folder}.", HEATMAPS)
+    path = folder / HEATMAPS_FILE
+    return read_record(path, Heatmaps, missing, f"delete {path}, then {HEATMAPS}")
 
 
-def write_heatmaps(
-    folder: Path, assembled: Assembled, names: Sequence[str], paths: Sequence[Path]
-) -> list[Path]:
-    """Lay each image's heat over it and write it as `NAME.png` under `folder`."""
-    size, written = assembled.backbone.image_size, []
-    for name, path in zip(names, paths, strict=True):
-        pixels = load_image(path, size)
-        heat, _ = grad_cam(assembled, pixels[None].astype(np.float32))
-        target = folder / f"{name}.png"
-        with atomic_path(target) as temporary:
-            _overlaid(pixels, heat[0]).save(temporary)
-        written.append(target)
-    return written
+def write_heatmaps(folder: Path, heatmaps: Heatmaps) -> Path:
+    """Write them into a run's folder; the file."""
+    write_record(folder / HEATMAPS_FILE, heatmaps)
+    return folder / HEATMAPS_FILE
 
 
-def _overlaid(pixels: npt.NDArray[Any], heat: Floats) -> Image.Image:
-    """Hot is red, cold is blue, where nothing speaks for the answer the image stays as it is."""
-    small = Image.fromarray((heat * 255).astype(np.uint8))
-    wide = np.asarray(small.resize(pixels.shape[1::-1], Image.Resampling.BICUBIC), np.float32) / 255
-    colour = np.stack([wide, 0.4 * (1 - np.abs(2 * wide - 1)), 1 - wide], axis=-1) * 255
-    share = OPACITY * wide[..., None]
-    return Image.fromarray(((1 - share) * pixels + share * colour).round().astype(np.uint8))
+def choose(answers: Predictions | Sequence[Prediction]) -> list[Prediction]:
+    """The most confident errors, most confident first, then right answers spread evenly."""
+    wrong = [item for item in answers if not item.correct()]
+    wrong.sort(key=lambda item: (-item.probabilities[0], item.image_id))
+    right = sorted((item for item in answers if item.correct()), key=lambda item: item.image_id)
+    spread = np.linspace(0, len(right) - 1, min(MOST_RIGHT, len(right))).round().astype(int)
+    return wrong[:MOST_WRONG] + [right[place] for place in spread]
+
+
+def overlaid(picture: Image.Image, heat: npt.ArrayLike) -> Image.Image:
+    """Heat laid over a picture turned grey, dark to bright as it grows.
+
+    Args:
+        picture: Of any size.
+        heat: `[h, w]`, 0 to 1.
+    """
+    small = Image.fromarray(np.asarray(heat, np.float32))
+    wide = np.asarray(small.resize(picture.size, Image.Resampling.BICUBIC), np.float64)
+    wide = np.clip(wide, 0, 1)  # bicubic interpolation overshoots
+    grey = np.asarray(picture.convert("L").convert("RGB"), np.float64)
+    share = OPACITY * (COOL + (1 - COOL) * wide)[..., None]
+    mixed = (1 - share) * grey + share * _viridis(wide)
+    return Image.fromarray(mixed.round().astype(np.uint8))
+
+
+def _viridis(share: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
+    places = np.linspace(0, 1, len(VIRIDIS))
+    channels = [np.interp(share, places, VIRIDIS[:, channel]) for channel in range(3)]
+    return np.stack(channels, axis=-1)

@@ -1,54 +1,59 @@
-"""A finished run's model card: what it is, what it was made of, what it cannot do."""
+"""A finished run's model card: what it is, what it was made of, what it cannot do.
+
+It publishes the numbers of the run's record and computes none.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
-from cars_bench.documents import from_json
-from cars_bench.training.specs import HeadSpec, TrainingSpec
+from cars_bench.documents import to_json
+from cars_bench.finetune.runs import STAGES, Run, RunRecord
 from cars_bench.workspace import write_text
 
 CARD_FILE = "model-card.md"
+STAGE_NAMES = {"frozen": "frozen head", "finetuned": "fine-tuned"}
 
 
-def write_card(folder: Path, document: dict[str, Any]) -> None:
+def write_card(run: Run) -> None:
     """Write `model-card.md` (after Mitchell et al. 2019) from a run's record."""
-    write_text(folder / CARD_FILE, "\n".join(_card(document)) + "\n")
+    write_text(run.folder / CARD_FILE, "\n".join(_card(run)) + "\n")
 
 
-def _card(document: dict[str, Any]) -> list[str]:
-    backbone, names = document["backbone"], document["class_names"]
-    head = from_json(HeadSpec, document["head"]).describe()
+def _card(run: Run) -> list[str]:
+    record = run.record
+    backbone = record.backbone
+    side = backbone.image_size
     return [
-        f"# {document['study']}/{document['run']}",
+        f"# {record.study}/{record.run}",
         "",
-        f"Made {document['created']} by cars-bench {document['versions']['cars-bench']}.",
+        f"Made {record.created} by cars-bench {record.versions['cars-bench']}.",
         "",
         "## What it is",
         "",
-        f"- Answers one of {len(names)} classes for a {backbone['image_size']} x "
-        f"{backbone['image_size']} RGB image, pixels 0 to 255; preprocessing is inside.",
-        f"- Backbone: {backbone['name']}, {backbone['pooling']} pooling, weights "
-        f"{backbone['weights_digest'][:16]}.",
-        f"- Head: {head} (trial {document['trial_id']}).",
+        f"- Answers one of {len(record.class_names)} classes for a {side} x {side} RGB image, "
+        "pixels 0 to 255; preprocessing is inside.",
+        f"- Backbone: {backbone.name}, {backbone.pooling} pooling, weights "
+        f"{backbone.weights_digest[:16]}.",
+        f"- Head: {record.head.describe()} (trial {record.trial_id}).",
         "",
         "## Data",
         "",
-        f"- Dataset {document['dataset']['name']!r}, digest {document['dataset']['digest'][:16]}; "
-        f"features from the cache {document['cache_key']}.",
-        *_splits(document),
+        f"- Dataset {record.dataset.name!r}, digest {record.dataset.digest[:16]}; "
+        f"features from the cache {record.cache_key}.",
+        *_splits(record),
         "",
         "## Training",
         "",
-        *(_trained(document) if document["epochs"] else _untrained(document)),
-        *(f"- Steered by hand from epoch {s['from_epoch']}: {s}." for s in document["steering"]),
+        *(_trained(record) if record.epochs else _untrained(record)),
+        *(
+            f"- Steered by hand from epoch {step.from_epoch}: {to_json(step)}."
+            for step in record.steering
+        ),
         "",
         "## Results",
         "",
         "| | split | images | top-1 (95% interval) | top-5 |",
         "|---|---|---|---|---|",
-        *_results(document),
+        *_results(run),
         "",
         "## Limits",
         "",
@@ -56,53 +61,54 @@ def _card(document: dict[str, Any]) -> list[str]:
         "- The numbers hold for images like those of the dataset; light, viewpoint and "
         "crop that are not in it were not measured.",
         "- Its probabilities are not calibrated: `cars-bench evaluate` tells how far they are off.",
-        *_saved_model_limits(document),
+        *_saved_model_limits(record),
         "- Not for deciding about people.",
     ]
 
 
-def _splits(document: dict[str, Any]) -> list[str]:
-    split, lines = document["dataset"]["split"], []
-    counts = ", ".join(f"{count:,} {name}" for name, count in split["counts"].items())
-    lines.append(f"- Split by image before anything else: {counts} ({split['how']}).")
-    if document["dataset"]["crop"] == "boxes":
+def _splits(record: RunRecord) -> list[str]:
+    split = record.dataset.split
+    counts = ", ".join(f"{count:,} {name}" for name, count in split.counts.items())
+    lines = [f"- Split by image before anything else: {counts} ({split.how})."]
+    if record.dataset.crop == "boxes":
         lines.append(
             "- Images were cut to their boxes; `cars-bench predict` and the SavedModel take "
             "an image whole, so cut yours to the object first."
         )
-    if document["refit"]:
+    if record.refit:
         lines.append(
             "- Validation images count as training images, so the model is not measured on them."
         )
-    elif document["epochs"]:
-        lines.append(f"- The epoch ({document['best_epoch']}) was chosen on validation.")
-    tested = "test" in document["finetuned"]
+    elif record.epochs:
+        lines.append(f"- The epoch ({record.best_epoch}) was chosen on validation.")
+    tested = "test" in record.finetuned
     read = "read once, when nothing was left to choose" if tested else "not read"
     return [*lines, f"- The test images were {read}."]
 
 
-def _trained(document: dict[str, Any]) -> list[str]:
-    unfreeze, training = document["unfreeze"], from_json(TrainingSpec, document["training"])
+def _trained(record: RunRecord) -> list[str]:
+    unfreeze = record.unfreeze
+    training = record.training
     return [
-        f"- Unfrozen: {unfreeze['text']} ({len(unfreeze['layers'])} layers, "
-        f"{unfreeze['trainable_parameters']:,} parameters with the head); every BatchNormalization "
+        f"- Unfrozen: {unfreeze.text} ({len(unfreeze.layers)} layers, "
+        f"{unfreeze.trainable_parameters:,} parameters with the head); every BatchNormalization "
         "of the backbone stays frozen.",
-        f"- {document['epochs']} epochs of {training.optimizer} at {training.learning_rate:g} "
+        f"- {record.epochs} epochs of {training.optimizer} at {training.learning_rate:g} "
         f"({training.schedule.kind}), batch {training.batch_size}, label smoothing "
         f"{training.label_smoothing:g}, mixup {training.mixup or 'off'}, cutmix "
         f"{training.cutmix or 'off'}, averaging of weights {training.averaging or 'off'}, "
-        f"{_examples(document)}, seed {document['seed']}.",
+        f"{_examples(record)}, seed {record.seed}.",
     ]
 
 
-def _untrained(document: dict[str, Any]) -> list[str]:
-    if document["warm_up"]:
+def _untrained(record: RunRecord) -> list[str]:
+    if record.warm_up:
         return ["- Nothing was unfrozen: the head is as tuned on features of the frozen backbone."]
     return ["- Nothing was trained: the head has random weights."]
 
 
-def _saved_model_limits(document: dict[str, Any]) -> list[str]:
-    check = document["saved_model_check"]
+def _saved_model_limits(record: RunRecord) -> list[str]:
+    check = record.saved_model_check
     if not check:
         return []
     lines = [
@@ -111,31 +117,28 @@ def _saved_model_limits(document: dict[str, Any]) -> list[str]:
         "predict` turns it upright and lays it over white; TensorFlow's decoding and resizing "
         "differ a little from Pillow's, which the model was trained on."
     ]
-    if check["images"]:
+    if check.images:
         lines.append(
-            f"- On {check['images']} validation images the SavedModel's first answer was that of "
-            f"the model on Pillow's pixels for {check['top1_agreement']:.0%}; probabilities "
-            f"differed by at most {check['max_abs_diff']:.4f}."
+            f"- On {check.images} validation images the SavedModel's first answer was that of "
+            f"the model on Pillow's pixels for {check.top1_agreement:.0%}; probabilities "
+            f"differed by at most {check.max_abs_diff:.4f}."
         )
-    if check["undecodable"]:
-        lines.append(f"- The SavedModel could not read {check['undecodable']} validation images.")
+    if check.undecodable:
+        lines.append(f"- The SavedModel could not read {check.undecodable} validation images.")
     return lines
 
 
-def _examples(document: dict[str, Any]) -> str:
-    views, augment = document["recipe"]["views"], document["recipe"]["augment"]
-    if document["boundary_cache_key"]:
-        return f"{views} cached views of the policy {augment!r}"
-    return f"images augmented anew by the policy {augment!r} each time"
+def _examples(record: RunRecord) -> str:
+    recipe = record.recipe
+    if record.boundary_cache_key:
+        return f"{recipe.views} cached views of the policy {recipe.augment!r}"
+    return f"images augmented anew by the policy {recipe.augment!r} each time"
 
 
-def _results(document: dict[str, Any]) -> list[str]:
-    rows = []
-    for stage, name in (("frozen", "frozen head"), ("finetuned", "fine-tuned")):
-        for split, found in document[stage].items():
-            top1, top5 = found["top1"], found["top5"]
-            rows.append(
-                f"| {name} | {split} | {found['n']:,} | {top1['value']:.4f} "
-                f"({top1['low']:.4f} to {top1['high']:.4f}) | {top5['value']:.4f} |"
-            )
-    return rows
+def _results(run: Run) -> list[str]:
+    return [
+        f"| {STAGE_NAMES[stage]} | {split} | {score.n:,} | {score.top1.value:.4f} "
+        f"({score.top1.low:.4f} to {score.top1.high:.4f}) | {score.top5.value:.4f} |"
+        for stage in STAGES
+        for split, score in run.scores(stage).items()
+    ]

@@ -1,108 +1,33 @@
 """A fine-tuning run as data: what was asked for, resolved and stored before anything is spent.
 
-`plan.json` is written first and `run.json` last: a run's folder that holds
+The plan is written first and the run's record last: a run's folder that holds
 only the first is unfinished and can be resumed.  Keras is not imported here.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from cars_bench import SCHEMA_VERSION
 from cars_bench.backbones.catalogue import spec
 from cars_bench.data.policies import Policy, policy
-from cars_bench.documents import canonical, from_json, to_json
-from cars_bench.errors import InputError, ModelMissing, UsageError
-from cars_bench.finetune.recipe import DEFAULT, Recipe, load_recipe
-from cars_bench.training.specs import TrainingSpec
+from cars_bench.documents import canonical, read_record, write_record
+from cars_bench.errors import ModelMissing, UsageError
+from cars_bench.finetune.recipe import DEFAULT, FinetuneOptions, Recipe
 from cars_bench.tuning.leaderboard import best_trial
 from cars_bench.tuning.study import Study
-from cars_bench.workspace import Workspace, write_json
+from cars_bench.workspace import Workspace
 
-PLAN_FILE, RUN_FILE, FINAL = "plan.json", "run.json", "final"
-CONSTANT, NOTHING = "constant", "none"
+PLAN_FILE = "plan.json"
+FINAL = "final"
+"""Folder of a study's runs."""
+CONSTANT = "constant"
+NOTHING = "none"
 BOTH = ("val", "test")
 
 
-@dataclass(frozen=True)
-class FinetuneOptions:
-    """What `finetune` was asked for; what is `None` is left to the recipe.
-
-    Attributes:
-        trial: A trial's id; `None` takes the best one.
-        unfreeze: What to unfreeze, as `unfreeze.parse_unfreeze` understands it.
-        epochs: Passes over the training images.
-        learning_rate: Peak rate.
-        schedule: Kind of schedule.
-        recipe: Shipped name or path of a YAML file.
-        live: Run the whole network on freshly decoded images.
-        warm_up: Start from the trained head; otherwise from a fresh one.
-        refit: Train on train and validation images together, for all epochs.
-        seed: Of the order, the views and a fresh head.
-        study: By default the last one.
-    """
-
-    trial: str | None = None
-    unfreeze: str | None = None
-    epochs: int | None = None
-    learning_rate: float | None = None
-    schedule: str | None = None
-    recipe: str = DEFAULT
-    live: bool = False
-    warm_up: bool = True
-    refit: bool = False
-    seed: int = 0
-    study: str | None = None
-
-    def resolved(self) -> Recipe:
-        """The recipe with what was asked for on the command line put in its place."""
-        recipe = load_recipe(self.recipe)
-        return replace(
-            recipe,
-            training=self._training(recipe.training),
-            unfreeze=self.unfreeze or recipe.unfreeze,
-            live=self.live or recipe.live,
-        )
-
-    def of_trial(self, trial_id: str) -> FinetuneOptions:
-        """The same for another head."""
-        return replace(self, trial=trial_id)
-
-    def words(self) -> tuple[str, ...]:
-        """The command line that asks for the same of any head."""
-        values = {
-            "--recipe": self.recipe,
-            "--unfreeze": self.unfreeze,
-            "--epochs": self.epochs,
-            "--lr": self.learning_rate,
-            "--schedule": self.schedule,
-            "--refit": "train+val" if self.refit else None,
-            "--seed": self.seed,
-        }
-        given = [(name, str(value)) for name, value in values.items() if value is not None]
-        flags = ["--live"] * self.live + ["--no-warm-up"] * (not self.warm_up)
-        return (*(word for pair in given for word in pair), *flags)
-
-    def _training(self, training: TrainingSpec) -> TrainingSpec:
-        if self.epochs is not None:
-            training = replace(training, epochs=self.epochs)
-        if self.schedule is not None:
-            training = replace(training, schedule=replace(training.schedule, kind=self.schedule))
-        if self.learning_rate is None:
-            return training
-        if training.schedule.kind == "piecewise":
-            raise UsageError(
-                "A piecewise schedule takes its rates from the recipe's `values`, not from --lr.",
-                "leave out --lr, or name another --schedule",
-            )
-        return replace(training, learning_rate=self.learning_rate)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Steering:
     """A change made by hand when a run was resumed.
 
@@ -119,7 +44,7 @@ class Steering:
     epochs: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunPlan:
     """All that decides what a run does.
 
@@ -155,8 +80,7 @@ class RunPlan:
 
     def write(self, workspace: Workspace) -> None:
         """Store the plan, and make it the one that `--resume` goes on with."""
-        document = {"schema_version": SCHEMA_VERSION} | to_json(self)
-        write_json(self.folder(workspace) / PLAN_FILE, document)
+        write_record(self.folder(workspace) / PLAN_FILE, self)
         workspace.remember("finetune", study=self.study, run=self.run)
 
     def discard(self, workspace: Workspace) -> None:
@@ -214,8 +138,13 @@ class RunPlan:
         if all(item is None for item in asked):
             return self
         kind = options.schedule or (CONSTANT if options.learning_rate is not None else None)
-        training = replace(options, schedule=kind)._training(self.recipe.training)
-        change = Steering(done + 1, training.learning_rate, training.schedule.kind, training.epochs)
+        training = replace(options, schedule=kind).steered(self.recipe.training)
+        change = Steering(
+            from_epoch=done + 1,
+            learning_rate=training.learning_rate,
+            schedule=training.schedule.kind,
+            epochs=training.epochs,
+        )
         recipe = replace(self.recipe, training=training)
         return replace(self, recipe=recipe, steering=(*self.steering, change))
 
@@ -242,25 +171,26 @@ def new_plan(workspace: Workspace, options: FinetuneOptions) -> RunPlan:
         StudyMissing: There is no such study or trial.
         UsageError: The recipe makes no sense.
     """
-    recipe, study = options.resolved(), Study.open(workspace, options.study)
+    recipe = options.resolved()
+    study = Study.open(workspace, options.study)
     if recipe.unfreeze == NOTHING and (options.refit or not options.warm_up):
         raise UsageError(
             "--unfreeze none trains nothing, so it goes with neither --refit nor --no-warm-up.",
             "name a block, or leave the other out",
         )
-    record = study.trial(options.trial) if options.trial else best_trial(study)
+    trial = study.trial(options.trial) if options.trial else best_trial(study)
     if recipe.unfreeze == DEFAULT:
         backbone = spec(study.record.features.backbone)
         recipe = replace(recipe, unfreeze=backbone.default_unfreeze)
-    stem = f"{record.trial_id}-{recipe.unfreeze.replace(':', '-').replace('/', '-')}"
+    stem = f"{trial.trial_id}-{recipe.unfreeze.replace(':', '-').replace('/', '-')}"
     plan = RunPlan(
-        stem,
-        study.name,
-        record.trial_id,
-        recipe,
-        options.warm_up,
-        options.refit,
-        options.seed,
+        run=stem,
+        study=study.name,
+        trial_id=trial.trial_id,
+        recipe=recipe,
+        warm_up=options.warm_up,
+        refit=options.refit,
+        seed=options.seed,
         asked=options.words(),
         augmentation=canonical(policy(recipe.augment).to_json()),
     )
@@ -275,39 +205,34 @@ def read_plan(folder: Path) -> RunPlan:
 
     Raises:
         ModelMissing: There is none.
-        InputError: It was edited or damaged.
+        RecordDamaged: It was edited or damaged.
     """
-    path = folder / PLAN_FILE
-    try:
-        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        del document["schema_version"]
-        return from_json(RunPlan, document)
-    except FileNotFoundError as error:
-        raise ModelMissing(f"There is no run in {folder}.", "cars-bench finetune --best") from error
-    except (ValueError, KeyError, AttributeError) as error:
-        raise InputError(f"{path} is damaged ({error}).", f"delete {folder}") from error
+    missing = ModelMissing(f"There is no run in {folder}.", "cars-bench finetune --best")
+    return read_record(folder / PLAN_FILE, RunPlan, missing, f"delete {folder}")
 
 
 def plans(study: Study) -> Iterator[RunPlan]:
     """The plans of a study's runs, finished or not."""
-    for path in sorted(study.folder.glob(f"{FINAL}/*/{PLAN_FILE}")):
-        yield read_plan(path.parent)
+    return map(read_plan, begun(study))
+
+
+def begun(study: Study) -> list[Path]:
+    """Folders of a study's runs, finished or not, by name."""
+    return [path.parent for path in sorted(study.folder.glob(f"{FINAL}/*/{PLAN_FILE}"))]
 
 
 def last_plan(workspace: Workspace) -> RunPlan | None:
     """The run that was begun last, finished or not."""
-    last = workspace.settings().get("finetune", {})
-    if not last:
-        return None
-    folder = workspace.studies / str(last["study"]) / FINAL / str(last["run"])
-    return read_plan(folder) if (folder / PLAN_FILE).is_file() else None
+    folder = remembered(workspace, "finetune")
+    return read_plan(folder) if folder and (folder / PLAN_FILE).is_file() else None
+
+
+def remembered(workspace: Workspace, stage: str) -> Path | None:
+    """Folder of the run that the settings name for `finetune` or `model`, if any."""
+    last = workspace.settings().get(stage, {})
+    return workspace.studies / str(last["study"]) / FINAL / str(last["run"]) if last else None
 
 
 def is_begun(workspace: Workspace, plan: RunPlan) -> bool:
     """Whether its plan is stored."""
     return (plan.folder(workspace) / PLAN_FILE).is_file()
-
-
-def is_finished(workspace: Workspace, plan: RunPlan) -> bool:
-    """Whether its `run.json`, which comes last, is there."""
-    return (plan.folder(workspace) / RUN_FILE).is_file()

@@ -14,7 +14,7 @@ from cars_bench.data.images import ImageUnusable, load_image
 from cars_bench.errors import InputError
 from cars_bench.evaluation.predictions import Prediction, predictions, write_predictions
 from cars_bench.finetune.finished import FinishedModel
-from cars_bench.finetune.heatmaps import write_heatmaps
+from cars_bench.finetune.grad_cam import draw_overlays
 from cars_bench.progress import Progress
 from cars_bench.workspace import Workspace
 
@@ -25,7 +25,7 @@ BOXES_LACK = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Predicted:
     """What a folder's prediction came to.
 
@@ -79,8 +79,14 @@ def predict(
     if heatmaps is not None:
         progress.log(f"Drawing {len(readable):,} heatmaps")
         names = [path.relative_to(folder).as_posix() for path in readable]
-        drawn = len(write_heatmaps(heatmaps, finished.assembled(), names, readable))
-    return Predicted(output, len(readable), unreadable, drawn, warnings)
+        drawn = len(draw_overlays(heatmaps, finished.assembled(), names, readable))
+    return Predicted(
+        path=output,
+        images=len(readable),
+        unreadable=unreadable,
+        heatmaps=drawn,
+        warnings=warnings,
+    )
 
 
 def _printable(folder: Path, path: Path) -> str:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cars_bench.backbones.build import Backbone, build_backbone
+from cars_bench.cache.network import backbone_of, smallest_cosine
 from cars_bench.cache.recompute import recompute
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset, Split
 from cars_bench.errors import CacheStale
 from cars_bench.finetune.assemble import Assembled
-from cars_bench.finetune.handoff import Handoff, measure_drift, measure_handoff, require_handoff
+from cars_bench.finetune.handoff import Drift, Handoff, measure_handoff, require_handoff
 from cars_bench.finetune.live import LiveImages
 from cars_bench.finetune.plan import RunPlan
 from cars_bench.finetune.recipe import Recipe
@@ -27,11 +28,12 @@ from cars_bench.tuning.trained_head import TrainedHead, head_of_trial
 from cars_bench.workspace import Workspace
 
 
-@dataclass(frozen=True)
-class Job:
+@dataclass(frozen=True, kw_only=True)
+class PreparedRun:
     """A fine-tuning run, ready to start.
 
     Attributes:
+        workspace: Where all of it is.
         plan: What it does.
         study: Where the head comes from.
         cache: The pooled features it was trained on.
@@ -41,6 +43,7 @@ class Job:
         unfreeze: What is trained.
     """
 
+    workspace: Workspace
     plan: RunPlan
     study: Study
     cache: FeatureCache
@@ -48,6 +51,11 @@ class Job:
     head: TrainedHead
     assembled: Assembled
     unfreeze: Unfreeze
+
+    @property
+    def folder(self) -> Path:
+        """Where the run's files are."""
+        return self.plan.folder(self.workspace)
 
     @property
     def recipe(self) -> Recipe:
@@ -62,8 +70,14 @@ class Job:
         """int64 `[N]`, in the order of `images`."""
         return np.array([record.label for record in self.dataset.records(split)], np.int64)
 
+    def with_fresh_head(self) -> PreparedRun:
+        """The same with an untrained head, for comparison."""
+        classes = len(self.head.class_names)
+        fresh = build_head(self.head.spec, self.head.width, classes, self.plan.seed)
+        return replace(self, assembled=replace(self.assembled, head=fresh))
 
-def prepare_job(workspace: Workspace, plan: RunPlan) -> Job:
+
+def prepare_run(workspace: Workspace, plan: RunPlan) -> PreparedRun:
     """Open everything the run needs and check that it belongs together.
 
     Raises:
@@ -72,10 +86,17 @@ def prepare_job(workspace: Workspace, plan: RunPlan) -> Job:
     """
     study, cache, dataset = _opened(workspace, plan)
     head = head_of_trial(study, study.trial(plan.trial_id), cache, refit=plan.refit)
-    backbone = _backbone(cache)
-    unfreeze = parse_unfreeze(plan.recipe.unfreeze, backbone)
-    assembled = Assembled(backbone, cache.recipe.pooling, head.model())
-    return Job(plan, study, cache, dataset, head, assembled, unfreeze)
+    backbone = backbone_of(cache.manifest)
+    return PreparedRun(
+        workspace=workspace,
+        plan=plan,
+        study=study,
+        cache=cache,
+        dataset=dataset,
+        head=head,
+        assembled=Assembled(backbone, cache.recipe.pooling, head.model()),
+        unfreeze=parse_unfreeze(plan.recipe.unfreeze, backbone),
+    )
 
 
 def _opened(workspace: Workspace, plan: RunPlan) -> tuple[Study, FeatureCache, Dataset]:
@@ -86,28 +107,26 @@ def _opened(workspace: Workspace, plan: RunPlan) -> tuple[Study, FeatureCache, D
     return study, cache, dataset
 
 
-def with_fresh_head(job: Job) -> Job:
-    """The job with an untrained head, for comparison."""
-    classes = len(job.head.class_names)
-    fresh = build_head(job.head.spec, job.head.width, classes, job.plan.seed)
-    return replace(job, assembled=replace(job.assembled, head=fresh))
-
-
-def prove(job: Job) -> Handoff:
+def prove(prepared: PreparedRun) -> Handoff:
     """Prove the hand-off in its two parts, on the validation images.
 
     Raises:
         HandoffFailed: The head does not behave as it did on the cache.
     """
-    records = job.dataset.records("val")
-    if [record.image_id for record in records] != job.head.image_ids:
+    head = prepared.head
+    cache = prepared.cache
+    records = prepared.dataset.records("val")
+    if [record.image_id for record in records] != head.image_ids:
         raise CacheStale("The validation images changed since tuning.", "cars-bench extract")
-    features = recompute(job.cache, job.dataset, job.head.image_ids)
-    recomputed = logits_of(job.assembled.head, features[:, None])
-    assembled = logits_of(job.assembled.whole(), job.images("val"))
-    drift = measure_drift(job.cache.load("val").x[:, 0], features)
-    measured = measure_handoff(job.head, drift, recomputed, assembled)
-    recipe = job.cache.recipe
+    features = recompute(cache, prepared.dataset, head.image_ids)
+    measured = measure_handoff(
+        head.logits,
+        head.labels,
+        measure_drift(cache.load("val").x[:, 0], features),
+        recomputed=logits_of(prepared.assembled.head, features[:, None]),
+        assembled=logits_of(prepared.assembled.whole(), prepared.images("val")),
+    )
+    recipe = cache.recipe
     require_handoff(
         measured,
         f"{recipe.backbone} at {recipe.image_size} px",
@@ -116,15 +135,10 @@ def prove(job: Job) -> Handoff:
     return measured
 
 
-def _backbone(cache: FeatureCache) -> Backbone:
-    recipe, weights = cache.recipe, str(cache.manifest.extraction["weights"])
-    backbone = build_backbone(recipe.backbone, weights, recipe.image_size)
-    if backbone.weights_digest != recipe.weights_digest:
-        raise CacheStale(
-            f"The weights {weights} of {recipe.backbone} are not those of the cache {cache.key}.",
-            "put the old weights back, or cars-bench extract and tune again",
-        )
-    return backbone
+def measure_drift(stored: npt.NDArray[Any], recomputed: npt.NDArray[Any]) -> Drift:
+    """Compare features `[N, ...]` with those of the same images computed again."""
+    difference = np.abs(np.asarray(stored, np.float64) - np.asarray(recomputed, np.float64))
+    return Drift(len(stored), float(difference.max()), smallest_cosine(stored, recomputed))
 
 
 def describe_run(workspace: Workspace, plan: RunPlan) -> dict[str, Any]:
@@ -133,10 +147,10 @@ def describe_run(workspace: Workspace, plan: RunPlan) -> dict[str, Any]:
     Nothing is trained and nothing is written.
 
     Raises:
-        As `prepare_job`.
+        As `prepare_run`.
     """
     study, cache, _ = _opened(workspace, plan)
-    backbone = _backbone(cache)
+    backbone = backbone_of(cache.manifest)
     unfreeze = parse_unfreeze(plan.recipe.unfreeze, backbone)
     apply_unfreeze(backbone, unfreeze)
     spec = study.trial(plan.trial_id).head or HeadSpec()

@@ -1,22 +1,20 @@
-"""Fine-tuning recipes: YAML files of everything a run can vary."""
+"""How a head is finished: recipes (YAML files), and what a command line changes of one."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from importlib import resources
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from cars_bench.documents import from_json
+from cars_bench.documents import at_least, from_yaml, named_text, shipped
 from cars_bench.errors import UsageError
 from cars_bench.training.specs import TrainingSpec
 
 DEFAULT = "default"
+PACKAGE = "cars_bench.finetune"
+FOLDER = "recipes"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """How a head is finished.
 
@@ -36,40 +34,102 @@ class Recipe:
     training: TrainingSpec = field(default_factory=TrainingSpec)
 
     def __post_init__(self) -> None:
-        if self.views < 1:
-            raise UsageError(f"views must be at least 1, got {self.views}.", "raise it")
+        at_least("views", self.views, 1)
 
 
 def shipped_recipes() -> list[str]:
     """Names of the recipes that come with the package."""
-    folder = resources.files("cars_bench.finetune") / "recipes"
-    return sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".yaml"))
+    return shipped(PACKAGE, FOLDER)
 
 
 def load_recipe(name_or_path: str | Path = DEFAULT) -> Recipe:
     """Read a shipped recipe by name, or a YAML file.
 
     Raises:
-        UsageError: The file is missing, is not YAML or has a wrong field.
+        UsageError: The file is missing, is not YAML or has a wrong field; names its line.
     """
-    text = _text(str(name_or_path))
-    try:
-        document: Any = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UsageError(f"The recipe {name_or_path} is not YAML: {error}.", "mend it") from error
-    if not isinstance(document, dict):
-        raise UsageError(f"The recipe {name_or_path} is not a mapping.", "see the shipped recipes")
-    return from_json(Recipe, document)
+    source = str(name_or_path)
+    return from_yaml(Recipe, named_text("recipe", source, PACKAGE, FOLDER), source)
 
 
-def _text(name_or_path: str) -> str:
-    if name_or_path in shipped_recipes():
-        folder = resources.files("cars_bench.finetune") / "recipes"
-        return (folder / f"{name_or_path}.yaml").read_text(encoding="utf-8")
-    path = Path(name_or_path)
-    if not path.is_file():
-        raise UsageError(
-            f"There is no recipe {name_or_path!r}.",
-            f"give a YAML file, or one of {', '.join(shipped_recipes())}",
+@dataclass(frozen=True, kw_only=True)
+class FinetuneOptions:
+    """What `finetune` was asked for; what is `None` is left to the recipe.
+
+    Attributes:
+        trial: A trial's id; `None` takes the best one.
+        unfreeze: What to unfreeze, as `unfreeze.parse_unfreeze` understands it.
+        epochs: Passes over the training images.
+        learning_rate: Peak rate.
+        schedule: Kind of schedule.
+        recipe: Shipped name or path of a YAML file.
+        live: Run the whole network on freshly decoded images.
+        warm_up: Start from the trained head; otherwise from a fresh one.
+        refit: Train on train and validation images together, for all epochs.
+        seed: Of the order, the views and a fresh head.
+        study: By default the last one.
+    """
+
+    trial: str | None = None
+    unfreeze: str | None = None
+    epochs: int | None = None
+    learning_rate: float | None = None
+    schedule: str | None = None
+    recipe: str = DEFAULT
+    live: bool = False
+    warm_up: bool = True
+    refit: bool = False
+    seed: int = 0
+    study: str | None = None
+
+    def resolved(self) -> Recipe:
+        """The recipe with what was asked for on the command line put in its place."""
+        recipe = load_recipe(self.recipe)
+        return replace(
+            recipe,
+            training=self.steered(recipe.training),
+            unfreeze=self.unfreeze or recipe.unfreeze,
+            live=self.live or recipe.live,
         )
-    return path.read_text(encoding="utf-8")
+
+    def of_trial(self, trial_id: str) -> FinetuneOptions:
+        """The same for another head."""
+        return replace(self, trial=trial_id)
+
+    def words(self) -> tuple[str, ...]:
+        """The command line that asks for the same of any head."""
+        values = {
+            "--recipe": self.recipe,
+            "--unfreeze": self.unfreeze,
+            "--epochs": self.epochs,
+            "--lr": self.learning_rate,
+            "--schedule": self.schedule,
+            "--refit": "train+val" if self.refit else None,
+            "--seed": self.seed,
+        }
+        given = [(name, str(value)) for name, value in values.items() if value is not None]
+        words = [word for pair in given for word in pair]
+        if self.live:
+            words.append("--live")
+        if not self.warm_up:
+            words.append("--no-warm-up")
+        return tuple(words)
+
+    def steered(self, training: TrainingSpec) -> TrainingSpec:
+        """A training with the epochs, the schedule and the rate that were asked for.
+
+        Raises:
+            UsageError: A rate was asked for of a schedule that has rates of its own.
+        """
+        if self.epochs is not None:
+            training = replace(training, epochs=self.epochs)
+        if self.schedule is not None:
+            training = replace(training, schedule=replace(training.schedule, kind=self.schedule))
+        if self.learning_rate is None:
+            return training
+        if training.schedule.kind == "piecewise":
+            raise UsageError(
+                "A piecewise schedule takes its rates from the recipe's `values`, not from --lr.",
+                "leave out --lr, or name another --schedule",
+            )
+        return replace(training, learning_rate=self.learning_rate)

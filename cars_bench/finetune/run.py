@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,37 +13,24 @@ import keras
 
 from cars_bench.data.dataset import Split
 from cars_bench.errors import CarsBenchError, Interrupted, ModelMissing, TrialFailed, UsageError
-from cars_bench.finetune.handoff import (
-    FrozenCheck,
-    WholeCheck,
-    check_frozen,
-    check_whole,
-    values_of,
-)
-from cars_bench.finetune.plan import (
-    RUN_FILE,
-    FinetuneOptions,
-    RunPlan,
-    is_finished,
-    last_plan,
-    planned,
-    read_plan,
-)
-from cars_bench.finetune.prepared_run import Job, prepare_job, prove, with_fresh_head
-from cars_bench.finetune.record import (
-    FINETUNED,
-    FROZEN,
-    WEIGHTS_FILE,
+from cars_bench.finetune.artifacts import (
     Logits,
     Outcome,
-    Scored,
+    SplitLogits,
+    Trained,
     scores,
     seal,
     write_run,
     write_tables,
 )
+from cars_bench.finetune.finished import FinishedModel
+from cars_bench.finetune.handoff import check_whole
+from cars_bench.finetune.plan import RunPlan, last_plan, planned, read_plan
+from cars_bench.finetune.prepared_run import PreparedRun, prepare_run, prove
+from cars_bench.finetune.recipe import FinetuneOptions
+from cars_bench.finetune.runs import FINETUNE, FINETUNED, FROZEN, Run, is_finished
 from cars_bench.finetune.training_data import TrainingData, gather_training_data
-from cars_bench.finetune.unfreeze import apply_unfreeze, seed_dropout
+from cars_bench.finetune.unfreeze import apply_unfreeze, check_frozen, seed_dropout, values_of
 from cars_bench.progress import Progress, Task, stop_when_asked
 from cars_bench.training.checkpoint import (
     CHECKPOINT_FILE,
@@ -54,46 +41,15 @@ from cars_bench.training.checkpoint import (
     write_checkpoint,
 )
 from cars_bench.training.engine import logits_of
-from cars_bench.training.loop import OnEpoch, TrainingControl, train
-from cars_bench.workspace import Workspace, locked, sha256_file
+from cars_bench.training.loop import TrainingControl, train
+from cars_bench.workspace import Workspace, locked
 
 SPLITS: tuple[Split, ...] = ("val", "test")
 RESUME = "cars-bench finetune --resume"
+STOPPING = "Stopping after this epoch; press Ctrl-C again to stop now."
 
 
-@dataclass(frozen=True)
-class _Trained:
-    """What the training of a run came to; its checks are `None` where there is nothing to check.
-
-    Attributes:
-        position: The training's end.
-        check: Only what was unfrozen moved.
-        proof: The whole model answers as its trained part does.
-        key: Cache of activations that it was trained on, if any.
-        val: The proof's logits of the whole model on the validation images.
-    """
-
-    position: TrainingState
-    check: FrozenCheck | None = None
-    proof: WholeCheck | None = None
-    key: str | None = None
-    val: Logits | None = None
-
-
-@dataclass(frozen=True)
-class FinetuneResult:
-    """A finished run.
-
-    Attributes:
-        folder: `tuning/STUDY/final/RUN`.
-        document: Its `run.json`.
-    """
-
-    folder: Path
-    document: dict[str, Any]
-
-
-def finetune(workspace: Workspace, options: FinetuneOptions, progress: Progress) -> FinetuneResult:
+def finetune(workspace: Workspace, options: FinetuneOptions, progress: Progress) -> Run:
     """Finish a head into a fine-tuned model; asked again, it goes on with what was stopped.
 
     Raises:
@@ -104,7 +60,7 @@ def finetune(workspace: Workspace, options: FinetuneOptions, progress: Progress)
     return perform(workspace, planned(workspace, options), progress)
 
 
-def resume(workspace: Workspace, options: FinetuneOptions, progress: Progress) -> FinetuneResult:
+def resume(workspace: Workspace, options: FinetuneOptions, progress: Progress) -> Run:
     """Go on with the run that was begun last, from its last finished epoch.
 
     A finished run is given back as it is.
@@ -122,7 +78,7 @@ def resume(workspace: Workspace, options: FinetuneOptions, progress: Progress) -
     """
     plan = last_plan(workspace)
     if plan is None:
-        raise ModelMissing("There is no run to resume.", "cars-bench finetune --best")
+        raise ModelMissing("There is no run to resume.", FINETUNE)
     if changed := plan.unlike(options):
         raise UsageError(
             f"The run {plan.run!r} was begun without {' and '.join(changed)}.",
@@ -130,10 +86,8 @@ def resume(workspace: Workspace, options: FinetuneOptions, progress: Progress) -
         )
     done = finished_epochs(plan.folder(workspace) / CHECKPOINT_FILE)
     steered = plan.steered(done, options)
-    if steered != plan and is_finished(workspace, plan):
-        raise UsageError(
-            f"The run {plan.run!r} is finished.", "cars-bench finetune --best begins another"
-        )
+    if steered != plan and is_finished(plan.folder(workspace)):
+        raise UsageError(f"The run {plan.run!r} is finished.", f"{FINETUNE} begins another")
     if steered != plan and done >= steered.recipe.training.epochs:
         raise UsageError(
             f"All {done} epochs of {plan.run!r} are done, so there is nothing to steer.",
@@ -142,7 +96,7 @@ def resume(workspace: Workspace, options: FinetuneOptions, progress: Progress) -
     return perform(workspace, steered, progress)
 
 
-def perform(workspace: Workspace, plan: RunPlan, progress: Progress) -> FinetuneResult:
+def perform(workspace: Workspace, plan: RunPlan, progress: Progress) -> Run:
     """Begin or go on with a planned run.
 
     The test split, if the plan measures it, is read once, when nothing is left to choose.
@@ -157,47 +111,45 @@ def perform(workspace: Workspace, plan: RunPlan, progress: Progress) -> Finetune
     """
     folder = plan.folder(workspace)
     with locked(folder / ".lock", f"Run {plan.run}"):
-        if is_finished(workspace, plan):
+        if is_finished(folder):
             progress.log(
                 f"The run {plan.run} is finished already; "
                 f"another --seed, or deleting {folder}, trains anew"
             )
         else:
             plan.write(workspace)
-            _performed_or_kept(workspace, plan, progress)
+            with _forgotten_unless_begun(workspace, plan):
+                _perform(workspace, plan, progress)
         (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
     workspace.remember("model", study=plan.study, run=plan.run)
-    return FinetuneResult(folder, json.loads((folder / RUN_FILE).read_text(encoding="utf-8")))
+    return Run.open(folder)
 
 
-def measure_test(
-    workspace: Workspace, result: FinetuneResult, progress: Progress
-) -> FinetuneResult:
+def measure_test(workspace: Workspace, run: Run, progress: Progress) -> Run:
     """Read the test split for a finished run that was measured on validation only."""
-    document = result.document
-    if "test" in document[FINETUNED]:
-        return result
-    progress.log(f"Evaluating {document['run']} on test")
-    job = prepare_job(workspace, read_plan(result.folder))
-    weights = result.folder / WEIGHTS_FILE
-    if sha256_file(weights) != document["sha256"][WEIGHTS_FILE]:
-        raise CarsBenchError(f"{weights} is damaged.", "delete its folder and run again")
-    frozen = logits_of(job.assembled.head, job.cache.load("test").x)
-    whole = job.assembled.whole()
-    whole.load_weights(weights)
-    logits: Scored = {FROZEN: {"test": frozen}}
-    logits[FINETUNED] = {"test": logits_of(whole, job.images("test"))}
-    write_tables(result.folder, job, logits)
-    for stage, found in scores(job, logits).items():
-        document[stage] |= found
-    seal(result.folder, job, document)
-    return FinetuneResult(result.folder, document)
+    if run.score(FINETUNED, "test"):
+        return run
+    progress.log(f"Evaluating {run.name} on test")
+    prepared = prepare_run(workspace, read_plan(run.folder))
+    frozen: SplitLogits = {"test": _frozen_logits(prepared, "test")}
+    whole = prepared.assembled.whole()
+    whole.load_weights(FinishedModel(run).weights)
+    finetuned: SplitLogits = {"test": logits_of(whole, prepared.images("test"))}
+    write_tables(prepared, FROZEN, frozen)
+    write_tables(prepared, FINETUNED, finetuned)
+    record = replace(
+        run.record,
+        frozen=run.record.frozen | scores(prepared, frozen),
+        finetuned=run.record.finetuned | scores(prepared, finetuned),
+    )
+    return seal(prepared, record)
 
 
-def _performed_or_kept(workspace: Workspace, plan: RunPlan, progress: Progress) -> None:
-    """Perform the run; when that fails before its first epoch, it is forgotten."""
+@contextlib.contextmanager
+def _forgotten_unless_begun(workspace: Workspace, plan: RunPlan) -> Iterator[None]:
+    """Forget the plan of a run that fails before its first epoch; say how to resume another."""
     try:
-        _perform(workspace, plan, progress)
+        yield
     except KeyboardInterrupt:
         raise Interrupted("Stopped; finished epochs are kept.", RESUME) from None
     except Interrupted:
@@ -212,123 +164,133 @@ def _perform(workspace: Workspace, plan: RunPlan, progress: Progress) -> None:
     begun = time.monotonic()
     if keras.backend.backend() != "tensorflow":
         progress.log("Without KERAS_BACKEND=tensorflow there are no SavedModel and no heatmaps")
-    job = prepare_job(workspace, plan)
-    progress.log(f"Proving the hand-off of {job.head.trial_id} on the validation images")
-    handoff = prove(job)
-    job = job if plan.warm_up else with_fresh_head(job)
-    trained = _trained(workspace, job, progress)
-    logits = _logits(job, trained.val, progress)
-    seconds = time.monotonic() - begun
+    prepared = prepare_run(workspace, plan)
+    progress.log(f"Proving the hand-off of {prepared.head.trial_id} on the validation images")
+    handoff = prove(prepared)
+    prepared = prepared if plan.warm_up else prepared.with_fresh_head()
+    trained = _trained(prepared, progress)
+    splits = _measured(plan)
+    progress.log(f"Evaluating on {' and '.join(splits)}")
     outcome = Outcome(
-        handoff, trained.check, trained.proof, trained.position, trained.key, logits, seconds
+        handoff=handoff,
+        trained=trained,
+        frozen={split: _frozen_logits(prepared, split) for split in splits},
+        finetuned={split: _finetuned_logits(prepared, trained, split) for split in splits},
+        seconds=time.monotonic() - begun,
     )
-    write_run(plan.folder(workspace), job, outcome)
+    write_run(prepared, outcome)
 
 
-def _logits(job: Job, val: Logits | None, progress: Progress) -> Scored:
-    """Logits of the frozen head (on cached features) and of the whole model (on images).
-
-    Those of the whole model on the validation images are `val`, where they are known.
-    After a refit the validation images are training images; their scores are left out.
-    """
-    whole, head = job.assembled.whole(), job.head.model()
-    asked = [split for split in SPLITS if split in job.plan.splits]
-    measured = [split for split in asked if split != "val" or not job.plan.refit]
-    progress.log(f"Evaluating on {' and '.join(measured)}")
-    return {
-        FROZEN: {split: logits_of(head, job.cache.load(split).x) for split in measured},
-        FINETUNED: {
-            split: val
-            if split == "val" and val is not None
-            else logits_of(whole, job.images(split))
-            for split in measured
-        },
-    }
+def _measured(plan: RunPlan) -> list[Split]:
+    """The splits that a run is measured on: after a refit the validation images are trained on."""
+    asked = [split for split in SPLITS if split in plan.splits]
+    return [split for split in asked if split != "val" or not plan.refit]
 
 
-def _trained(workspace: Workspace, job: Job, progress: Progress) -> _Trained:
+def _frozen_logits(prepared: PreparedRun, split: Split) -> Logits:
+    """What the head as it was tuned says of the cached features."""
+    return logits_of(prepared.head.model(), prepared.cache.load(split).x)
+
+
+def _finetuned_logits(prepared: PreparedRun, trained: Trained, split: Split) -> Logits:
+    """What the finished model says of the images, computed once."""
+    if split == "val" and trained.val is not None:
+        return trained.val
+    return logits_of(prepared.assembled.whole(), prepared.images(split))
+
+
+def _trained(prepared: PreparedRun, progress: Progress) -> Trained:
     """Train what is unfrozen, see that it moved and nothing else did, and prove the whole."""
-    backbone = job.assembled.backbone
-    apply_unfreeze(backbone, job.unfreeze)
-    if not job.unfreeze.layers:
-        return _Trained(TrainingState.untrained())
-    seed_dropout(backbone, job.plan.seed)
-    material = gather_training_data(workspace, job, progress)
+    backbone = prepared.assembled.backbone
+    apply_unfreeze(backbone, prepared.unfreeze)
+    if not prepared.unfreeze.layers:
+        return Trained(state=TrainingState.untrained())
+    seed_dropout(backbone, prepared.plan.seed)
+    data = gather_training_data(prepared, progress)
     before = values_of(backbone.model)
-    checkpoint = job.plan.folder(workspace) / CHECKPOINT_FILE
-    start = read_checkpoint(checkpoint, _identity(material.model))
-    if start:
-        progress.log(f"Resuming {job.plan.run} after epoch {len(start.history)}")
-    position = _train(workspace, job, material, before, start, progress)
-    check = check_frozen(before, backbone.model)
-    if material.boundary_key is None:
-        return _Trained(position, check)
+    state = _train(prepared, data, before, progress)
+    trained = Trained(state=state, frozen_check=check_frozen(before, backbone.model))
+    if data.boundary_key is None:
+        return trained
     progress.log("Proving the whole model on the validation images")
-    whole = logits_of(job.assembled.whole(), job.images("val"))
-    part = logits_of(material.model, material.validation.x)
-    proof = check_whole(part, whole, material.validation.labels)
-    return _Trained(position, check, proof, material.boundary_key, whole)
+    whole = logits_of(prepared.assembled.whole(), prepared.images("val"))
+    part = logits_of(data.model, data.validation.x)
+    return replace(
+        trained,
+        whole_check=check_whole(part, whole, data.validation.labels),
+        boundary_key=data.boundary_key,
+        val=whole,
+    )
 
 
 def _train(
-    workspace: Workspace,
-    job: Job,
-    material: TrainingData,
-    before: dict[str, bytes],
-    start: TrainingState | None,
-    progress: Progress,
+    prepared: PreparedRun, data: TrainingData, before: dict[str, bytes], progress: Progress
 ) -> TrainingState:
-    training, folder = job.recipe.training, job.plan.folder(workspace)
-    validation = None if job.plan.refit else material.validation
-    stopping = "Stopping after this epoch; press Ctrl-C again to stop now."
+    checkpoint = prepared.folder / CHECKPOINT_FILE
+    start = read_checkpoint(checkpoint, _identity(data.model))
+    if start:
+        progress.log(f"Resuming {prepared.plan.run} after epoch {len(start.history)}")
     with (
-        progress.stage("Fine-tuning", training.epochs, "epochs") as task,
-        stop_when_asked(progress, stopping) as stop,
+        progress.stage("Fine-tuning", prepared.recipe.training.epochs, "epochs") as task,
+        stop_when_asked(progress, STOPPING) as stop,
     ):
         task.advance(len(start.history) if start else 0, earlier=True)
-        on_epoch = _keeper(folder, job, material.model, before, task, stop)
+        keeper = _EpochKeeper(
+            prepared=prepared,
+            model=data.model,
+            before=before,
+            checkpoint=checkpoint,
+            task=task,
+            stop=stop,
+        )
         try:
             return train(
-                material.model,
-                training,
-                material.training,
-                validation,
-                job.plan.seed,
-                TrainingControl(on_epoch, start),
+                data.model,
+                prepared.recipe.training,
+                data.training,
+                None if prepared.plan.refit else data.validation,
+                prepared.plan.seed,
+                TrainingControl(keeper, start),
             )
         except TrialFailed as failure:
-            begun = finished_epochs(folder / CHECKPOINT_FILE)
-            again = RESUME if begun else "cars-bench finetune --best"
+            again = RESUME if finished_epochs(checkpoint) else FINETUNE
             raise CarsBenchError(
                 f"Fine-tuning diverged: {failure}.", f"{again} --lr with a lower rate"
             ) from failure
 
 
-def _keeper(
-    folder: Path,
-    job: Job,
-    model: keras.Model,
-    before: dict[str, bytes],
-    task: Task,
-    stop: Callable[[], bool],
-) -> OnEpoch:
+@dataclass(frozen=True, kw_only=True)
+class _EpochKeeper:
     """Saves and tells each epoch, and ends the training after it when Ctrl-C was pressed.
 
     A training that moves what is frozen, or not what is unfrozen, ends after its first epoch.
+
+    Attributes:
+        prepared: The run.
+        model: What is trained.
+        before: Bytes of the backbone's variables before the training.
+        checkpoint: The file that holds where it stands.
+        task: Told of each epoch.
+        stop: Whether Ctrl-C was pressed.
     """
-    epochs = job.recipe.training.epochs
 
-    def keep(row: EpochResult, capture: Callable[[], TrainingState]) -> None:
+    prepared: PreparedRun
+    model: keras.Model
+    before: dict[str, bytes]
+    checkpoint: Path
+    task: Task
+    stop: Callable[[], bool]
+
+    def __call__(self, row: EpochResult, capture: Callable[[], TrainingState]) -> None:
         if row.epoch == 1:
-            check_frozen(before, job.assembled.backbone.model)
-        write_checkpoint(folder / CHECKPOINT_FILE, capture(), _identity(model))
+            check_frozen(self.before, self.prepared.assembled.backbone.model)
+        write_checkpoint(self.checkpoint, capture(), _identity(self.model))
         found = "" if row.val_top1 is None else f"  val top-1 {row.val_top1:.4f}"
-        task.advance(note=found.strip())
-        task.line(f"epoch {row.epoch}  loss {row.train_loss:.4f}{found}  {row.seconds:.1f} s")
-        if stop() and row.epoch < epochs:
+        self.task.advance(note=found.strip())
+        self.task.line(f"epoch {row.epoch}  loss {row.train_loss:.4f}{found}  {row.seconds:.1f} s")
+        epochs = self.prepared.recipe.training.epochs
+        if self.stop() and row.epoch < epochs:
             raise Interrupted(f"Stopped after epoch {row.epoch} of {epochs}; it is saved.", RESUME)
-
-    return keep
 
 
 def _identity(model: keras.Model) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from cars_bench.data.images import load_image
 from cars_bench.evaluation.metrics import TOP_K
+from cars_bench.finetune.runs import SavedModelCheck
 from cars_bench.workspace import sync_folder
 
 SAVED_MODEL = "saved_model"
@@ -42,14 +43,16 @@ def export_saved_model(
         return None
     import tensorflow as tf
 
-    count, names = min(TOP_K, len(class_names)), tf.constant(class_names)
+    count = min(TOP_K, len(class_names))
+    names = tf.constant(class_names)
 
     def classify(images: Any) -> dict[str, Any]:
         pixels = tf.map_fn(_decoded(tf, size), images, fn_output_signature=tf.float32)
         best = tf.math.top_k(finished(pixels, training=False), count)
         return {"classes": tf.gather(names, best.indices), "probabilities": best.values}
 
-    module, target = tf.Module(), folder / SAVED_MODEL
+    target = folder / SAVED_MODEL
+    module = tf.Module()
     module.network = finished  # its variables are saved because the module holds them
     signature = [tf.TensorSpec([None], tf.string, name="images")]
     module.classify = tf.function(classify, input_signature=signature)
@@ -64,7 +67,7 @@ def export_saved_model(
 
 def check_saved_model(
     saved: Path, finished: keras.Model, class_names: list[str], size: int, files: Sequence[bytes]
-) -> dict[str, Any]:
+) -> SavedModelCheck:
     """Ask the SavedModel on disk and the model it was made of about the same whole images.
 
     The model sees the pixels that `predict` would give it, so this measures
@@ -76,17 +79,13 @@ def check_saved_model(
         class_names: Index is the label.
         size: Side of the input in pixels.
         files: Encoded images.
-
-    Returns:
-        `images` compared, `undecodable` ones of a format that TensorFlow does
-        not read, `top1_agreement` 0 to 1 and `max_abs_diff` of the
-        SavedModel's probabilities; both `None` where nothing was compared.
     """
     import tensorflow as tf
 
     served = tf.saved_model.load(str(saved))  # its functions live as long as it does
     graph = tf.function(finished)  # several times as fast as call by call
-    agreed, differences = [], []
+    agreed = []
+    differences = []
     for data in files:
         try:
             said = served.signatures["serving_default"](images=tf.constant([data]))
@@ -97,12 +96,12 @@ def check_saved_model(
         labels = [class_names.index(name.decode()) for name in said["classes"].numpy()[0]]
         agreed.append(labels[0] == own.argmax())
         differences.append(np.abs(said["probabilities"].numpy()[0] - own[labels]).max())
-    return {
-        "images": len(agreed),
-        "undecodable": len(files) - len(agreed),
-        "top1_agreement": float(np.mean(agreed)) if agreed else None,
-        "max_abs_diff": float(np.max(differences)) if agreed else None,
-    }
+    return SavedModelCheck(
+        images=len(agreed),
+        undecodable=len(files) - len(agreed),
+        top1_agreement=float(np.mean(agreed)) if agreed else None,
+        max_abs_diff=float(np.max(differences)) if agreed else None,
+    )
 
 
 def _decoded(tf: Any, size: int) -> Any:

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import kendalltau
 
-from cars_bench import SCHEMA_VERSION
-from cars_bench.documents import to_json
 from cars_bench.errors import Interrupted, UsageError
 from cars_bench.evaluation.metrics import Estimate
 from cars_bench.evaluation.predictions import read_predictions
-from cars_bench.finetune.plan import FINAL, FinetuneOptions, planned
-from cars_bench.finetune.run import FinetuneResult, measure_test, perform
+from cars_bench.finetune.plan import planned
+from cars_bench.finetune.recipe import FinetuneOptions
+from cars_bench.finetune.run import measure_test, perform
+from cars_bench.finetune.runs import (
+    FINETUNED,
+    FROZEN,
+    RankedHead,
+    Ranking,
+    Run,
+    Stage,
+    predictions_path,
+    write_ranking,
+)
 from cars_bench.progress import Progress
 from cars_bench.tuning.leaderboard import leaderboard
 from cars_bench.tuning.study import Study
-from cars_bench.workspace import Workspace, write_json
+from cars_bench.workspace import Workspace
 
 COMPLETED = ("trial", "completed")
 RANDOM_HEADS = 2
@@ -30,45 +38,16 @@ Rights = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Finisher:
-    """One head that was finished.
-
-    Attributes:
-        run: Its run.
-        trial_id: The head.
-        drawn: Drawn at random, not one of the best.
-        frozen: Validation top-1 on the cache.
-        finetuned: Validation top-1 after fine-tuning.
-    """
-
-    run: str
-    trial_id: str
-    drawn: bool
-    frozen: float
-    finetuned: float
-
-
-@dataclass(frozen=True)
 class TopResult:
     """Several heads finished under one budget.
 
     Attributes:
-        finishers: Best first, after fine-tuning.
-        tau: Kendall's tau-b between the two validation scores, with an interval.
+        ranking: The heads and how well the two rankings agree.
         best: The best run on validation; only its test split was read.
     """
 
-    finishers: tuple[Finisher, ...]
-    tau: Estimate
-    best: FinetuneResult
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return {
-            "heads": [asdict(item) for item in self.finishers],
-            "kendall_tau": to_json(self.tau),
-            "best": self.best.document["run"],
-        }
+    ranking: Ranking
+    best: Run
 
 
 def finetune_top(
@@ -82,37 +61,36 @@ def finetune_top(
         UsageError: The study has too few heads to rank.
         As `finetune`.
     """
-    chosen = _chosen(Study.open(workspace, options.study), count, options.seed)
-    results: list[FinetuneResult] = []
+    study = Study.open(workspace, options.study)
+    chosen = _chosen(study, count, options.seed)
+    done: list[Run] = []
     for number, trial_id in enumerate(chosen, 1):
         progress.log(f"Head {number} of {len(chosen)}: {trial_id}")
         plan = planned(workspace, options.of_trial(trial_id), ("val",))
         try:
-            results.append(perform(workspace, plan, progress))
+            done.append(perform(workspace, plan, progress))
         except Interrupted as stopped:
             again = " ".join(["cars-bench finetune --top", str(count), *options.words()])
             raise Interrupted(stopped.message, again) from None
-    frozen, finetuned = _rights(results, "-frozen"), _rights(results, "")
-    finishers = [
-        Finisher(
-            result.document["run"],
-            result.document["trial_id"],
-            index >= count,
-            float(frozen[index].mean()),
-            float(finetuned[index].mean()),
+    frozen = _rights(done, FROZEN)
+    finetuned = _rights(done, FINETUNED)
+    heads = [
+        RankedHead(
+            run=run.name,
+            trial_id=run.record.trial_id,
+            drawn=index >= count,
+            frozen=float(frozen[index].mean()),
+            finetuned=float(finetuned[index].mean()),
         )
-        for index, result in enumerate(results)
+        for index, run in enumerate(done)
     ]
-    order = sorted(range(len(results)), key=lambda index: -finishers[index].finetuned)
-    best = measure_test(workspace, results[order[0]], progress)
-    workspace.remember("model", study=best.document["study"], run=best.document["run"])
+    order = sorted(range(len(done)), key=lambda index: -heads[index].finetuned)
+    best = measure_test(workspace, done[order[0]], progress)
+    workspace.remember("model", study=best.record.study, run=best.name)
     tau = rank_agreement(frozen, finetuned, options.seed)
-    found = TopResult(tuple(finishers[index] for index in order), tau, best)
-    write_json(
-        best.folder.parent.parent / f"{FINAL}-top{count}.json",
-        {"schema_version": SCHEMA_VERSION} | found.to_json(),
-    )
-    return found
+    ranking = Ranking(tuple(heads[index] for index in order), tau, best.name)
+    write_ranking(study, count, ranking)
+    return TopResult(ranking, best)
 
 
 def rank_agreement(frozen: Rights, finetuned: Rights, seed: int = 0) -> Estimate:
@@ -148,7 +126,8 @@ def _tau(before: npt.NDArray[np.float64], after: npt.NDArray[np.float64]) -> flo
 def _chosen(study: Study, count: int, seed: int) -> list[str]:
     rows = [row for row in leaderboard(study) if (row.kind, row.status) == COMPLETED]
     ranked = [row.trial_id for row in rows]
-    best, others = ranked[:count], ranked[count:]
+    best = ranked[:count]
+    others = ranked[count:]
     drawn = np.random.default_rng(seed).permutation(len(others))[:RANDOM_HEADS]
     chosen = best + [others[index] for index in sorted(drawn)]
     if len(chosen) < FEWEST:
@@ -160,7 +139,7 @@ def _chosen(study: Study, count: int, seed: int) -> list[str]:
     return chosen
 
 
-def _rights(results: list[FinetuneResult], suffix: str) -> Rights:
+def _rights(done: list[Run], stage: Stage) -> Rights:
     """Which validation images each run gets right: bool `[H, N]`."""
-    tables = [read_predictions(item.folder / f"predictions-val{suffix}.csv") for item in results]
-    return np.array([[row.correct() for row in table] for table in tables])
+    tables = [read_predictions(predictions_path(run.folder, stage, "val")) for run in done]
+    return np.stack([table.correct for table in tables])

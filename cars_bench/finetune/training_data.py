@@ -11,11 +11,10 @@ from cars_bench.cache.options import ExtractOptions
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Split
 from cars_bench.finetune.live import LiveImages
-from cars_bench.finetune.prepared_run import Job
+from cars_bench.finetune.prepared_run import PreparedRun
 from cars_bench.progress import Progress
 from cars_bench.training.engine import Examples, joined
 from cars_bench.training.pointwise import with_pointwise_products
-from cars_bench.workspace import Workspace
 
 FRESH = 2**31 - 1  # views of a live image: so many that none is drawn twice
 
@@ -37,49 +36,52 @@ class TrainingData:
     boundary_key: str | None
 
 
-def gather_training_data(workspace: Workspace, job: Job, progress: Progress) -> TrainingData:
+def gather_training_data(prepared: PreparedRun, progress: Progress) -> TrainingData:
     """Build the trained part and open its examples.
 
     Where all below a block is frozen these are cached activations of that
     block, extracted now unless they are there; else the images themselves.
     """
-    boundary = None if job.recipe.live else job.unfreeze.boundary
+    boundary = None if prepared.recipe.live else prepared.unfreeze.boundary
     if boundary is None:
-        training, validation = _live(job, "train"), _live(job, "val")
-        return _material(job, job.assembled.whole(), training, validation, None)
-    options = _boundary_options(job, boundary)
-    cache = FeatureCache.open(workspace, extract(workspace, options, progress).key)
-    train_set, val_set = cache.load("train", job.recipe.views), cache.load("val")
-    training = Examples.of(train_set)
-    validation = Examples.of(val_set)
-    return _material(job, job.assembled.above(boundary), training, validation, cache.key)
+        model = prepared.assembled.whole()
+        training = _live(prepared, "train")
+        validation = _live(prepared, "val")
+        key = None
+    else:
+        model = prepared.assembled.above(boundary)
+        options = _boundary_options(prepared, boundary)
+        key = extract(prepared.workspace, options, progress).key
+        cache = FeatureCache.open(prepared.workspace, key)
+        training = _cached(cache, "train", prepared.recipe.views)
+        validation = _cached(cache, "val")
+    if prepared.plan.refit:
+        training = joined(training, validation)
+    return TrainingData(with_pointwise_products(model), training, validation, key)
 
 
-def _live(job: Job, split: Split) -> Examples:
+def _live(prepared: PreparedRun, split: Split) -> Examples:
     """Images of a split that are augmented anew each time they are trained on."""
-    policy, size = job.plan.require_policy(), job.assembled.backbone.image_size
-    records = job.dataset.records(split)
-    return Examples(LiveImages(records, size, policy, job.plan.seed, FRESH), job.labels(split))
+    policy = prepared.plan.require_policy()
+    size = prepared.assembled.backbone.image_size
+    images = LiveImages(prepared.dataset.records(split), size, policy, prepared.plan.seed, FRESH)
+    return Examples(images, prepared.labels(split))
 
 
-def _material(
-    job: Job, model: keras.Model, training: Examples, validation: Examples, key: str | None
-) -> TrainingData:
-    model = with_pointwise_products(model)
-    if not job.plan.refit:
-        return TrainingData(model, training, validation, key)
-    return TrainingData(model, joined(training, validation), validation, key)
+def _cached(cache: FeatureCache, split: Split, views: int = 1) -> Examples:
+    """Activations of a split, on disk."""
+    return Examples.of(cache.load(split, views))
 
 
-def _boundary_options(job: Job, boundary: str) -> ExtractOptions:
-    recipe = job.cache.recipe
+def _boundary_options(prepared: PreparedRun, boundary: str) -> ExtractOptions:
+    recipe = prepared.cache.recipe
     return ExtractOptions(
-        dataset=job.dataset.name,
+        dataset=prepared.dataset.name,
         backbone=recipe.backbone,
-        weights=str(job.cache.manifest.extraction["weights"]),
+        weights=prepared.cache.manifest.extraction.weights,
         image_size=recipe.image_size,
         boundary=boundary,
-        views=job.recipe.views,
-        augment=job.plan.require_policy(),
+        views=prepared.recipe.views,
+        augment=prepared.plan.require_policy(),
         runtime="tensorflow" if recipe.runtime == "tensorflow" else "auto",
     )

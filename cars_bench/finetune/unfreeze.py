@@ -1,4 +1,7 @@
-"""What to unfreeze: a block, a number of layers, everything above one, all or nothing."""
+"""What to unfreeze: a block, a number of layers, everything above one, all or nothing.
+
+And the proof, after training, that this moved and nothing else did.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ from dataclasses import dataclass
 import keras
 
 from cars_bench.backbones.build import Backbone
-from cars_bench.errors import UsageError
+from cars_bench.errors import CarsBenchError, UsageError
+from cars_bench.finetune.handoff import FrozenCheck
 from cars_bench.finetune.plan import NOTHING
 
 ALL = "all"
@@ -72,6 +76,45 @@ def seed_dropout(backbone: Backbone, seed: int) -> None:
         generator = getattr(layer, "seed_generator", None)
         if generator is not None:
             generator.state.assign([seed, index])
+
+
+def values_of(backbone: keras.Model) -> dict[str, bytes]:
+    """The bytes of every variable of the backbone by path, batch norms included."""
+    return {
+        variable.path: keras.ops.convert_to_numpy(variable.value).tobytes()
+        for variable in backbone.variables
+    }
+
+
+def check_frozen(before: dict[str, bytes], backbone: keras.Model) -> FrozenCheck:
+    """Compare with `values_of` before training.
+
+    Raises:
+        CarsBenchError: A frozen variable moved, or an unfrozen layer did not.
+    """
+    now = values_of(backbone)
+    changed = {path for path, value in before.items() if now[path] != value}
+    moved = sorted(changed & {item.path for item in backbone.non_trainable_variables})
+    if moved:
+        raise CarsBenchError(f"Frozen variables moved: {', '.join(moved[:3])}.", "report this")
+    unmoved = [
+        layer.name
+        for layer in backbone.layers
+        if layer.trainable_variables
+        and changed.isdisjoint(variable.path for variable in layer.trainable_variables)
+    ]
+    if unmoved:
+        raise CarsBenchError(
+            f"Training did not change what is unfrozen: {', '.join(unmoved[:3])}.",
+            "raise the rate with --lr",
+        )
+    norms = {
+        variable.path
+        for layer in backbone.layers
+        if isinstance(layer, keras.layers.BatchNormalization)
+        for variable in layer.variables
+    }
+    return FrozenCheck(len(before) - len(changed), len(norms - changed), len(changed))
 
 
 def _first_layer(text: str, backbone: Backbone, order: list[str]) -> int:

@@ -6,15 +6,17 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
 from cars_bench import SCHEMA_VERSION, __version__
 from cars_bench.documents import to_json
-from cars_bench.evaluation.metrics import mcnemar, paired_bootstrap
+from cars_bench.evaluation.comparison import (
+    AnswersChanged,
+    ClassChange,
+    Marked,
+    Marks,
+    answers_changed,
+)
 from cars_bench.reports.inputs import Inputs, Json
 from cars_bench.reports.sections import data, features, verdict
-from cars_bench.reports.sections.errors import Gain, recall_changes
 from cars_bench.reports.sections.search import head_words
 from cars_bench.reports.sections.verdict import Baseline, Verdict
 from cars_bench.reports.words import percent, short
@@ -30,7 +32,7 @@ MEASURES = (
 PLACES = (("finetuned", "test"), ("frozen", "test"), ("finetuned", "val"), ("frozen", "val"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Measure:
     """One accuracy of both studies; `None` where it was not measured."""
 
@@ -55,7 +57,7 @@ class Line:
         return self.first != self.second
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Paired:
     """Second less first, on the same images.
 
@@ -85,7 +87,7 @@ class Paired:
         return self.low > 0 or self.high < 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Unpaired:
     """Both measured it, but on other images, `common` of which are the same."""
 
@@ -96,7 +98,7 @@ class Unpaired:
     common: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PairedFacts:
     """What two studies answered, test before validation and fine-tuned before frozen.
 
@@ -106,12 +108,12 @@ class PairedFacts:
 
     rows: tuple[Paired, ...]
     unlike: tuple[Unpaired, ...]
-    classes: tuple[Gain, ...]
+    classes: tuple[ClassChange, ...]
     stage: str
     split: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
     """Two studies side by side; `compare.json` is this.
 
@@ -146,7 +148,7 @@ def compare(first: Inputs, second: Inputs) -> Comparison:
     sides = (first, second)
     measures = tuple(_measures(*map(verdict.facts, sides)))
     answers = paired_facts(first, second)
-    names = (str(first.study_name), str(second.study_name))
+    names = (_name(first), _name(second))
     return Comparison(
         names=names,
         headline=_headline(names, measures, answers),
@@ -158,11 +160,16 @@ def compare(first: Inputs, second: Inputs) -> Comparison:
     )
 
 
+def _name(inputs: Inputs) -> str:
+    return inputs.study.name if inputs.study else ""
+
+
 def _measures(first: Verdict, second: Verdict) -> Iterator[Measure]:
     for kind, split, label in MEASURES:
-        one, other = first.best(kind, split), second.best(kind, split)
+        one = first.best(kind, split)
+        other = second.best(kind, split)
         if one or other:
-            yield Measure(label, kind, split, one, other)
+            yield Measure(label=label, kind=kind, split=split, first=one, second=other)
 
 
 def lines(first: dict[str, str], second: dict[str, str]) -> tuple[Line, ...]:
@@ -209,22 +216,25 @@ def _cache(inputs: Inputs) -> dict[str, str]:
     facts = features.card(inputs)
     if facts is not None:
         return {"Key": facts.key} | dict(facts.facts)
-    study = inputs.study or {}
-    said = {name.capitalize(): str(value) for name, value in study.get("features", {}).items()}
-    return {"Key": str(study.get("cache_key", ""))} | said
+    if inputs.study is None:
+        return {}
+    record = inputs.study.record
+    said = {name.capitalize(): str(value) for name, value in to_json(record.features).items()}
+    return {"Key": record.cache_key} | said
 
 
 def _winner(inputs: Inputs) -> dict[str, str]:
-    study, winner = inputs.study or {}, inputs.winner
+    study = inputs.study
+    winner = inputs.winner
     found = {
-        "Search": str(study.get("oracle", "")),
-        "Space": str((study.get("space") or {}).get("name", "")),
+        "Search": (study.record.oracle or "") if study else "",
+        "Space": inputs.space.name if inputs.space else "",
         "Trials completed": str(sum(item.kind == "trial" for item in inputs.ranked)),
     }
     if winner is None:
         return found
-    spec = {"Winner": winner.trial_id, "Head": head_words(winner)}
-    training = to_json(winner.training) if winner.training else {}
+    spec = {"Winner": winner.trial_id, "Head": head_words(winner.trial)}
+    training = to_json(winner.trial.training) if winner.trial.training else {}
     return found | spec | dict(flat(training)) | _finished(inputs)
 
 
@@ -234,8 +244,8 @@ def _finished(inputs: Inputs) -> dict[str, str]:
     record = inputs.run.record
     return {
         "Fine-tuning run": inputs.run.name,
-        "Unfrozen": str(record.get("unfreeze", {}).get("text", "")),
-        "Fine-tuning epochs": str(record.get("epochs", "")),
+        "Unfrozen": record.unfreeze.text,
+        "Fine-tuning epochs": str(record.epochs),
     }
 
 
@@ -255,63 +265,69 @@ def _value(value: Any) -> str:
 
 def paired_facts(first: Inputs, second: Inputs) -> PairedFacts:
     """Compare wherever both measured the same stage on the same split."""
-    rows, unlike, classes = [], [], []
-    compared: tuple[str, str] | None = None
+    rows = []
+    unlike = []
+    classes = []
     for stage, split in PLACES:
-        one, other = (answers(side, stage, split) for side in (first, second))
+        one = answers(first, stage, split)
+        other = answers(second, stage, split)
         if one is None or other is None:
             continue
-        if compared is None:
-            compared, classes = (stage, split), recall_changes(one, other)
-        if _same(one, other):
-            rows.append(pair(one, other, stage, split))
+        changed = answers_changed(one, other)
+        classes.append((changed.classes, stage, split))
+        if changed.same_images:
+            rows.append(_paired(stage, split, changed))
         else:
-            common = len(one.index.intersection(other.index))
-            unlike.append(Unpaired(stage, split, len(one), len(other), common))
-    return PairedFacts(tuple(rows), tuple(unlike), tuple(classes), *(compared or ("", "")))
+            unlike.append(
+                Unpaired(
+                    stage=stage,
+                    split=split,
+                    first=len(one.image_ids),
+                    second=len(other.image_ids),
+                    common=changed.images,
+                )
+            )
+    changes, stage, split = next(iter(classes), ((), "", ""))
+    return PairedFacts(
+        rows=tuple(rows), unlike=tuple(unlike), classes=changes, stage=stage, split=split
+    )
 
 
-def answers(inputs: Inputs, stage: str, split: str) -> pd.DataFrame | None:
-    """Which images were named right: columns `true` and `right`, by image, in that order.
+def answers(inputs: Inputs, stage: str, split: str) -> Marked | None:
+    """Which images were named right, `None` where that is not known.
 
     From the chosen run's predictions; of a frozen head that was not finished yet from the
     search's ledger, which keeps them for the validation images.
     """
-    tables = inputs.run.predictions if inputs.run else {}
-    table = tables.get(split + "-frozen" * (stage == "frozen"))
-    if table is not None:
-        named = pd.DataFrame({"true": table["true"], "right": table["pred1"] == table["true"]})
-        return named.set_axis(table["image_id"].to_list()).sort_index()
-    return _searched(inputs) if (stage, split) == ("frozen", "val") else None
+    found = inputs.answers(stage, split)
+    return found or (_searched(inputs) if (stage, split) == ("frozen", "val") else None)
 
 
-def _searched(inputs: Inputs) -> pd.DataFrame | None:
-    winner, dataset = inputs.winner, inputs.dataset
-    if winner is None or dataset is None or not winner.correct:
+def _searched(inputs: Inputs) -> Marks | None:
+    winner = inputs.winner
+    if winner is None or inputs.dataset is None or not winner.trial.correct:
         return None
-    rows, right = dataset.split("val"), unpack(winner.correct)
-    if len(rows) != len(right):
+    images = inputs.dataset.records("val")
+    right = unpack(winner.trial.correct)
+    if len(images) != len(right):
         return None
-    named = pd.DataFrame({"true": rows["class_name"].to_list(), "right": right})
-    return named.set_axis(rows["image_id"].to_list()).sort_index()
+    names = inputs.dataset.class_names
+    return Marks(
+        image_ids=[item.image_id for item in images],
+        true=[names[item.label] for item in images],
+        correct=right,
+    )
 
 
-def _same(one: pd.DataFrame, other: pd.DataFrame) -> bool:
-    return one.index.equals(other.index) and bool((one["true"] == other["true"]).all())
-
-
-def pair(one: pd.DataFrame, other: pd.DataFrame, stage: str, split: str) -> Paired:
-    """Compare answers on the same images in the same order."""
-    before, after = (np.asarray(table["right"], bool) for table in (one, other))
-    estimate, changed = paired_bootstrap(before, after), mcnemar(before, after)
+def _paired(stage: str, split: str, changed: AnswersChanged) -> Paired:
     return Paired(
         stage=stage,
         split=split,
-        images=len(before),
-        difference=estimate.value,
-        low=estimate.low,
-        high=estimate.high,
-        only_first=changed.only_first,
-        only_second=changed.only_second,
+        images=changed.images,
+        difference=changed.difference.value,
+        low=changed.difference.low,
+        high=changed.difference.high,
+        only_first=changed.only_before,
+        only_second=changed.only_after,
         p_value=changed.p_value,
     )

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from cars_bench import __version__
+from cars_bench.data.dataset import Dataset
+from cars_bench.evaluation.comparison import ClassChange
 from cars_bench.evaluation.groups import parse_name
 from cars_bench.progress import Progress
 from cars_bench.reports.index import write_index
@@ -163,7 +165,7 @@ def tables(report: Report) -> Tables:
     return found
 
 
-def _changes(report: Report) -> tuple[errors.Gain, ...]:
+def _changes(report: Report) -> tuple[ClassChange, ...]:
     return report.mistakes.gains if report.mistakes else ()
 
 
@@ -172,20 +174,30 @@ def class_examples(report: Report, inputs: Inputs, each: int = 3) -> dict[str, l
     if report.mistakes is None or inputs.dataset is None:
         return {}
     wanted = {name for pair in report.mistakes.pairs for name in (pair.true, pair.predicted)}
-    train = inputs.dataset.split("train")
-    return {
-        name: [str(item) for item in train.loc[train["class_name"] == name, "image_id"].head(each)]
-        for name in sorted(wanted)
-    }
+    found = _training_images(inputs.dataset)
+    return {name: found[name][:each] for name in sorted(wanted)}
+
+
+def _training_images(dataset: Dataset) -> dict[str, list[str]]:
+    """Training images of every class, in the order of the labels."""
+    found: dict[str, list[str]] = {name: [] for name in dataset.class_names}
+    for record in dataset.records("train"):
+        found[dataset.class_names[record.label]].append(record.image_id)
+    return found
+
+
+def _first_images(inputs: Inputs) -> dict[str, str]:
+    """A training image of every class that has one."""
+    found = _training_images(inputs.dataset) if inputs.dataset else {}
+    return {name: images[0] for name, images in found.items() if images}
 
 
 def _atlas_images(report: Report, inputs: Inputs) -> list[str]:
     """One training image of every class for the confusion canvas, then the points of the map."""
     if inputs.dataset is None:
         return []
-    firsts = inputs.dataset.split("train").drop_duplicates("label").sort_values("label")
     points = report.features.points if report.features else ()
-    return [str(name) for name in firsts["image_id"]] + [point.image_id for point in points]
+    return [*_first_images(inputs).values(), *(point.image_id for point in points)]
 
 
 def island_document(report: Report, inputs: Inputs, atlas: Atlas) -> Json:
@@ -217,6 +229,5 @@ def _class_tiles(inputs: Inputs, atlas: Atlas) -> list[int]:
     """The tile of a training image of each class, by label; -1 where there is none."""
     if inputs.dataset is None:
         return []
-    firsts = inputs.dataset.split("train").drop_duplicates("label").set_index("label")["image_id"]
-    labels = range(len(inputs.class_names))
-    return [atlas.tiles.get(str(firsts.get(label, "")), -1) for label in labels]
+    firsts = _first_images(inputs)
+    return [atlas.tiles.get(firsts.get(name, ""), -1) for name in inputs.class_names]

@@ -7,10 +7,9 @@ import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
 from PIL import Image
 
-from cars_bench.cache.decoding import ImageSource, source_of
+from cars_bench.cache.decoding import ImageSource, evenly, source_of
 from cars_bench.cache.manifest import Manifest
 from cars_bench.data.dataset import Dataset, ImageRecord
 from cars_bench.data.images import ImageUnusable, decode_near
@@ -163,8 +162,7 @@ def _strips(source: ImageSource, views: int) -> Iterator[Strip]:
 def _picked(records: list[ImageRecord], wanted: int) -> list[ImageRecord]:
     """A few records spread evenly over the classes."""
     ordered = sorted(records, key=lambda record: (record.label, record.image_id))
-    count = min(len(ordered), max(FEWEST_STRIPS, min(MOST_STRIPS, wanted)))
-    return [ordered[place] for place in np.linspace(0, len(ordered) - 1, count).round().astype(int)]
+    return evenly(ordered, max(FEWEST_STRIPS, min(MOST_STRIPS, wanted)))
 
 
 def _tile(source: ImageSource, record: ImageRecord, view: int) -> Image.Image:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cars_bench import SCHEMA_VERSION, __version__
+from cars_bench.evaluation.confusion import MutualPair
 from cars_bench.reports.inputs import Inputs, Json
 from cars_bench.reports.reproduce import Reproduce, reproduce
 from cars_bench.reports.sections import (
@@ -31,7 +32,7 @@ from cars_bench.reports.sections.finetune import RunFacts
 from cars_bench.reports.sections.hyperparameters import ImportanceFacts
 from cars_bench.reports.sections.looks import LookFacts
 from cars_bench.reports.sections.ranks import RankFacts
-from cars_bench.reports.sections.search import SearchFacts
+from cars_bench.reports.sections.search import SearchFacts, TrialRow
 from cars_bench.reports.sections.verdict import Verdict
 from cars_bench.reports.sections.winner import Optimism, WinnerFacts
 from cars_bench.workspace import write_text
@@ -67,7 +68,7 @@ def gather(inputs: Inputs) -> Report:
     name = inputs.dataset.name if inputs.dataset else "workspace"
     searched = search.facts(inputs)
     return Report(
-        title=inputs.study_name or name,
+        title=inputs.study.name if inputs.study else name,
         verdict=verdict.facts(inputs),
         reproduce=reproduce(inputs),
         data=data.facts(inputs),
@@ -88,22 +89,29 @@ def gather(inputs: Inputs) -> Report:
 def write_tables(folder: Path, report: Report) -> None:
     """Write the numbers of the tables as CSV, one file a table."""
     if report.search:
-        rows = [_flat(asdict(row)) for row in report.search.rows]
-        _write_csv(folder / "trials.csv", rows)
+        _write_csv(folder / "trials.csv", [_flat(row) for row in report.search.rows])
     if report.data:
         _write_csv(folder / "classes.csv", [asdict(row) for row in report.data.classes])
     if report.mistakes:
-        pairs = [asdict(pair) for pair in report.mistakes.pairs]
-        _write_csv(
-            folder / "confusions.csv", [p | {"images": " ".join(p["images"])} for p in pairs]
-        )
+        _write_csv(folder / "confusions.csv", [_pair(pair) for pair in report.mistakes.pairs])
 
 
-def _flat(row: Json) -> Json:
+def _flat(row: TrialRow) -> Json:
     """A leaderboard row without its nested specs; its hyperparameters as columns."""
     nested = ("values", "head_spec", "training_spec", "curve")
-    kept = {name: value for name, value in row.items() if name not in nested}
-    return kept | {f"value.{name}": value for name, value in row["values"].items()}
+    kept = {name: value for name, value in asdict(row).items() if name not in nested}
+    return kept | {f"value.{name}": value for name, value in row.values.items()}
+
+
+def _pair(pair: MutualPair) -> Json:
+    return {
+        "true": pair.true,
+        "predicted": pair.predicted,
+        "count": pair.count,
+        "back": pair.back,
+        "of": pair.of,
+        "images": " ".join(pair.images),
+    }
 
 
 def _write_csv(path: Path, rows: list[Json]) -> None:

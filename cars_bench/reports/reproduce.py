@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cars_bench.reports.inputs import Inputs, Json, Run
-from cars_bench.tuning.space import shipped_spaces
+from cars_bench.finetune.plan import Steering
+from cars_bench.finetune.runs import Run
+from cars_bench.reports.inputs import Inputs
 
 WINDOW = 4
 """Trials that a search keeps open at once unless more workers ask for more."""
@@ -67,84 +68,59 @@ def _split_option(how: str) -> str | None:
 def _extract(inputs: Inputs) -> list[str]:
     if inputs.manifest is None:
         return []
-    recipe, extraction = inputs.manifest.recipe, inputs.manifest.extraction
-    pooling = None if recipe.boundary else recipe.pooling
+    recipe = inputs.manifest.recipe
+    made = inputs.manifest.extraction
     views = inputs.manifest.views("train")
     several = views > 1
     words = _options(
         backbone=recipe.backbone,
-        weights=extraction.get("weights"),
+        weights=made.weights,
         image_size=recipe.image_size,
-        pooling=pooling,
+        pooling=None if recipe.boundary else recipe.pooling,
         boundary=recipe.boundary,
         views=views if several else None,
-        augment=extraction.get("augment") if several else None,
+        augment=made.augment if several else None,
         seed=recipe.augment_seed if several else None,
         dtype=recipe.dtype,
         runtime=recipe.runtime,
-        batch_size=extraction.get("batch_size"),
+        batch_size=made.batch_size,
     )
     return [_line("extract", *words)]
 
 
 def _tune(inputs: Inputs) -> list[str]:
-    study = inputs.study
-    if study is None:
+    if inputs.study is None:
         return []
-    budget, asked = study.get("budget", {}), study.get("asked", {})
-    window = study.get("window") or 0
+    record = inputs.study.record
+    window = record.window or 0
     words = _options(
-        study=inputs.study_name,
-        cache=study.get("cache_key"),
-        space=_space(study),
-        oracle=study.get("oracle"),
-        trials=budget.get("trials"),
-        epochs=budget.get("epochs"),
-        seed=study.get("seed"),
+        study=record.name,
+        cache=record.cache_key,
+        space=record.asked.space if record.asked else None,
+        oracle=record.oracle,
+        trials=record.budget.trials or None,
+        epochs=record.budget.epochs,
+        seed=record.seed,
         workers=window if window > WINDOW else None,
-        repeats=asked.get("repeats"),
-        refit=study.get("winner", {}).get("refit"),
+        repeats=record.asked.repeats if record.asked else None,
+        refit=record.winner.refit if record.winner else None,
     )
-    probed = any(trial.kind == "probe" for trial in inputs.trials)
-    probe = _line("probe", *_options(study=inputs.study_name, cache=study.get("cache_key")))
+    probed = any(row.kind == "probe" for row in inputs.board)
+    probe = _line("probe", *_options(study=record.name, cache=record.cache_key))
     return [_line("tune", *words)] + ([probe] if probed else [])
-
-
-def _space(study: Json) -> str | None:
-    """What the space was asked for as; of older studies its name, if that is a shipped one."""
-    name = (study.get("space") or {}).get("name")
-    asked: str | None = study.get("asked", {}).get("space")
-    return asked or (str(name) if name in shipped_spaces() else None)
 
 
 def _finetune(run: Run | None) -> list[str]:
     if run is None:
         return []
-    record = run.record
-    head = _options(study=record.get("study"), trial=record.get("trial_id"))
-    asked = record.get("asked") or _resolved(record)
-    return [_line("finetune", *head, *asked), *map(_steered, record.get("steering", []))]
+    head = _options(study=run.record.study, trial=run.record.trial_id)
+    return [_line("finetune", *head, *run.record.asked), *map(_steered, run.record.steering)]
 
 
-def _resolved(record: Json) -> list[str]:
-    """Options of a run that did not record what it was asked for."""
-    unfreeze, training = record.get("unfreeze", {}), record.get("training", {})
-    words = _options(
-        unfreeze=unfreeze.get("text"),
-        epochs=training.get("epochs") or record.get("epochs"),
-        lr=training.get("learning_rate"),
-        seed=record.get("seed"),
-    )
-    live = record.get("recipe", {}).get("live")
-    return words + ["--live"] * bool(live) + ["--no-warm-up"] * (record.get("warm_up") is False)
-
-
-def _steered(change: Json) -> str:
+def _steered(change: Steering) -> str:
     """A change made by hand, as a comment: it takes stopping the run at that epoch."""
-    words = _options(
-        lr=change["learning_rate"], schedule=change["schedule"], epochs=change["epochs"]
-    )
-    return f"# stopped after epoch {change['from_epoch'] - 1}: " + _line(
+    words = _options(lr=change.learning_rate, schedule=change.schedule, epochs=change.epochs)
+    return f"# stopped after epoch {change.from_epoch - 1}: " + _line(
         "finetune", "--resume", *words
     )
 
@@ -156,13 +132,13 @@ def _facts(inputs: Inputs) -> list[tuple[str, str]]:
     if inputs.manifest is not None:
         recipe = inputs.manifest.recipe
         facts += [("Cache key", recipe.key), ("Backbone weights", recipe.weights_digest)]
-    study = inputs.study or {}
-    for name, label in (("seed", "Search seed"), ("backend", "Search backend")):
-        if study.get(name) is not None:
-            facts.append((label, str(study[name])))
-    if study.get("created"):
-        facts.append(("Study made", str(study["created"])))
-    versions = study.get("versions", {}) | (
-        inputs.run.record.get("versions", {}) if inputs.run else {}
-    )
-    return facts + [(name, str(versions[name])) for name in sorted(versions)]
+    versions: dict[str, str] = {}
+    if inputs.study is not None:
+        record = inputs.study.record
+        asked = {"Search seed": record.seed, "Search backend": record.backend}
+        facts += [(name, str(value)) for name, value in asked.items() if value is not None]
+        facts.append(("Study made", record.created))
+        versions |= record.versions
+    if inputs.run is not None:
+        versions |= inputs.run.record.versions
+    return facts + [(name, versions[name]) for name in sorted(versions)]

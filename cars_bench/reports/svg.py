@@ -115,7 +115,7 @@ def share_rows(figure: Figure, xlabel: str, names: Sequence[str]) -> Axes:
     axes = plain_axes(figure, xlabel)
     axes.grid(axis="y", visible=False)
     axes.grid(axis="x", visible=True)
-    axes.set_yticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), names, parse_math=False)
     axes.set_ylim(-0.6, len(names) - 0.4)
     axes.tick_params(axis="y", labelcolor=INK)
     percent_axis(axes, "x")

@@ -117,7 +117,15 @@ def parse_space(text: str, source: str = "space") -> Space:
     Raises:
         UsageError: As `load_space`.
     """
-    file = parse_yaml(text, source)
+    return _space(parse_yaml(text, source))
+
+
+def space_of(document: Values) -> Space:
+    """The space that a study keeps as it was read."""
+    return _space(YamlText("study.json", document, {}))
+
+
+def _space(file: YamlText) -> Space:
     for key in sorted(set(file.value) - {"name", "fixed", VARIED}):
         raise file.error((key,), f"{key} is not known (name, fixed, {VARIED})", MEND)
     varied = file.value.get(VARIED)
@@ -127,7 +135,7 @@ def parse_space(text: str, source: str = "space") -> Space:
     for name, entry in varied.items():
         parsed[name] = _Entry(file, name, entry).parsed(parsed)
     return Space(
-        name=str(file.value.get("name", Path(source).stem)),
+        name=str(file.value.get("name", Path(file.source).stem)),
         hyperparameters=tuple(parsed.values()),
         fixed=_fixed(file),
         document=file.value,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pkgutil
+import re
+
 import pytest
 
 from cars_bench.backbones import catalogue
@@ -28,3 +31,22 @@ def test_unknown_name_lists_the_known_ones():
     with pytest.raises(UsageError, match="resnet9000") as caught:
         catalogue.spec("resnet9000")
     assert "efficientnet-lite0" in caught.value.fix
+
+
+def test_the_names_of_preprocessings_are_those_of_existing_caches():
+    # they are part of every key: a change here makes every cache stale
+    assert {spec.preprocessing.text for spec in catalogue.CATALOGUE.values()} == {
+        "caffe: RGB to BGR, minus (103.939, 116.779, 123.68)",
+        "tf: x / 127.5 - 1",
+        "efficientnet: (x / 255 - mean) / std of ImageNet, inside the network",
+        "lite: (x - 127) / 128",
+    }
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_row_is_all_that_a_backbone_needs(name):
+    row = catalogue.spec(name)
+    assert callable(pkgutil.resolve_name(row.builder))
+    assert re.compile(row.block_pattern).groups == (1 if row.stage_repeats else 2)
+    assert row.random_gain > 0
+    assert 0.9 < row.least_cosine < 1

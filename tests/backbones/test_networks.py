@@ -9,11 +9,15 @@ import numpy as np
 import pytest
 
 from cars_bench.backbones.catalogue import CAFFE, LITE, UNIT_RANGE, spec
-from cars_bench.backbones.networks import build_network, preprocessed
+from cars_bench.backbones.networks import build_network, pooled, preprocessed
 from cars_bench.backbones.weights import randomise
+from cars_bench.errors import UsageError
 
 SIDE = 32
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, SIDE, SIDE, 3)).astype("float32")
+FEATURES = np.random.default_rng(3).normal(size=(2, 3, 4, 16)).astype("float32")
+MEAN = FEATURES.mean((1, 2))
+MAXIMUM = FEATURES.max((1, 2))
 APPLICATIONS = {
     "resnet50": ("ResNet50", "resnet"),
     "mobilenet-v2": ("MobileNetV2", "mobilenet_v2"),
@@ -83,3 +87,17 @@ def test_lite0_pads_like_tensorflow():
     stem.set_weights([kernel])
     found = np.asarray(keras.Model(model.input, stem.output)(PIXELS))[..., 0]
     np.testing.assert_allclose(found, (PIXELS[:, ::2, ::2, 0] - 127) / 128, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("pooling", "expected"),
+    [("avg", MEAN), ("max", MAXIMUM), ("avgmax", np.concatenate([MEAN, MAXIMUM], 1))],
+)
+def test_pooling_is_over_positions(pooling, expected):
+    found = np.asarray(pooled(FEATURES, pooling))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_unknown_pooling_is_a_usage_error():
+    with pytest.raises(UsageError, match="median"):
+        pooled(FEATURES, "median")

@@ -1,4 +1,4 @@
-"""Weights files: both HDF5 layouts of Keras round trip, wrong files are refused by name."""
+"""Weights files: Keras' two HDF5 layouts round trip, PyTorch's is converted, others are refused."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import pytest
 from cars_bench.backbones.build import build_backbone
 from cars_bench.backbones.catalogue import spec
 from cars_bench.backbones.networks import build_network
+from cars_bench.backbones.weight_files import lite0_layers, torch_tensors
 from cars_bench.backbones.weights import randomise, weights_digest
 from cars_bench.errors import WeightsUnavailable
+from tests.backbones.lite0 import lite0_file, needs_lite0
 
 SIDE = 32
 OFFICIAL = {
@@ -119,3 +121,28 @@ def test_a_missing_file_is_exit_3():
     with pytest.raises(WeightsUnavailable, match="no weights file") as caught:
         build_backbone("tiny", "nowhere.weights.h5", SIDE)
     assert caught.value.code == 3
+
+
+@needs_lite0
+def test_lite0_gets_every_tensor_but_the_classifier_and_the_counters():
+    tensors = torch_tensors(lite0_file())
+    entries = lite0_layers(tensors)
+    model = build_network(spec("efficientnet-lite0"), 32)
+    assert [e.layer for e in entries] == [layer.name for layer in model.layers if layer.weights]
+    used = sum(array.size for entry in entries for array in entry.arrays)
+    left = sum(a.size for n, a in tensors.items() if n.startswith("_fc") or "num_batches" in n)
+    assert used + left == sum(array.size for array in tensors.values())
+
+
+@needs_lite0
+def test_lite0_layouts_are_converted():
+    tensors = torch_tensors(lite0_file())
+    kernels = {entry.layer: entry.arrays[0] for entry in lite0_layers(tensors)}
+    conv, depthwise = tensors["_conv_stem.weight"], tensors["_blocks.0._depthwise_conv.weight"]
+    assert kernels["stem_conv"][1, 2, 0, 5] == conv[5, 0, 1, 2]
+    assert kernels["block1a_dwconv"][1, 2, 7, 0] == depthwise[7, 0, 1, 2]
+
+
+def test_an_incomplete_torch_file_names_the_missing_tensor():
+    with pytest.raises(WeightsUnavailable, match=r"_conv_stem\.weight"):
+        lite0_layers({})

@@ -8,8 +8,8 @@ import pytest
 
 from cars_bench.backbones.build import build_backbone
 from cars_bench.backbones.catalogue import spec
-from cars_bench.backbones.layer_weights import LayerWeights
 from cars_bench.backbones.networks import build_network
+from cars_bench.backbones.weight_files import LayerWeights
 from cars_bench.backbones.weights import assign, weights_digest
 from cars_bench.errors import WeightsUnavailable
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from cars_bench.cache.extraction import Extraction, prepare_extraction
 from cars_bench.cache.options import ExtractOptions
-from cars_bench.cache.setup import Setup, prepare_setup
 from cars_bench.data.dataset import Dataset
 from cars_bench.progress import Progress
 from cars_bench.workspace import Workspace
@@ -22,5 +22,5 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def setup(workspace: Workspace, tiny_dataset: Dataset) -> Setup:
-    return prepare_setup(workspace, TINY, Progress())
+def extraction(workspace: Workspace, tiny_dataset: Dataset) -> Extraction:
+    return prepare_extraction(workspace, TINY, Progress())

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cars_bench.cache.decoding import BATCHES_AHEAD, ImageSource, decoder, jobs_of
+from cars_bench.cache.decoding import BATCHES_AHEAD, ImageSource, decoder, evenly, image_batches
 from cars_bench.data.images import load_image
 from cars_bench.data.policies import NAMED
 from cars_bench.errors import InputError
@@ -15,23 +15,23 @@ from cars_bench.errors import InputError
 
 @pytest.fixture
 def source(tiny_dataset) -> ImageSource:
-    return ImageSource(tiny_dataset, 32, NAMED["default"], 0)
+    return ImageSource(dataset=tiny_dataset, image_size=32, policy=NAMED["default"], seed=0)
 
 
 def test_batches_come_in_order_and_only_the_last_is_smaller(source):
     records = source.records["train"]
     with decoder(source, threads=3) as threads:
-        batches = list(threads.batches(jobs_of(records, 0, 8)))
+        batches = list(threads.pixels(image_batches(records, 0, 8)))
     assert [len(pixels) for _, pixels in batches] == [8, 8, 8, 8, 4]
-    assert [item for job, _ in batches for item in job.records] == records
+    assert [item for batch, _ in batches for item in batch.records] == records
     np.testing.assert_array_equal(batches[1][1][0], load_image(records[8].path, 32))
 
 
 def test_a_view_does_not_depend_on_its_batch(source):
     records = source.records["train"]
     with decoder(source) as threads:
-        whole = np.concatenate([x for _, x in threads.batches(jobs_of(records, 2, 8))])
-        back = np.concatenate([x for _, x in threads.batches(jobs_of(records[::-1], 2, 5))])
+        whole = np.concatenate([x for _, x in threads.pixels(image_batches(records, 2, 8))])
+        back = np.concatenate([x for _, x in threads.pixels(image_batches(records[::-1], 2, 5))])
     np.testing.assert_array_equal(whole, back[::-1])
 
 
@@ -47,7 +47,7 @@ def test_decoding_never_runs_far_ahead(source, monkeypatch):
 
     monkeypatch.setattr(ImageSource, "pixels", counting)
     with decoder(source) as threads:
-        stream = threads.batches(jobs_of(source.records["train"], 0, 2))
+        stream = threads.pixels(image_batches(source.records["train"], 0, 2))
         next(stream)
         assert count[0] <= 2 * (BATCHES_AHEAD + 1)
 
@@ -61,3 +61,10 @@ def test_an_image_that_changed_since_prepare_is_named(source, tmp_path, damage):
     changed = replace(record, path=moved)
     with pytest.raises(InputError, match=r"other\.png"):
         source.pixels(changed, 0)
+
+
+@pytest.mark.parametrize(
+    ("count", "most", "picked"), [(0, 3, []), (2, 3, [0, 1]), (9, 3, [0, 4, 8]), (5, 1, [0])]
+)
+def test_some_items_are_picked_from_end_to_end(count, most, picked):
+    assert evenly(range(count), most) == picked

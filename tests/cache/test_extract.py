@@ -12,13 +12,13 @@ import pytest
 
 from cars_bench.cache.decoding import ImageSource
 from cars_bench.cache.extract import extract, run_pass
+from cars_bench.cache.extraction import prepare_extraction
 from cars_bench.cache.manifest import MANIFEST_FILE
 from cars_bench.cache.options import ExtractOptions
 from cars_bench.cache.recompute import recompute
 from cars_bench.cache.runtimes import Runner
-from cars_bench.cache.setup import prepare_setup
 from cars_bench.cache.store import FeatureCache, cache_keys, lock_path
-from cars_bench.errors import CarsBenchError, InputError, UsageError
+from cars_bench.errors import CarsBenchError, InputError
 from cars_bench.progress import Progress
 from cars_bench.workspace import LockHeld, Workspace, locked
 from tests.cache.conftest import TINY
@@ -61,8 +61,8 @@ def test_any_record_can_be_computed_again_alone(workspace, tiny_dataset):
     assert np.abs(train.x[:, 0].astype(float) - train.x[:, 1]).max() > 0.01
 
 
-def test_two_batch_sizes_give_the_same_records_and_key(setup, workspace, tiny_dataset):
-    first = run_pass(workspace, setup, QUIET)
+def test_two_batch_sizes_give_the_same_records_and_key(extraction, workspace, tiny_dataset):
+    first = run_pass(workspace, extraction, QUIET)
     before = FeatureCache.open(workspace, first.key).load("train").x
     FeatureCache.open(workspace, first.key)
     other = Workspace(workspace.root.parent / "other")
@@ -75,23 +75,23 @@ def test_two_batch_sizes_give_the_same_records_and_key(setup, workspace, tiny_da
     np.testing.assert_allclose(after.astype(float), before.astype(float), atol=1e-3)
 
 
-def test_more_views_add_shards_to_the_same_key(setup, workspace):
-    one = run_pass(workspace, replace(setup, options=replace(TINY, views=1)), QUIET)
+def test_more_views_add_shards_to_the_same_key(extraction, workspace):
+    one = run_pass(workspace, replace(extraction, options=replace(TINY, views=1)), QUIET)
     before = digests(Path(one.folder))
-    three = run_pass(workspace, replace(setup, options=replace(TINY, views=3)), QUIET)
+    three = run_pass(workspace, replace(extraction, options=replace(TINY, views=3)), QUIET)
     assert (three.key, three.written, three.reused) == (one.key, 72, 60)
     after = digests(Path(one.folder))
     assert {name: after[name] for name in before if name != MANIFEST_FILE} == {
         name: before[name] for name in before if name != MANIFEST_FILE
     }
-    again = run_pass(workspace, replace(setup, options=replace(TINY, views=1)), QUIET)
+    again = run_pass(workspace, replace(extraction, options=replace(TINY, views=1)), QUIET)
     assert (again.views, again.written) == (3, 0)
     assert digests(Path(one.folder)) == after
 
 
-def test_stopped_at_any_image_it_goes_on_to_the_same_bytes(setup, workspace, monkeypatch):
-    whole = digests(Path(run_pass(workspace, setup, QUIET).folder))
-    folder = workspace.features / setup.recipe.key
+def test_stopped_at_any_image_it_goes_on_to_the_same_bytes(extraction, workspace, monkeypatch):
+    whole = digests(Path(run_pass(workspace, extraction, QUIET).folder))
+    folder = workspace.features / extraction.recipe.key
     plain = ImageSource.pixels
     for stop_at in (1, 9, 25, 41, 77, 96):
         for path in folder.iterdir():
@@ -107,21 +107,21 @@ def test_stopped_at_any_image_it_goes_on_to_the_same_bytes(setup, workspace, mon
         with monkeypatch.context() as patched:
             patched.setattr(ImageSource, "pixels", pixels)
             with pytest.raises(KeyboardInterrupt):
-                run_pass(workspace, setup, QUIET)
+                run_pass(workspace, extraction, QUIET)
         left = digests(folder)
         assert MANIFEST_FILE not in left
         assert all(whole[name] == digest for name, digest in left.items())
-        resumed = run_pass(workspace, setup, QUIET)
+        resumed = run_pass(workspace, extraction, QUIET)
         assert resumed.written <= 96 - 10 * (stop_at // 10 - 4)
         assert digests(folder) == whole
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 def test_a_disk_that_fills_at_any_write_leaves_old_or_new_never_half(
-    setup, workspace, monkeypatch, call
+    extraction, workspace, monkeypatch, call
 ):
-    whole = digests(Path(run_pass(workspace, setup, QUIET).folder))
-    folder = workspace.features / setup.recipe.key
+    whole = digests(Path(run_pass(workspace, extraction, QUIET).folder))
+    folder = workspace.features / extraction.recipe.key
     plain = getattr(os, call)
     for number in range(len(whole) * (2 if call == "fsync" else 1)):
         for path in folder.iterdir():
@@ -137,43 +137,43 @@ def test_a_disk_that_fills_at_any_write_leaves_old_or_new_never_half(
         with monkeypatch.context() as patched:
             patched.setattr(os, call, full)
             with pytest.raises(OSError, match="No space"):
-                run_pass(workspace, setup, QUIET)
+                run_pass(workspace, extraction, QUIET)
         left = digests(folder)
         assert all(whole.get(name) == digest for name, digest in left.items())
-        assert run_pass(workspace, setup, QUIET).records == RECORDS
+        assert run_pass(workspace, extraction, QUIET).records == RECORDS
         assert digests(folder) == whole
 
 
-def test_leftovers_of_a_killed_run_are_removed(setup, workspace):
-    folder = workspace.features / setup.recipe.key
+def test_leftovers_of_a_killed_run_are_removed(extraction, workspace):
+    folder = workspace.features / extraction.recipe.key
     folder.mkdir(parents=True)
     (folder / ".train-view00.tfrecord.abc.tmp").write_bytes(b"half")
     (folder / "train-view09-00000-of-00001.tfrecord").write_bytes(b"other")
-    run_pass(workspace, setup, QUIET)
+    run_pass(workspace, extraction, QUIET)
     assert sorted(path.name for path in folder.iterdir()) == sorted(
-        [*(shard.file for shard in setup.plan(2)), MANIFEST_FILE]
+        [*(shard.file for shard in extraction.shards(2)), MANIFEST_FILE]
     )
 
 
-def test_too_small_a_disk_is_said_before_anything_is_computed(setup, workspace, monkeypatch):
+def test_too_small_a_disk_is_said_before_anything_is_computed(extraction, workspace, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=10))
     with pytest.raises(InputError, match="GiB free"):
-        run_pass(workspace, setup, QUIET)
+        run_pass(workspace, extraction, QUIET)
 
 
-def test_two_at_once_the_second_says_who_holds_the_lock(setup, workspace):
+def test_two_at_once_the_second_says_who_holds_the_lock(extraction, workspace):
     with (
-        locked(lock_path(workspace, setup.recipe.key), "The extraction"),
+        locked(lock_path(workspace, extraction.recipe.key), "The extraction"),
         pytest.raises(LockHeld, match=f"process {os.getpid()}"),
     ):
-        run_pass(workspace, setup, QUIET)
+        run_pass(workspace, extraction, QUIET)
 
 
-def test_a_stale_lock_file_blocks_nobody(setup, workspace):
-    path = lock_path(workspace, setup.recipe.key)
+def test_a_stale_lock_file_blocks_nobody(extraction, workspace):
+    path = lock_path(workspace, extraction.recipe.key)
     path.parent.mkdir(parents=True)
     path.write_text("process 1 on another machine")
-    assert run_pass(workspace, setup, QUIET).written == RECORDS
+    assert run_pass(workspace, extraction, QUIET).written == RECORDS
 
 
 class Overflowing(Runner):
@@ -192,25 +192,25 @@ class Overflowing(Runner):
         return lambda: features
 
 
-def test_overflow_met_on_the_way_starts_again_in_float32(setup, workspace):
-    runner = Overflowing(setup.choice.runner)
-    wild = replace(setup, choice=replace(setup.choice, runner=runner))
+def test_overflow_met_on_the_way_starts_again_in_float32(extraction, workspace):
+    runner = Overflowing(extraction.network.runner)
+    wild = replace(extraction, network=replace(extraction.network, runner=runner))
     result = run_pass(workspace, wild, QUIET)
-    assert (result.dtype, result.key) == ("float32", setup.in_float32().recipe.key)
+    assert (result.dtype, result.key) == ("float32", extraction.in_float32().recipe.key)
     assert FeatureCache.open(workspace, result.key).load("train").x.max() > 65504
-    assert cache_keys(workspace) == sorted([result.key, setup.recipe.key])
-    assert prepare_setup(workspace, TINY, QUIET).recipe.dtype == "float32"
+    assert cache_keys(workspace) == sorted([result.key, extraction.recipe.key])
+    assert prepare_extraction(workspace, TINY, QUIET).recipe.dtype == "float32"
 
 
-def test_overflow_never_destroys_a_finished_cache(setup, workspace):
-    run_pass(workspace, replace(setup, options=replace(TINY, views=1)), QUIET)
-    runner = Overflowing(setup.choice.runner)
+def test_overflow_never_destroys_a_finished_cache(extraction, workspace):
+    run_pass(workspace, replace(extraction, options=replace(TINY, views=1)), QUIET)
+    runner = Overflowing(extraction.network.runner)
     runner.calls = 9
-    wild = replace(setup, choice=replace(setup.choice, runner=runner))
+    wild = replace(extraction, network=replace(extraction.network, runner=runner))
     with pytest.raises(CarsBenchError) as caught:
         run_pass(workspace, wild, QUIET)
     assert "float32" in caught.value.fix
-    assert len(FeatureCache.open(workspace, setup.recipe.key).load("train").labels) == 36
+    assert len(FeatureCache.open(workspace, extraction.recipe.key).load("train").labels) == 36
 
 
 def test_a_boundary_cache_is_no_default(workspace, tiny_dataset):
@@ -240,22 +240,6 @@ def test_the_key_does_not_depend_on_where_things_lie(workspace, tiny_dataset, tm
     moved = Workspace(tmp_path / "moved")
     again = extract(moved, replace(TINY, views=1), QUIET)
     assert (again.key, again.written) == (first.key, 0)
-
-
-def test_flags_win_over_settings_and_weights_belong_to_a_backbone(workspace):
-    options = replace(TINY, pooling="max")
-    workspace.remember("cache", key="k", **options.to_settings())
-    same = ExtractOptions.resolve(workspace, views=4, pooling=None)
-    assert (same.pooling, same.weights, same.views) == ("max", "none", 4)
-    other = ExtractOptions.resolve(workspace, backbone="resnet50")
-    assert (other.weights, other.image_size, other.pooling) == ("imagenet", 224, "max")
-    assert ExtractOptions.resolve(workspace, boundary="none").boundary is None
-
-
-@pytest.mark.parametrize("wrong", [{"views": 0}, {"batch_size": 0}, {"dtype": "int8"}])
-def test_an_option_outside_its_range_is_refused(wrong):
-    with pytest.raises(UsageError):
-        ExtractOptions(**wrong)
 
 
 @pytest.mark.slow

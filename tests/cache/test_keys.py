@@ -5,6 +5,9 @@ from dataclasses import fields, replace
 import pytest
 
 from cars_bench.cache.keys import TITLES, FeatureRecipe, titles
+from cars_bench.data.policies import policy
+from cars_bench.documents import canonical, from_json
+from cars_bench.errors import UsageError
 from tests.cache.helpers import RECIPE
 
 NAMES = [field.name for field in fields(FeatureRecipe)]
@@ -25,11 +28,18 @@ def test_the_same_recipe_has_the_same_key_everywhere():
 
 
 def test_a_recipe_survives_json():
-    assert FeatureRecipe.from_json(RECIPE.to_json()) == RECIPE
+    assert from_json(FeatureRecipe, RECIPE.to_json()) == RECIPE
 
 
 def test_an_unknown_or_missing_field_is_refused():
-    with pytest.raises(ValueError, match="colour"):
-        FeatureRecipe.from_json(RECIPE.to_json() | {"colour": 1})
-    with pytest.raises(ValueError, match="crop"):
-        FeatureRecipe.from_json({k: v for k, v in RECIPE.to_json().items() if k != "crop"})
+    with pytest.raises(UsageError, match="colour"):
+        from_json(FeatureRecipe, RECIPE.to_json() | {"colour": 1})
+    with pytest.raises(UsageError, match="crop"):
+        from_json(FeatureRecipe, {k: v for k, v in RECIPE.to_json().items() if k != "crop"})
+
+
+def test_the_policy_of_the_views_is_read_back_under_a_name():
+    default = policy("default")
+    recipe = replace(RECIPE, augment=canonical(default.to_json()))
+    assert recipe.policy("default") == default
+    assert recipe.policy("recorded") == replace(default, name="recorded")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cars_bench.cache.runtimes import load_backbone, make_runner, network_of
+from cars_bench.cache.network import load_backbone, network_of
+from cars_bench.cache.runtimes import make_runner
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (7, 48, 48, 3), dtype=np.uint8)
 RUNTIMES = pytest.mark.parametrize("runtime", ["tensorflow", "openvino"])

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cars_bench.cache.shard_plan import MOST_SHARD_BYTES, plan, shard_size
+from cars_bench.cache.shard_plan import MOST_SHARD_BYTES, planned_shards, shard_size
 
 
 @given(
@@ -14,7 +14,7 @@ from cars_bench.cache.shard_plan import MOST_SHARD_BYTES, plan, shard_size
     size=st.integers(1, 10**8),
 )
 def test_every_image_stands_in_exactly_one_shard_of_each_view(train, val, views, size):
-    shards = plan({"train": train, "val": val}, views, size)
+    shards = planned_shards({"train": train, "val": val}, views, size)
     for split, count, expected in [("train", train, views), ("val", val, 1), ("test", 0, 1)]:
         for view in range(expected):
             mine = [item for item in shards if (item.split, item.view) == (split, view)]
@@ -27,7 +27,8 @@ def test_every_image_stands_in_exactly_one_shard_of_each_view(train, val, views,
 
 
 def test_more_views_only_add_shards():
-    few, many = plan({"train": 99, "val": 9}, 1, 8), plan({"train": 99, "val": 9}, 3, 8)
+    few = planned_shards({"train": 99, "val": 9}, 1, 8)
+    many = planned_shards({"train": 99, "val": 9}, 3, 8)
     assert many[: len(few)] == few
 
 

@@ -1,3 +1,5 @@
+"""Shards and what one record looks like.  Covers cars_bench/cache/examples.py."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -10,7 +10,13 @@ import pytest
 
 from cars_bench.cli import demo as module
 from cars_bench.cli.session import Session
-from cars_bench.workspace import Workspace, write_json
+from cars_bench.finetune.runs import runs
+from cars_bench.tuning.study import Study
+from cars_bench.workspace import Workspace
+from tests.finetune import conftest as fixtures
+
+finished, finished_once = fixtures.finished, fixtures.finished_once
+tuned_once, recipe = fixtures.tuned_once, fixtures.recipe
 
 TOP1 = {"value": 0.75, "low": 0.65, "high": 0.83}
 SCORES = {"test": {"top1": TOP1, "top5": TOP1, "n": 90}}
@@ -67,14 +73,23 @@ def test_json_lists_the_stages_and_the_numbers(
 
 
 def test_a_winner_that_was_finished_before_is_not_fine_tuned_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finished: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record = {"run": "t1-block6", "trial_id": "t1", "handoff": {}}
-    write_json(tmp_path / "tuning" / "demo" / "final" / "t1-block6" / "run.json", record)
-    stages = Stages(tune=(0, {"winner": {"trial_id": "t1"}}))
-    assert run_with(stages, Session(Workspace(tmp_path)), monkeypatch) == 0
+    Study.open(finished).folder.rename(finished.studies / "demo")
+    (run,) = runs(Study.open(finished, "demo"))
+    stages = Stages(tune=(0, {"winner": {"trial_id": run.record.trial_id}}))
+    assert run_with(stages, Session(finished), monkeypatch) == 0
     assert "finetune" not in [command[0] for command in stages.asked]
-    assert stages.asked[3][:3] == ["evaluate", "--model", "demo/t1-block6"]
+    assert stages.asked[3][:3] == ["evaluate", "--model", f"demo/{run.name}"]
+
+
+def test_a_winner_that_was_not_finished_is_fine_tuned(
+    finished: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Study.open(finished).folder.rename(finished.studies / "demo")
+    stages = Stages(tune=(0, {"winner": {"trial_id": "another"}}))
+    assert run_with(stages, Session(finished), monkeypatch) == 0
+    assert "finetune" in [command[0] for command in stages.asked]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`cars-bench finetune`, `evaluate` and `predict`: what they print and how they fail."""
+"""`cars-bench finetune` and `predict`: what they print and how they fail."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from cars_bench.cli.evaluate import evaluate
 from cars_bench.cli.finetune import finetune
 from cars_bench.cli.predict import predict
 from cars_bench.cli.session import Session
@@ -76,12 +75,8 @@ def test_what_makes_no_sense_is_refused_in_one_sentence(tuned, capsys, options, 
     assert not list(tuned.studies.glob("*/final/*/plan.json"))
 
 
-def test_the_whole_way_for_a_person(finished, tmp_path: Path, capsys):
+def test_predict_counts_images_and_heatmaps(finished, tmp_path: Path, capsys):
     session = Session(finished, quiet=True)
-    assert session.run(lambda: evaluate(session)) == 0
-    printed = capsys.readouterr().out
-    assert "McNemar" in printed
-    assert "calibration error" in printed
     photos = finished.root / "source" / "images"
     options = {"folder": photos, "output": tmp_path / "out.csv", "heatmaps": tmp_path / "heat"}
     assert session.run(lambda: predict(session, **options)) == 0
@@ -89,24 +84,3 @@ def test_the_whole_way_for_a_person(finished, tmp_path: Path, capsys):
     assert "60 images predicted" in printed
     assert "60 heatmaps" in printed
     assert len(list((tmp_path / "heat").glob("*.png"))) == 60
-
-
-def test_evaluate_as_json_is_strict(finished, capsys):
-    session = Session(finished, json_output=True, quiet=True)
-    assert session.run(lambda: evaluate(session, split="val")) == 0
-    document = json.loads(capsys.readouterr().out)
-    assert document.keys() >= {"frozen", "finetuned", "handoff", "mcnemar", "measures"}
-
-
-def test_before_fine_tuning_the_frozen_winner_is_evaluated(tuned, capsys):
-    session = Session(tuned, quiet=True)
-    assert session.run(lambda: evaluate(session)) == 0
-    printed = capsys.readouterr().out
-    assert "frozen    test top-1" in printed
-    assert "finetuned" not in printed
-
-
-def test_a_model_that_is_not_there_is_missing(tuned, capsys):
-    session = Session(tuned, quiet=True)
-    assert session.run(lambda: evaluate(session, model="t0000-block3")) == 3
-    assert "cars-bench finetune --best" in capsys.readouterr().err

@@ -11,11 +11,12 @@ import pytest
 from cars_bench.cache.extract import extract
 from cars_bench.cache.options import ExtractOptions
 from cars_bench.data.prepare import PrepareOptions, prepare
-from cars_bench.finetune.plan import FinetuneOptions
-from cars_bench.finetune.run import FinetuneResult, finetune
+from cars_bench.finetune.recipe import FinetuneOptions
+from cars_bench.finetune.run import finetune
+from cars_bench.finetune.runs import Run
 from cars_bench.progress import Progress
 from cars_bench.tuning.search import TuneOptions, tune
-from cars_bench.workspace import Workspace
+from cars_bench.workspace import Workspace, sha256_file
 
 RECIPE = """\
 unfreeze: block3
@@ -56,7 +57,7 @@ def tuned_once(tiny_source: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 @pytest.fixture(scope="session")
 def finished_once(
     tuned_once: Path, recipe: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, FinetuneResult]:
+) -> tuple[Path, Run]:
     """Root of a workspace with one finished run, and that run; do not change it."""
     root = tmp_path_factory.mktemp("finished") / "workspace"
     return root, finetune(copied(tuned_once, root), FinetuneOptions(recipe=str(recipe)), Progress())
@@ -69,7 +70,7 @@ def tuned(tuned_once: Path, tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture
-def finished(finished_once: tuple[Path, FinetuneResult], tmp_path: Path) -> Workspace:
+def finished(finished_once: tuple[Path, Run], tmp_path: Path) -> Workspace:
     """A copy of `finished_once` to work in."""
     return copied(finished_once[0], tmp_path / "finished")
 
@@ -80,3 +81,12 @@ def copied(root: Path, to: Path) -> Workspace:
     for table in (to / "cache" / "datasets").glob("*/dataset.csv"):
         table.write_text(re.sub(r"[^,\n]*/source/", f"{to}/source/", table.read_text()))
     return Workspace(to)
+
+
+def flip_bit(path: Path) -> None:
+    """Damage a file in its middle."""
+    before = sha256_file(path)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+    assert sha256_file(path) != before

@@ -8,12 +8,13 @@ import pytest
 
 from cars_bench.cache.store import FeatureCache, remove
 from cars_bench.data.dataset import Dataset
+from cars_bench.documents import to_json
 from cars_bench.errors import CacheMissing, CacheStale, InputError, UsageError
 from cars_bench.evaluation.assessment import assess
 from cars_bench.evaluation.predictions import predictions, read_predictions
 from cars_bench.finetune import evaluate as evaluate_module
 from cars_bench.finetune.evaluate import evaluate, evaluate_frozen, measures
-from cars_bench.finetune.run import FinetuneResult
+from cars_bench.finetune.runs import Run
 from cars_bench.progress import Progress
 from cars_bench.tuning.leaderboard import best_trial
 from cars_bench.tuning.study import Study
@@ -24,13 +25,11 @@ NAMES = ["Audi TT Coupe 2011", "Audi A4 Sedan 2012", "BMW X5 SUV 2007"]
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
-def test_the_files_give_the_recorded_scores(
-    finished_once: tuple[Path, FinetuneResult], split: str
-) -> None:
+def test_the_files_give_the_recorded_scores(finished_once: tuple[Path, Run], split: str) -> None:
     root, result = finished_once
     found = evaluate(Workspace(root), None, split, Progress())
     for stage in ("frozen", "finetuned"):
-        assert found[stage][split] == result.document[stage][split]
+        assert found[stage][split] == to_json(result.score(stage, split))
         more = found["measures"][stage]
         assert sum(row["n"] for row in more["classes"]) == 12
         assert sum(row["n"] for row in more["calibration"]["reliability"]) == 12
@@ -40,11 +39,11 @@ def test_the_files_give_the_recorded_scores(
 
 @pytest.mark.parametrize("split", ["val", "test"])
 def test_a_winner_is_measured_before_it_is_finetuned(
-    finished_once: tuple[Path, FinetuneResult], split: str
+    finished_once: tuple[Path, Run], split: str
 ) -> None:
     root, result = finished_once
     found = evaluate_frozen(Workspace(root), None, split, Progress())
-    assert found["frozen"][split] == result.document["frozen"][split]
+    assert found["frozen"][split] == to_json(result.record.frozen[split])
     assert (found["finetuned"], found["measures"].keys()) == ({}, {"frozen"})
     json.dumps(found, allow_nan=False)
 
@@ -113,12 +112,12 @@ def test_the_keys_that_scripts_read() -> None:
 
 
 def test_the_runs_own_table_of_predictions_is_judged_the_same(
-    finished_once: tuple[Path, FinetuneResult],
+    finished_once: tuple[Path, Run],
 ) -> None:
     root, result = finished_once
     found = evaluate(Workspace(root), None, "test", Progress())
     table = read_predictions(result.folder / "predictions-test.csv")
-    judged = assess(table, result.document["class_names"])
+    judged = assess(table, result.record.class_names)
     assert found["measures"]["finetuned"] == measures(judged)
     changed = found["mcnemar"]
     frozen = read_predictions(result.folder / "predictions-test-frozen.csv")

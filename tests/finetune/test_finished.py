@@ -5,7 +5,7 @@ import pytest
 from cars_bench.errors import CarsBenchError, ModelMissing
 from cars_bench.finetune.finished import FinishedModel
 from cars_bench.workspace import Workspace
-from tests.finetune.test_handoff import flip_bit
+from tests.finetune.conftest import flip_bit
 
 
 def test_a_flipped_bit_in_the_weights_is_refused(finished: Workspace) -> None:
@@ -27,6 +27,6 @@ def test_an_unknown_name(finished: Workspace) -> None:
 
 def test_a_model_is_found_by_name_and_by_folder(finished: Workspace) -> None:
     model = FinishedModel.open(finished)
-    name = f"{model.document['study']}/{model.folder.name}"
+    name = f"{model.record.study}/{model.folder.name}"
     assert FinishedModel.open(finished, name) == model
     assert FinishedModel.open(finished, str(model.folder)) == model

@@ -3,49 +3,56 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
-from cars_bench.backbones.build import build_backbone
-from cars_bench.data.dataset import Dataset
-from cars_bench.finetune.assemble import Assembled
-from cars_bench.finetune.heatmaps import grad_cam, write_heatmaps
-from cars_bench.training.heads import build_head
-from cars_bench.training.specs import HeadSpec
+from cars_bench.errors import RecordDamaged
+from cars_bench.evaluation.predictions import Prediction
+from cars_bench.finetune.heatmaps import (
+    MOST_RIGHT,
+    MOST_WRONG,
+    Heatmap,
+    Heatmaps,
+    choose,
+    overlaid,
+    read_heatmaps,
+    write_heatmaps,
+)
+
+FOUND = Heatmaps("Grad-CAM", (Heatmap("a.png", "disc", ((0.0, 0.5), (1.0, 0.25))),))
 
 
-def assembled() -> Assembled:
-    head = build_head(HeadSpec(), 16, 4)
-    kernel = head.get_layer("logits").kernel
-    kernel.assign(np.random.default_rng(0).normal(size=(16, 4)))
-    return Assembled(build_backbone("tiny", "none", 48), "avg", head)
+def _answer(name: str, right: bool, probability: float) -> Prediction:
+    return Prediction(name, "a", ("a" if right else "b",), (probability,))
 
 
-def test_heat_is_from_zero_to_one_and_explains_the_answer() -> None:
-    model = assembled()
-    pixels = np.random.default_rng(1).uniform(0, 255, (3, 48, 48, 3)).astype(np.float32)
-    heat, answered = grad_cam(model, pixels)
-    assert heat.shape == (3, 6, 6)
-    assert heat.min() >= 0
-    assert heat.max() <= 1
-    assert (answered == np.asarray(model.whole().predict_on_batch(pixels)).argmax(1)).all()
+def test_confident_errors_come_first_and_right_answers_are_spread() -> None:
+    answers = [_answer(f"w{n:02}", False, n / 100) for n in range(40)]
+    answers += [_answer(f"r{n:03}", True, 0.9) for n in range(100)]
+    chosen = choose(answers)
+    assert [item.image_id for item in chosen[:2]] == ["w39", "w38"]
+    assert len(chosen) == MOST_WRONG + MOST_RIGHT
+    assert (chosen[MOST_WRONG].image_id, chosen[-1].image_id) == ("r000", "r099")
+    assert choose([]) == []
 
 
-def test_with_average_pooling_it_is_the_weighted_map() -> None:
-    # Zhou et al. 2016: for a linear head on averaged features Grad-CAM is CAM.
-    model = assembled()
-    pixels = np.random.default_rng(2).uniform(0, 255, (1, 48, 48, 3)).astype(np.float32)
-    heat, answered = grad_cam(model, pixels)
-    weights = np.array(model.head.get_layer("logits").kernel)[:, answered[0]]
-    cam = np.maximum(np.asarray(model.backbone.model.predict_on_batch(pixels))[0] @ weights, 0)
-    np.testing.assert_allclose(heat[0], cam / max(cam.max(), 1e-12), atol=1e-4)
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    assert read_heatmaps(tmp_path) is None
+    path = write_heatmaps(tmp_path, FOUND)
+    assert read_heatmaps(tmp_path) == FOUND
+    path.write_text(path.read_text().replace("heat", "hat"))
+    with pytest.raises(RecordDamaged, match=r"heatmaps\.json"):
+        read_heatmaps(tmp_path)
 
 
-def test_pictures_are_written_by_name(tiny_dataset: Dataset, tmp_path: Path) -> None:
-    records = tiny_dataset.records("test")[:2]
-    names = ["a.png", "sub/b.png"]
-    written = write_heatmaps(tmp_path, assembled(), names, [item.path for item in records])
-    assert [path.relative_to(tmp_path).as_posix() for path in written] == [
-        "a.png.png",
-        "sub/b.png.png",
-    ]
-    assert all(Image.open(path).size == (48, 48) for path in written)
+def test_heat_brightens_a_picture_turned_grey() -> None:
+    picture = Image.new("RGB", (40, 20), "red")
+    heat = np.array([[0.0, 0.0, 1.0, 1.0]])
+    seen = np.asarray(overlaid(picture, heat), int)
+    assert seen.shape == (20, 40, 3)
+    cold = seen[:, 0]
+    hot = seen[:, -1]
+    assert (cold == cold[0]).all()
+    assert hot.sum() > cold.sum()
+    assert hot[0].tolist() == [203, 188, 48]  # viridis' yellow at 72% over grey 76
+    assert cold[0, 0] - cold[0, 2] < 0  # viridis' violet

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 import random
 import signal
@@ -19,10 +18,13 @@ import pytest
 from cars_bench.errors import CarsBenchError, Interrupted, ModelMissing, UsageError
 from cars_bench.finetune import run
 from cars_bench.finetune.finished import FinishedModel
-from cars_bench.finetune.plan import FinetuneOptions, RunPlan, last_plan, planned
+from cars_bench.finetune.plan import RunPlan, Steering, last_plan, planned
+from cars_bench.finetune.recipe import FinetuneOptions
 from cars_bench.finetune.run import finetune, resume
+from cars_bench.finetune.runs import Run, runs
 from cars_bench.progress import Progress
 from cars_bench.training.checkpoint import CHECKPOINT_FILE, TrainingState
+from cars_bench.tuning.study import Study
 from cars_bench.workspace import Workspace
 
 TOLERANCE = 1e-4
@@ -65,7 +67,7 @@ def weights(workspace: Workspace) -> list[np.ndarray]:
 @pytest.mark.parametrize("epochs", [1, 2, 3])
 def test_a_killed_run_ends_where_an_uninterrupted_one_ends(
     tuned: Workspace,
-    finished_once: tuple[Path, run.FinetuneResult],
+    finished_once: tuple[Path, Run],
     recipe: Path,
     monkeypatch: pytest.MonkeyPatch,
     epochs: int,
@@ -75,9 +77,9 @@ def test_a_killed_run_ends_where_an_uninterrupted_one_ends(
     result = resume(tuned, FinetuneOptions(), Progress())
 
     whole = finished_once[1]
-    assert result.document["epochs"] == 3
-    assert result.document["finetuned"] == whole.document["finetuned"]
-    assert result.document["frozen_check"] == whole.document["frozen_check"]
+    assert result.record.epochs == 3
+    assert result.record.finetuned == whole.record.finetuned
+    assert result.record.frozen_check == whole.record.frozen_check
     for mine, theirs in zip(weights(tuned), weights(Workspace(finished_once[0])), strict=True):
         np.testing.assert_allclose(mine, theirs, atol=TOLERANCE)
     assert losses(result.folder) == pytest.approx(losses(whole.folder), abs=TOLERANCE)
@@ -94,9 +96,8 @@ def test_another_rate_by_hand_is_recorded(
 ) -> None:
     killed(tuned, recipe, monkeypatch)
     result = resume(tuned, FinetuneOptions(learning_rate=1e-5, epochs=4), Progress())
-    assert result.document["steering"] == [
-        {"from_epoch": 2, "learning_rate": 1e-5, "schedule": "constant", "epochs": 4}
-    ]
+    change = Steering(from_epoch=2, learning_rate=1e-5, schedule="constant", epochs=4)
+    assert result.record.steering == (change,)
     with (result.folder / "history.csv").open() as stream:
         rates = [float(row["learning_rate"]) for row in csv.DictReader(stream)]
     assert rates == pytest.approx([0.003, 1e-5, 1e-5, 1e-5])
@@ -117,7 +118,7 @@ def test_ctrl_c_finishes_the_epoch_and_says_how_to_resume(
             finetune(tuned, FinetuneOptions(recipe=str(recipe)), Progress())
     assert caught.value.code == 130
     assert caught.value.fix == "cars-bench finetune --resume"
-    assert resume(tuned, FinetuneOptions(), Progress()).document["epochs"] == 3
+    assert resume(tuned, FinetuneOptions(), Progress()).record.epochs == 3
 
 
 def test_a_failure_before_the_first_epoch_leaves_no_run(tuned: Workspace, recipe: Path) -> None:
@@ -140,7 +141,7 @@ def test_the_same_command_goes_on_with_the_run(
     result = finetune(tuned, options, Progress())
     assert result.folder == stopped.folder(tuned)
     assert planned(tuned, replace(options, seed=1)).run != stopped.run
-    assert finetune(tuned, options, Progress()).document == result.document
+    assert finetune(tuned, options, Progress()).record == result.record
 
 
 def test_a_run_that_fails_at_once_leaves_the_stopped_one_to_be_resumed(
@@ -199,24 +200,14 @@ def test_where_nothing_is_trained_nothing_else_makes_sense(
         finetune(tuned, options, Progress())
 
 
-def test_a_named_schedule_keeps_the_recipes_own_settings() -> None:
-    training = FinetuneOptions(schedule="cosine", learning_rate=1e-4).resolved().training
-    assert (training.schedule.warmup_epochs, training.learning_rate) == (1.0, 1e-4)
-
-
-def test_a_piecewise_schedule_takes_no_single_rate() -> None:
-    with pytest.raises(UsageError, match="piecewise"):
-        FinetuneOptions(schedule="piecewise", learning_rate=1e-4).resolved()
-
-
 def test_nothing_to_resume(tuned: Workspace) -> None:
     with pytest.raises(ModelMissing):
         resume(tuned, FinetuneOptions(), Progress())
 
 
 def test_a_finished_run_is_given_back_and_cannot_be_steered(finished: Workspace) -> None:
-    before = FinishedModel.open(finished).document
-    assert resume(finished, FinetuneOptions(), Progress()).document == before
+    before = FinishedModel.open(finished).record
+    assert resume(finished, FinetuneOptions(), Progress()).record == before
     with pytest.raises(UsageError, match="finished"):
         resume(finished, FinetuneOptions(learning_rate=1e-5), Progress())
 
@@ -244,7 +235,7 @@ def test_a_checkpoint_that_lost_an_array_is_refused(tuned: Workspace, stopped: R
 
 @pytest.mark.slow
 def test_sigkill_at_many_moments(
-    tuned: Workspace, finished_once: tuple[Path, run.FinetuneResult], recipe: Path
+    tuned: Workspace, finished_once: tuple[Path, Run], recipe: Path
 ) -> None:
     environment = os.environ | {"CARS_BENCH_WORKSPACE": str(tuned.root)}
     start = [sys.executable, "-m", "cars_bench", "finetune", "--best", "--recipe", str(recipe)]
@@ -252,7 +243,7 @@ def test_sigkill_at_many_moments(
     while not list(folders.glob("*/final/*/run.json")):
         planned = list(folders.glob("*/final/*/plan.json"))
         process = subprocess.Popen(
-            [*start, *["--resume"] * bool(planned)], env=environment, stderr=subprocess.DEVNULL
+            [*start, "--resume"] if planned else start, env=environment, stderr=subprocess.DEVNULL
         )
         try:
             # After so many kills it is left to end.
@@ -262,5 +253,5 @@ def test_sigkill_at_many_moments(
             process.wait()
             kills += 1
     assert kills
-    done = json.loads(next(folders.glob("*/final/*/run.json")).read_text())
-    assert done["finetuned"] == finished_once[1].document["finetuned"]
+    (done,) = runs(Study.open(tuned))
+    assert done.record.finetuned == finished_once[1].record.finetuned

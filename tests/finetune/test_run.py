@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from unittest import mock
@@ -16,107 +13,46 @@ from cars_bench.cache.store import FeatureCache
 from cars_bench.data import pixels
 from cars_bench.data.dataset import Dataset
 from cars_bench.evaluation.metrics import topk_correct
-from cars_bench.evaluation.predictions import read_predictions
-from cars_bench.finetune import live
 from cars_bench.finetune.finished import FinishedModel
-from cars_bench.finetune.plan import FinetuneOptions
-from cars_bench.finetune.run import FinetuneResult, finetune
+from cars_bench.finetune.handoff import FrozenCheck
+from cars_bench.finetune.recipe import FinetuneOptions
+from cars_bench.finetune.run import finetune
+from cars_bench.finetune.runs import Run
 from cars_bench.progress import Progress
 from cars_bench.training import loop
-from cars_bench.training.engine import logits_of
 from cars_bench.tuning.leaderboard import best_trial
 from cars_bench.tuning.search import TuneOptions, tune
 from cars_bench.tuning.study import Study
 from cars_bench.tuning.trained_head import head_of_trial, store_winner
 from cars_bench.workspace import Workspace
 
-Finished = tuple[Path, FinetuneResult]
-
-PLAIN_KERAS = """
-import csv, json, sys
-import keras, numpy as np
-from PIL import Image
-folder, table = sys.argv[1:]
-paths = {row["image_id"]: row["path"] for row in csv.DictReader(open(table))}
-model = keras.models.load_model(folder + "/model.keras")
-names = json.load(open(folder + "/run.json"))["class_names"]
-worst = 0.0
-for row in csv.DictReader(open(folder + "/predictions-val.csv")):
-    pixels = np.asarray(Image.open(paths[row["image_id"]]).convert("RGB"), np.float32)
-    said = model.predict_on_batch(pixels[None])[0]
-    assert names[int(said.argmax())] == row["pred1"], row
-    worst = max(worst, abs(float(said.max()) - float(row["prob1"])))
-assert "cars_bench" not in sys.modules and "cars-bench" not in sys.modules
-print(worst)
-"""
+Finished = tuple[Path, Run]
 
 
 def test_the_record_says_what_was_done(finished_once: Finished) -> None:
-    document = finished_once[1].document
-    assert document["unfreeze"]["layers"] == ["block3_conv"]
-    assert document["unfreeze"]["boundary"] == "block2"
-    assert document["handoff"]["top1_agreement"] == 1.0
-    assert document["frozen_check"] == {
-        "unchanged": 14,
-        "batch_norm_unchanged": 12,
-        "changed": 1,
-    }
-    assert document["epochs"] == 3
-    assert document["recipe"]["views"] == 2
-    assert document["frozen"]["val"]["n"] == document["finetuned"]["test"]["n"] == 12
-
-
-def test_every_file_is_there_and_nothing_half_written(finished_once: Finished) -> None:
-    folder = finished_once[1].folder
-    assert {path.name for path in folder.iterdir()} >= {
-        "run.json",
-        "model.keras",
-        "model.weights.h5",
-        "history.csv",
-        "predictions-val.csv",
-        "predictions-val-frozen.csv",
-        "predictions-test.csv",
-        "predictions-test-frozen.csv",
-    }
-    assert not list(folder.glob(".*tmp*"))
-    assert len((folder / "history.csv").read_text().splitlines()) == 4
+    record = finished_once[1].record
+    assert record.unfreeze.layers == ("block3_conv",)
+    assert record.unfreeze.boundary == "block2"
+    assert record.handoff.top1_agreement == 1.0
+    assert record.frozen_check == FrozenCheck(unchanged=14, batch_norm_unchanged=12, changed=1)
+    assert record.epochs == 3
+    assert record.recipe.views == 2
+    assert record.frozen["val"].n == record.finetuned["test"].n == 12
 
 
 def test_the_whole_model_says_what_the_trained_top_said(finished_once: Finished) -> None:
-    folder, document = finished_once[1].folder, finished_once[1].document
-    best = document["best_epoch"]
+    folder = finished_once[1].folder
+    record = finished_once[1].record
+    best = record.best_epoch
     row = (folder / "history.csv").read_text().splitlines()[best].split(",")
-    assert float(row[3]) == pytest.approx(document["finetuned"]["val"]["top1"]["value"])
-
-
-def test_the_model_loads_in_plain_keras_and_predicts_the_same(
-    finished_once: Finished, tmp_path: Path
-) -> None:
-    root, result = finished_once
-    script = tmp_path / "plain.py"
-    script.write_text(PLAIN_KERAS)
-    table = root / "cache" / "datasets" / "tiny" / "dataset.csv"
-    command = [sys.executable, "-P", str(script), str(result.folder), str(table)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert done.returncode == 0, done.stderr
-    assert float(done.stdout.splitlines()[-1]) < 1e-4
-
-
-def test_the_weights_file_gives_the_saved_predictions(finished_once: Finished) -> None:
-    root, result = finished_once
-    model = FinishedModel.open(Workspace(root))
-    records = Dataset.load(Workspace(root)).records("test")
-    logits = logits_of(model.load(), live.LiveImages(records, model.image_size))
-    saved = read_predictions(result.folder / "predictions-test.csv")
-    said = [model.class_names[label] for label in logits.argmax(1)]
-    assert [row.answers[0] for row in saved] == said
+    assert float(row[3]) == pytest.approx(record.finetuned["val"].top1.value)
 
 
 def test_nothing_is_trained_with_none(tuned: Workspace, recipe: Path) -> None:
     result = finetune(tuned, FinetuneOptions(recipe=str(recipe), unfreeze="none"), Progress())
-    document = result.document
-    assert document["epochs"] == 0
-    assert document["finetuned"] == document["frozen"]
+    record = result.record
+    assert record.epochs == 0
+    assert record.finetuned == record.frozen
 
 
 @pytest.mark.parametrize("unfreeze", ["last:2", "all"])
@@ -124,9 +60,9 @@ def test_live_and_cached_runs_end_with_a_model(
     tuned: Workspace, recipe: Path, unfreeze: str
 ) -> None:
     options = FinetuneOptions(recipe=str(recipe), unfreeze=unfreeze, epochs=1, live=True)
-    document = finetune(tuned, options, Progress()).document
-    assert document["recipe"]["live"] is True
-    assert np.isfinite(document["finetuned"]["val"]["top1"]["value"])
+    record = finetune(tuned, options, Progress()).record
+    assert record.recipe.live is True
+    assert np.isfinite(record.finetuned["val"].top1.value)
 
 
 def test_live_training_never_shows_the_same_view_twice(tuned: Workspace, recipe: Path) -> None:
@@ -134,7 +70,8 @@ def test_live_training_never_shows_the_same_view_twice(tuned: Workspace, recipe:
     with mock.patch.object(pixels, "augmented_image", wraps=pixels.augmented_image) as drawn:
         finetune(tuned, options, Progress())
     # View 0 is the plain image, which the measurements take.
-    shown = [call.args[-2:] for call in drawn.call_args_list if call.args[-1]]
+    views = [call.args[-1] for call in drawn.call_args_list]
+    shown = [(view.image_id, view.number) for view in views if view.number]
     dataset = Dataset.load(tuned)
     trained_on = [*dataset.records("train"), *dataset.records("val")]
     assert {image_id for image_id, _ in shown} == {record.image_id for record in trained_on}
@@ -144,10 +81,11 @@ def test_live_training_never_shows_the_same_view_twice(tuned: Workspace, recipe:
 def test_the_whole_model_is_proven_against_the_part_that_was_trained(
     finished_once: Finished,
 ) -> None:
-    proof = finished_once[1].document["whole_check"]
-    assert proof["images"] == finished_once[1].document["finetuned"]["val"]["n"]
-    assert proof["top1_agreement"] == 1.0
-    assert proof["max_abs_diff"] < 0.02
+    proof = finished_once[1].record.whole_check
+    assert proof
+    assert proof.images == finished_once[1].record.finetuned["val"].n
+    assert proof.top1_agreement == 1.0
+    assert proof.max_abs_diff < 0.02
 
 
 def test_a_refit_trains_on_both_for_all_epochs_and_is_measured_on_test_alone(
@@ -155,12 +93,12 @@ def test_a_refit_trains_on_both_for_all_epochs_and_is_measured_on_test_alone(
 ) -> None:
     options = FinetuneOptions(recipe=str(recipe), refit=True)
     with mock.patch.object(loop, "draw_epoch", wraps=loop.draw_epoch) as planned:
-        document = finetune(tuned, options, Progress()).document
+        record = finetune(tuned, options, Progress()).record
     dataset = Dataset.load(tuned)
     both = len(dataset.records("train")) + len(dataset.records("val"))
     assert [len(call.args[1]) for call in planned.call_args_list] == [both] * 3
-    assert document["epochs"] == document["best_epoch"] == 3
-    assert set(document["finetuned"]) == set(document["frozen"]) == {"test"}
+    assert record.epochs == record.best_epoch == 3
+    assert set(record.finetuned) == set(record.frozen) == {"test"}
 
 
 def test_a_winner_that_saw_the_validation_images_is_not_measured_on_them(
@@ -171,16 +109,16 @@ def test_a_winner_that_saw_the_validation_images_is_not_measured_on_them(
     plain = head_of_trial(study, trial, cache, refit=False)
     seen = store_winner(study, trial, cache, refit="train+val")
     assert head_of_trial(study, trial, cache, refit=True).folder == seen.folder
-    document = finetune(tuned, FinetuneOptions(recipe=str(recipe), epochs=1), Progress()).document
+    record = finetune(tuned, FinetuneOptions(recipe=str(recipe), epochs=1), Progress()).record
     measured = topk_correct(plain.logits, plain.labels, 1).mean()
-    assert document["frozen"]["val"]["top1"]["value"] == pytest.approx(measured)
+    assert record.frozen["val"].top1.value == pytest.approx(measured)
     assert not np.array_equal(plain.logits, seen.logits)
 
 
 def test_a_random_head_starts_without_the_trained_one(tuned: Workspace, recipe: Path) -> None:
     options = FinetuneOptions(recipe=str(recipe), epochs=1, warm_up=False)
-    document = finetune(tuned, options, Progress()).document
-    assert document["warm_up"] is False
+    record = finetune(tuned, options, Progress()).record
+    assert record.warm_up is False
 
 
 def test_a_second_run_does_not_overwrite_the_first(finished: Workspace, recipe: Path) -> None:
@@ -198,6 +136,6 @@ def test_resnet50_all_the_way(workspace: Workspace, tiny_dataset: Dataset, recip
     tune(workspace, TuneOptions(trials=2, space="quick", epochs=2), Progress())
     chosen = replace(FinetuneOptions(), recipe=str(recipe), unfreeze="last:5", epochs=1)
     result = finetune(workspace, chosen, Progress())
-    document = json.loads((result.folder / "run.json").read_text())
-    assert document["unfreeze"]["boundary"] == "conv5_block1"
-    assert len(document["unfreeze"]["layers"]) == 5
+    record = Run.open(result.folder).record
+    assert record.unfreeze.boundary == "conv5_block1"
+    assert len(record.unfreeze.layers) == 5

@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +13,8 @@ from PIL import Image
 from cars_bench.data.dataset import Dataset
 from cars_bench.evaluation.predictions import read_predictions
 from cars_bench.finetune.finished import FinishedModel
-from cars_bench.finetune.model_card import write_card
 from cars_bench.finetune.predict import predict
-from cars_bench.finetune.run import FinetuneResult
+from cars_bench.finetune.runs import Run
 from cars_bench.finetune.saved_model import check_saved_model
 from cars_bench.progress import Progress
 from cars_bench.workspace import Workspace
@@ -37,7 +35,7 @@ assert "keras" not in sys.modules or "cars_bench" not in sys.modules
 
 
 def test_the_saved_model_takes_files_and_gives_names(
-    finished_once: tuple[Path, FinetuneResult], tmp_path: Path
+    finished_once: tuple[Path, Run], tmp_path: Path
 ) -> None:
     root, result = finished_once
     records = Dataset.load(Workspace(root)).records("test")
@@ -53,7 +51,7 @@ def test_the_saved_model_takes_files_and_gives_names(
 
 
 def test_the_saved_model_answers_large_photos_as_predict_does(
-    finished_once: tuple[Path, FinetuneResult], tmp_path: Path
+    finished_once: tuple[Path, Run], tmp_path: Path
 ) -> None:
     root, result = finished_once
     photos = _photos(root, tmp_path)
@@ -65,7 +63,7 @@ def test_the_saved_model_answers_large_photos_as_predict_does(
 
 
 def test_the_saved_model_takes_pixels_as_they_are_stored(
-    finished_once: tuple[Path, FinetuneResult], tmp_path: Path
+    finished_once: tuple[Path, Run], tmp_path: Path
 ) -> None:
     root, result = finished_once
     image = Image.open(Dataset.load(Workspace(root)).records("test")[0].path)
@@ -82,7 +80,7 @@ def test_the_saved_model_takes_pixels_as_they_are_stored(
 
 
 def test_the_check_compares_with_the_model_and_counts_what_tensorflow_cannot_read(
-    finished_once: tuple[Path, FinetuneResult], tmp_path: Path
+    finished_once: tuple[Path, Run], tmp_path: Path
 ) -> None:
     root, result = finished_once
     model = FinishedModel.open(Workspace(root))
@@ -91,55 +89,21 @@ def test_the_check_compares_with_the_model_and_counts_what_tensorflow_cannot_rea
     files = [path.read_bytes() for path in photos.iterdir()]
     saved, whole = result.folder / "saved_model", model.assembled().finished()
     found = check_saved_model(saved, whole, model.class_names, model.image_size, files)
-    assert (found["images"], found["undecodable"], found["top1_agreement"]) == (3, 1, 1.0)
-    assert 0 < found["max_abs_diff"] < TOLERANCE
+    assert (found.images, found.undecodable, found.top1_agreement) == (3, 1, 1.0)
+    assert 0 < found.max_abs_diff < TOLERANCE
 
 
 def test_the_run_records_how_well_the_saved_model_agrees(
-    finished_once: tuple[Path, FinetuneResult],
+    finished_once: tuple[Path, Run],
 ) -> None:
-    check = finished_once[1].document["saved_model_check"]
-    assert check == {
-        "images": 12,
-        "undecodable": 0,
-        "top1_agreement": 1.0,
-        "max_abs_diff": pytest.approx(0, abs=1e-5),  # stored at the network's size: no resize
-    }
+    check = finished_once[1].record.saved_model_check
+    assert check
+    assert (check.images, check.undecodable, check.top1_agreement) == (12, 0, 1.0)
+    # stored at the network's size: no resize
+    assert check.max_abs_diff == pytest.approx(0, abs=1e-5)
 
 
-def test_the_card_says_data_training_results_and_limits(
-    finished_once: tuple[Path, FinetuneResult],
-) -> None:
-    result = finished_once[1]
-    card = (result.folder / "model-card.md").read_text()
-    for words in ("## Data", "## Training", "## Results", "## Limits", "'tiny'"):
-        assert words in card
-    document = result.document
-    assert document["cache_key"] in card
-    assert f"{document['finetuned']['test']['top1']['value']:.4f}" in card
-    assert "36 train, 12 val, 12 test (the source's own)" in card
-    assert "mixup off, cutmix off, averaging of weights off" in card
-    assert "The test images were read once" in card
-    assert "EXIF" in card
-    assert "On 12 validation images the SavedModel" in card
-
-
-def test_the_card_claims_no_more_than_was_done(
-    finished_once: tuple[Path, FinetuneResult], tmp_path: Path
-) -> None:
-    document: dict[str, Any] = json.loads(json.dumps(finished_once[1].document))
-    document |= {"epochs": 0, "saved_model_check": None}
-    del document["finetuned"]["test"]
-    document["dataset"]["crop"] = "boxes"
-    write_card(tmp_path, document)
-    card = (tmp_path / "model-card.md").read_text()
-    assert "The test images were not read." in card
-    assert "Images were cut to their boxes" in card
-    for claim in ("epochs of", "The epoch", "EXIF"):
-        assert claim not in card
-
-
-def _said(result: FinetuneResult, data: bytes) -> dict[str, float]:
+def _said(result: Run, data: bytes) -> dict[str, float]:
     """The SavedModel's probabilities of an encoded image, by class."""
     served = tf.saved_model.load(str(result.folder / "saved_model"))
     said = served.signatures["serving_default"](images=tf.constant([data]))

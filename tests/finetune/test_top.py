@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -8,30 +7,31 @@ import pytest
 
 from cars_bench.errors import UsageError
 from cars_bench.finetune.finished import FinishedModel
-from cars_bench.finetune.plan import FinetuneOptions
+from cars_bench.finetune.recipe import FinetuneOptions
+from cars_bench.finetune.runs import read_ranking, runs
 from cars_bench.finetune.top import finetune_top, rank_agreement
 from cars_bench.progress import Progress
+from cars_bench.tuning.study import Study
 from cars_bench.workspace import Workspace
 
 
 def test_heads_are_finished_alike_and_ranked(tuned: Workspace, recipe: Path) -> None:
     options = FinetuneOptions(recipe=str(recipe), epochs=1)
     found = finetune_top(tuned, options, 1, Progress())
-    assert len({item.trial_id for item in found.finishers}) == 3
-    assert sum(item.drawn for item in found.finishers) == 2
-    assert -1 <= found.tau.low <= found.tau.value <= found.tau.high <= 1
-    read = [
-        json.loads(path.read_text())["finetuned"].keys()
-        for path in tuned.studies.glob("*/final/*/run.json")
-    ]
-    assert sorted(map(len, read)) == [1, 1, 2]  # the test split was read for the best one only
+    assert len({item.trial_id for item in found.ranking.heads}) == 3
+    assert sum(item.drawn for item in found.ranking.heads) == 2
+    tau = found.ranking.kendall_tau
+    assert -1 <= tau.low <= tau.value <= tau.high <= 1
+    read = [len(run.record.finetuned) for run in runs(Study.open(tuned))]
+    assert sorted(read) == [1, 1, 2]  # the test split was read for the best one only
 
-    assert FinishedModel.open(tuned).document["run"] == found.best.document["run"]
+    assert FinishedModel.open(tuned).record.run == found.best.record.run
 
-    runs = {path: path.stat().st_mtime_ns for path in tuned.studies.glob("*/final/*/model.keras")}
+    models = {path: path.stat().st_mtime_ns for path in tuned.studies.glob("*/final/*/model.keras")}
     again = finetune_top(tuned, options, 1, Progress())
-    assert again.to_json() == found.to_json()
-    assert runs == {path: path.stat().st_mtime_ns for path in runs}
+    assert again == found
+    assert read_ranking(Study.open(tuned)) == found.ranking
+    assert models == {path: path.stat().st_mtime_ns for path in models}
 
 
 def test_too_few_heads_to_rank(tuned: Workspace, recipe: Path) -> None:

@@ -7,8 +7,14 @@ import pytest
 from cars_bench.backbones.build import Backbone, build_backbone
 from cars_bench.errors import CarsBenchError, UsageError
 from cars_bench.finetune.assemble import Assembled
-from cars_bench.finetune.handoff import FrozenCheck, check_frozen, values_of
-from cars_bench.finetune.unfreeze import apply_unfreeze, parse_unfreeze, seed_dropout
+from cars_bench.finetune.handoff import FrozenCheck
+from cars_bench.finetune.unfreeze import (
+    apply_unfreeze,
+    check_frozen,
+    parse_unfreeze,
+    seed_dropout,
+    values_of,
+)
 from cars_bench.training.engine import Examples
 from cars_bench.training.heads import build_head
 from cars_bench.training.loop import train

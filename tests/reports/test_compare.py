@@ -7,31 +7,37 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from cars_bench.errors import StudyMissing, UsageError
-from cars_bench.reports.compare import answers, compare, flat, lines, pair, paired_facts
+from cars_bench.evaluation.metrics import split_score
+from cars_bench.evaluation.predictions import Predictions
+from cars_bench.reports.compare import answers, compare, flat, lines, paired_facts
 from cars_bench.reports.compare_page import build_comparison, comparison_page
 from cars_bench.reports.index import COMPARISON, entries
 from cars_bench.reports.inputs import read_inputs
 from cars_bench.tuning.ranking import pack
+from tests.reports.changes import with_record, with_trials
 from tests.reports.workspaces import CLASSES, EVIL, make_workspace
 
 
 def _other(inputs, right: float):
     """The same study under another name, its fine-tuned answers right for other images."""
-    tables = dict(inputs.run.predictions)
-    test = tables["test"].copy()
-    test["pred1"] = [
-        row["true"] if place < right * len(test) else "something else"
-        for place, row in enumerate(test.to_dict("records"))
-    ]
-    score = {"value": right, "low": right - 0.1, "high": right + 0.1}
-    tested = {"top1": score, "top5": score, "n": len(test)}
-    record = inputs.run.record | {"finetuned": inputs.run.record["finetuned"] | {"test": tested}}
-    run = replace(inputs.run, predictions=tables | {"test": test}, record=record)
-    return replace(inputs, study_name="other", runs=(run,))
+    rows = inputs.answers("finetuned", "test").rows
+    answers = Predictions(tuple(
+        replace(row, answers=(row.true if place < right * len(rows) else "something else",),
+                probabilities=(0.9,))
+        for place, row in enumerate(rows)
+    ))  # fmt: skip
+    predictions = inputs.predictions | {("finetuned", "test"): answers}
+    tested = split_score(answers.correct, answers.correct)
+    scores = inputs.run.record.finetuned | {"test": tested}
+    other = replace(inputs, predictions=predictions, study=_renamed(inputs.study))
+    return with_record(other, finetuned=scores)
+
+
+def _renamed(study):
+    return replace(study, folder=study.folder.with_name("other"))
 
 
 def test_a_study_against_itself_differs_in_nothing(finished):
@@ -60,8 +66,8 @@ def test_a_difference_within_the_noise_is_called_so(finished):
 
 def test_other_images_are_not_paired_and_their_number_is_said(finished):
     other = _other(finished, 0.5)
-    fewer = {name: table.iloc[:-4] for name, table in other.run.predictions.items()}
-    other = replace(other, runs=(replace(other.run, predictions=fewer),))
+    fewer = {place: Predictions(found.rows[:-4]) for place, found in other.predictions.items()}
+    other = replace(other, predictions=fewer)
     found = compare(finished, other)
     assert not found.answers.rows
     assert (found.answers.unlike[0].first, found.answers.unlike[0].common) == (30, 26)
@@ -72,22 +78,13 @@ def test_other_images_are_not_paired_and_their_number_is_said(finished):
 def test_before_fine_tuning_the_search_tells_the_winners_answers(drawn):
     inputs = read_inputs(drawn("tuned"))
     right = np.arange(18) % 3 == 0
-    marked = tuple(
-        replace(trial, correct=pack(right)) if trial is inputs.winner else trial
-        for trial in inputs.trials
-    )
-    found = answers(replace(inputs, trials=marked), "frozen", "val")
-    assert list(found["right"]) == list(right)
-    assert answers(inputs, "frozen", "val") is None
-    assert paired_facts(inputs, inputs).rows == ()
-
-
-def test_pairs_count_who_is_right_alone():
-    one, other = (pd.DataFrame({"right": right}) for right in ([1, 1, 0, 0], [1, 0, 0, 1]))
-    found = pair(one, other, "frozen", "val")
-    assert (found.images, found.only_first, found.only_second) == (4, 1, 1)
-    assert found.low <= found.difference == 0 <= found.high
-    assert not found.settled
+    winner = inputs.winner.trial
+    marked = with_trials(inputs, **{winner.trial_id: replace(winner, correct=pack(right))})
+    found = answers(marked, "frozen", "val")
+    assert list(found.correct) == list(right)
+    unknown = with_trials(inputs, **{winner.trial_id: replace(winner, correct="")})
+    assert answers(unknown, "frozen", "val") is None
+    assert paired_facts(unknown, unknown).rows == ()
 
 
 def test_what_only_one_side_has_stays():

@@ -13,7 +13,7 @@ def test_every_report_is_listed_with_its_verdict(tmp_path):
     build_report(workspace)
     (entry,) = entries(workspace.reports, "report")
     assert (entry.title, entry.href) == ("drawn-tiny", "drawn-tiny/report.html")
-    assert [item[:2] for item in entry.baselines] == [
+    assert [(item.label, item.split) for item in entry.accuracies] == [
         ("Fine-tuned", "test"), ("Frozen, best head", "test"),
         ("Fine-tuned", "val"), ("Frozen, best head", "val"),
     ]  # fmt: skip

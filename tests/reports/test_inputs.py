@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from cars_bench.errors import InputError, StudyMissing
+from cars_bench.errors import InputError, RecordDamaged, StudyMissing
 from cars_bench.reports.inputs import read_inputs
 from cars_bench.workspace import Workspace
+from tests.reports.workspaces import make_workspace
 
 
 def test_nothing_made_yet_says_what_to_do_first(tmp_path):
@@ -34,7 +35,7 @@ def test_each_stage_adds_its_part(drawn, stage, parts):
 
 
 def test_the_ledgers_torn_last_line_is_no_event(finished):
-    running = [trial.trial_id for trial in finished.trials if trial.status == "running"]
+    running = [row.trial_id for row in finished.board if row.status == "running"]
     assert running == ["t0030"]
 
 
@@ -47,3 +48,19 @@ def test_the_ranking_holds_every_completed_trial_best_first(finished):
 def test_the_winner_is_a_trial_even_where_a_probe_is_better(finished):
     assert finished.winner is not None
     assert finished.winner.kind == "trial"
+
+
+def test_what_the_chosen_run_answered_is_held_by_stage_and_split(finished):
+    assert set(finished.predictions) == {
+        ("frozen", "val"), ("frozen", "test"), ("finetuned", "val"), ("finetuned", "test"),
+    }  # fmt: skip
+    assert len(finished.answers("finetuned", "test")) == 30
+    assert finished.answers("finetuned", "train") is None
+
+
+def test_a_damaged_record_stops_the_report_in_one_sentence(tmp_path):
+    workspace = make_workspace(tmp_path, trials=2)
+    path = next(workspace.studies.glob("*/final/*/run.json"))
+    path.write_text("{", encoding="utf-8")
+    with pytest.raises(RecordDamaged, match="not JSON"):
+        read_inputs(workspace)

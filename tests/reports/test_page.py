@@ -1,5 +1,3 @@
-"""Covers cars_bench/reports/page.py and cars_bench/reports/report.py."""
-
 from __future__ import annotations
 
 import json

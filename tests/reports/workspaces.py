@@ -3,27 +3,52 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
 from cars_bench.cache.cost import add_cost
-from cars_bench.cache.keys import FeatureRecipe
-from cars_bench.cache.manifest import Manifest
-from cars_bench.cache.shards import Batch, write_shard
+from cars_bench.cache.made_up import MadeUpCache, batch_of_dataset
+from cars_bench.cache.shard_plan import PlannedShard
+from cars_bench.cache.store import FeatureCache
 from cars_bench.data.card import CardSource, Quarantined
 from cars_bench.data.dataset import Dataset, write_dataset
 from cars_bench.data.images import RESIZE_METHOD
 from cars_bench.data.prepare import make_card
 from cars_bench.data.problems import Problems
-from cars_bench.documents import to_json
+from cars_bench.evaluation.metrics import SplitScore, split_score, wilson
+from cars_bench.evaluation.predictions import Prediction, Predictions, write_predictions
+from cars_bench.finetune.handoff import Drift, FrozenCheck, Handoff
+from cars_bench.finetune.heatmaps import Heatmap, Heatmaps, write_heatmaps
+from cars_bench.finetune.plan import FINAL
+from cars_bench.finetune.recipe import Recipe
+from cars_bench.finetune.runs import (
+    STAGES as MODELS,
+)
+from cars_bench.finetune.runs import (
+    Run,
+    RunBackbone,
+    RunDataset,
+    RunFeatures,
+    RunRecord,
+    Unfrozen,
+    predictions_path,
+)
+from cars_bench.reports.inputs import MEASURED
+from cars_bench.training.checkpoint import HISTORY_FILE, EpochResult, write_history
 from cars_bench.training.specs import DenseLayer, HeadSpec, TrainingSpec
-from cars_bench.workspace import Workspace, write_json, write_text
+from cars_bench.tuning.leaderboard import best_trial
+from cars_bench.tuning.ledger import Ledger, Trial, TrialOutcome
+from cars_bench.tuning.ranking import pack
+from cars_bench.tuning.space import parse_space
+from cars_bench.tuning.study import Asked, SearchPlan, Study, Winner
+from cars_bench.workspace import Workspace
 
 STAGES = ("prepared", "extracted", "tuned", "finetuned")
 CLASSES = (
@@ -34,6 +59,17 @@ CLASSES = (
     "BMW X6 SUV 2012",
     "Dodge Ram Pickup Cab 2010",
 )
+STUDY = "drawn-tiny"
+PROBES = {"ridge": 0.52, "logistic": 0.55, "knn": 0.41}
+SPACE = """
+name: quick
+fixed: {epochs: 12}
+hyperparameters:
+  depth: {type: int, min: 0, max: 2}
+  learning_rate: {type: float, min: 1.0e-4, max: 1.0e-1, log: true}
+  optimizer: {type: choice, values: [adam, adamw, sgd]}
+  dropout: {type: float, min: 0.0, max: 0.5}
+"""
 EVIL = "</script><img src=x onerror=alert(1)>"
 WIDTH = 16
 SPLITS = ["train"] * 7 + ["val"] * 3 + ["test"] * 5
@@ -47,9 +83,9 @@ def make_workspace(
     reached = STAGES.index(stage)
     dataset = _dataset(workspace, classes)
     if reached >= 1:
-        manifest = _cache(workspace, dataset)
+        _cache(workspace, dataset)
     if reached >= 2:
-        _study(workspace, dataset, manifest, trials)
+        _study(workspace, dataset, trials)
     if reached >= 3:
         _run(workspace, dataset)
     return workspace
@@ -110,46 +146,27 @@ def _image(folder: Path, label: int, name: str, place: int, split: str) -> dict[
     }
 
 
-def _cache(workspace: Workspace, dataset: Dataset) -> Manifest:
-    recipe = FeatureRecipe(
-        dataset_digest=dataset.digest,
-        crop="none",
-        backbone="tiny",
+def _cache(workspace: Workspace, dataset: Dataset) -> None:
+    made_up = MadeUpCache.of(
+        dataset,
+        (WIDTH,),
         weights_digest="ab" * 32,
         image_size=64,
         resize=RESIZE_METHOD,
         preprocessing="scale",
-        pooling="avg",
-        boundary=None,
-        augment="{}",
-        augment_seed=0,
         dtype="float32",
-        runtime="tensorflow",
-        precision="float32",
     )
-    folder = workspace.features / recipe.key
-    shards = [_shard(folder, dataset, split) for split in ("train", "val", "test")]
-    extraction = {"weights": "none", "batch_size": 32, "augment": "none", "versions": {}}
-    manifest = Manifest(
-        recipe, dataset.name, tuple(dataset.class_names), (WIDTH,), tuple(shards), extraction
-    )
-    manifest.write(folder)
+
+    def features(labels: np.ndarray, shard: PlannedShard) -> np.ndarray:
+        noise = np.random.default_rng(len(shard.split)).normal(0, 0.7, (len(labels), WIDTH))
+        centres = np.random.default_rng(5).normal(0, 1, (len(dataset.class_names), WIDTH))
+        found = (centres[labels] + noise).astype(np.float32)
+        if shard.split == "test":
+            found[0] = _planted(dataset)
+        return found
+
+    manifest = made_up.write(workspace, batch_of_dataset(dataset, features)).manifest
     add_cost(workspace, manifest.recipe.key, manifest.records, manifest.records / 40)
-    workspace.remember("cache", key=recipe.key)
-    return manifest
-
-
-def _shard(folder: Path, dataset: Dataset, split: Any) -> Any:
-    rows = dataset.split(split)
-    labels = rows["label"].to_numpy(np.int64)
-    noise = np.random.default_rng(len(split)).normal(0, 0.7, (len(rows), WIDTH))
-    centres = np.random.default_rng(5).normal(0, 1, (len(dataset.class_names), WIDTH))
-    features = (centres[labels] + noise).astype(np.float32)
-    if split == "test":
-        features[0] = _planted(dataset)
-    batch = Batch(list(rows["image_id"]), labels, 0, features)
-    path = folder / f"{split}-view00-00000-of-00001.tfrecord"
-    return write_shard(path, split, 0, [batch])
 
 
 def _planted(dataset: Dataset) -> np.ndarray:
@@ -160,234 +177,218 @@ def _planted(dataset: Dataset) -> np.ndarray:
     return (centres[labels[0]] + noise[0]).astype(np.float32)
 
 
-def _study(workspace: Workspace, dataset: Dataset, manifest: Manifest, trials: int) -> None:
-    folder = workspace.studies / "drawn-tiny"
-    document = {
-        "schema_version": 1,
-        "name": "drawn-tiny",
-        "created": "2026-01-02T03:04:05+00:00",
-        "cache_key": manifest.recipe.key,
-        "dataset": {"name": dataset.name, "digest": dataset.digest},
-        "class_names": dataset.class_names,
-        "features": {"backbone": "tiny", "pooling": "avg", "width": WIDTH, "views": 1},
-        "space": SPACE,
-        "oracle": "random",
-        "seed": 0,
-        "backend": "jax",
-        "budget": {"trials": trials, "epochs": 12},
-        "versions": {"keras": "3.15.1", "numpy": "2.4"},
-    }
-    write_json(folder / "study.json", document)
+def _study(workspace: Workspace, dataset: Dataset, trials: int) -> None:
+    cache = FeatureCache.open(workspace)
+    study = Study.open_or_create(workspace, cache, dataset, STUDY)
+    space = parse_space(SPACE, "quick.yaml")
+    plan = SearchPlan(space=space.document, oracle="random", seed=0, epochs=12, backend="jax")
+    study = study.settle(plan, trials)
     generator = np.random.default_rng(3)
-    events = [event for number in range(trials) for event in _trial(number, generator)]
-    events += [event for name in ("ridge", "logistic", "knn") for event in _probe(name)]
-    events += _unfinished(trials)
-    lines = [json.dumps(event | {"time": 1.0}) for event in events]
-    write_text(folder / "ledger.jsonl", "\n".join(lines) + '\n{"event": "epo')
-    best = max(
-        (e for e in events if e["event"] == "completed" and e["kind"] == "trial"),
-        key=lambda e: e["score"],
+    images = len(dataset.records("val"))
+    with Ledger(study.ledger_path) as ledger, _clock_stopped():
+        for number in range(trials):
+            _trial(ledger, number, images, generator)
+        for name, share in PROBES.items():
+            _probe(ledger, name, _answers(share, images, generator))
+        _begun(ledger, trials)
+    _tear(study.ledger_path)
+    study.changed(
+        created="2026-01-02T03:04:05+00:00",
+        versions={"keras": "3.15.1", "numpy": "2.4"},
+        asked=Asked(space="quick", repeats=0),
+        winner=Winner(trial_id=best_trial(study).trial_id),
     )
-    write_json(folder / "winner" / "winner.json", {"trial_id": best["trial_id"]})
-    workspace.remember("study", name="drawn-tiny")
 
 
-SPACE = {
-    "name": "quick",
-    "fixed": {"epochs": 12},
-    "hyperparameters": {
-        "depth": {"type": "int", "min": 0, "max": 2},
-        "learning_rate": {"type": "float", "min": 1e-4, "max": 1e-1, "log": True},
-        "optimizer": {"type": "choice", "values": ["adam", "adamw", "sgd"]},
-        "dropout": {"type": "float", "min": 0.0, "max": 0.5},
-    },
-}
+def _clock_stopped() -> Any:
+    """What is drawn does not depend on when it was."""
+    return mock.patch.object(time, "time", return_value=1.0)
 
 
-def _trial(number: int, generator: np.random.Generator) -> list[dict[str, Any]]:
-    trial_id = f"t{number:04d}"
+def _tear(path: Path) -> None:
+    """A last line that a crash cut short."""
+    with path.open("ab") as stream:
+        stream.write(b'{"event": "epo')
+
+
+def _proposed(number: int, generator: np.random.Generator) -> tuple[Trial, float]:
+    """A trial as an oracle proposes it, and how well it is going to do."""
     rate = float(10 ** generator.uniform(-4, -1))
     dropout = float(generator.uniform(0, 0.5))
     depth = int(generator.integers(0, 3))
     optimizer = ("adam", "adamw", "sgd")[number % 3]
     peak = 0.62 - 0.1 * abs(np.log10(rate) + 2.5) + 0.03 * depth + float(generator.normal(0, 0.02))
-    layers = tuple(DenseLayer(256 >> n, dropout=round(dropout, 2)) for n in range(depth))
-    head = HeadSpec(layers=layers)
-    training = TrainingSpec(optimizer=optimizer, learning_rate=rate, epochs=12)
-    values = {"depth": depth, "learning_rate": rate, "optimizer": optimizer, "dropout": dropout}
-    events: list[dict[str, Any]] = [
-        {
-            "event": "proposed",
-            "trial_id": trial_id,
-            "number": number,
-            "values": values,
-            "head": to_json(head),
-            "training": to_json(training),
-        }
-    ]
+    layers = (DenseLayer(256 >> n, dropout=round(dropout, 2)) for n in range(depth))
+    trial = Trial(
+        trial_id=f"t{number:04d}",
+        number=number,
+        values={"depth": depth, "learning_rate": rate, "optimizer": optimizer, "dropout": dropout},
+        head=HeadSpec(layers=tuple(layers)),
+        training=TrainingSpec(optimizer=optimizer, learning_rate=rate, epochs=12),
+    )
+    return trial, peak
+
+
+def _trial(ledger: Ledger, number: int, images: int, generator: np.random.Generator) -> None:
+    trial, peak = _proposed(number, generator)
+    ledger.proposed(trial)
     if number == 7:
-        return [
-            *events,
-            {
-                "event": "failed",
-                "trial_id": trial_id,
-                "reason": "loss is not finite",
-                "seconds": 0.4,
-            },
-        ]
+        ledger.ended(trial.ended(TrialOutcome(reason="loss is not finite", seconds=0.4)))
+        return
+    right = _answers(peak, images, generator)
     ran = 12 if number % 4 else 8
-    curve = [float(max(0.05, peak * (1 - np.exp(-epoch / 2.5)))) for epoch in range(1, ran + 1)]
-    events += [_epoch(trial_id, epoch, value, rate) for epoch, value in enumerate(curve, 1)]
-    score = max(curve)
-    ends = {"score": score, "low": score - 0.06, "high": score + 0.06}
-    return [
-        *events,
-        {
-            "event": "completed",
-            "trial_id": trial_id,
-            "kind": "trial",
-            **ends,
-            "best_epoch": ran,
-            "epochs": ran,
-            "seconds": 2.5,
-            "parameters": 5000 * (depth + 1),
-        },
-    ]
+    for epoch in range(1, ran + 1):
+        share = (1 - np.exp(-epoch / 2.5)) / (1 - np.exp(-ran / 2.5))
+        value = float(right.mean() * share)
+        ledger.epoch(trial.trial_id, _epoch(epoch, value, trial.values["learning_rate"]))
+    depth = trial.values["depth"]
+    outcome = replace(_outcome(right, 2.5), best_epoch=ran, parameters=5000 * (depth + 1) + number)
+    ledger.ended(trial.ended(outcome))
 
 
-def _epoch(trial_id: str, epoch: int, value: float, rate: float) -> dict[str, Any]:
-    return {
-        "event": "epoch",
-        "trial_id": trial_id,
-        "epoch": epoch,
-        "train_loss": 1.8 / epoch,
-        "val_loss": 1.9 / epoch,
-        "val_top1": value,
-        "learning_rate": rate,
-        "seconds": 0.2,
-    }
+def _answers(share: float, images: int, generator: np.random.Generator) -> np.ndarray:
+    """Which validation images are named right, bool `[images]`: a share of them."""
+    return generator.permutation(images) < round(share * images)
 
 
-def _probe(name: str) -> list[dict[str, Any]]:
-    score = {"ridge": 0.52, "logistic": 0.55, "knn": 0.41}[name]
-    done = {
-        "kind": "probe",
-        "score": score,
-        "low": score - 0.06,
-        "high": score + 0.06,
-        "seconds": 1.0,
-    }
-    trial_id = f"probe-{name}"
-    return [
-        {"event": "proposed", "trial_id": trial_id, "kind": "probe", "values": {"penalty": 0.1}},
-        {"event": "completed", "trial_id": trial_id, **done},
-    ]
+def _outcome(right: np.ndarray, seconds: float) -> TrialOutcome:
+    score = wilson(int(right.sum()), len(right))
+    return TrialOutcome(
+        score=score.value, low=score.low, high=score.high, seconds=seconds, correct=pack(right)
+    )
 
 
-def _unfinished(number: int) -> list[dict[str, Any]]:
-    events = _trial(number, np.random.default_rng(9))
-    return [event for event in events if event["event"] == "proposed"] + events[1:3]
+def _epoch(epoch: int, value: float, rate: float) -> EpochResult:
+    return EpochResult(
+        epoch=epoch,
+        train_loss=1.8 / epoch,
+        val_loss=1.9 / epoch,
+        val_top1=value,
+        learning_rate=rate,
+        seconds=0.2,
+    )
+
+
+def _probe(ledger: Ledger, name: str, right: np.ndarray) -> None:
+    probe = Trial(trial_id=f"probe-{name}", kind="probe", values={"penalty": 0.1})
+    ledger.proposed(probe)
+    ledger.ended(probe.ended(_outcome(right, 1.0)))
+
+
+def _begun(ledger: Ledger, number: int) -> None:
+    """A trial that has not ended."""
+    trial, peak = _proposed(number, np.random.default_rng(9))
+    ledger.proposed(trial)
+    for epoch in (1, 2):
+        ledger.epoch(trial.trial_id, _epoch(epoch, peak * epoch / 3, trial.values["learning_rate"]))
 
 
 def _run(workspace: Workspace, dataset: Dataset) -> None:
-    folder = workspace.studies / "drawn-tiny" / "final" / "t0001-conv3"
-    tables = {
+    study = Study.open(workspace)
+    folder = study.folder / FINAL / "t0001-conv3"
+    folder.mkdir(parents=True)
+    answers = {
         (stage, split): _predictions(dataset, split, 0.62 if stage == "frozen" else 0.82)
-        for stage in ("frozen", "finetuned")
-        for split in ("val", "test")
+        for stage in MODELS
+        for split in MEASURED
     }
-    scores: dict[str, dict[str, Any]] = {"frozen": {}, "finetuned": {}}
-    for (stage, split), table in tables.items():
-        suffix = "-frozen" if stage == "frozen" else ""
-        folder.mkdir(parents=True, exist_ok=True)
-        table.to_csv(folder / f"predictions-{split}{suffix}.csv", index=False)
-        scores[stage][split] = _score(table)
-    history = pd.DataFrame(
-        [
-            (e, 1.5 / e, 1.6 / e + 0.02 * e, 0.6 + 0.2 * (1 - np.exp(-e / 3)), 1e-4 / e, 6.0)
-            for e in range(1, 11)
-        ],
-        columns=["epoch", "train_loss", "val_loss", "val_top1", "learning_rate", "seconds"],
+    for (stage, split), found in answers.items():
+        write_predictions(predictions_path(folder, stage, split), found)
+    write_history(folder / HISTORY_FILE, [_fine_tuned(epoch) for epoch in range(1, 11)])
+    write_heatmaps(folder, _heatmaps(answers["finetuned", "test"]))
+    scores = {place: split_score(found.correct, found.hits(5)) for place, found in answers.items()}
+    Run(folder, _record(study, dataset, scores)).write()
+
+
+def _fine_tuned(epoch: int) -> EpochResult:
+    return EpochResult(
+        epoch=epoch,
+        train_loss=1.5 / epoch,
+        val_loss=1.6 / epoch + 0.02 * epoch,
+        val_top1=0.6 + 0.2 * (1 - float(np.exp(-epoch / 3))),
+        learning_rate=1e-4 / epoch,
+        seconds=6.0,
     )
-    history.to_csv(folder / "history.csv", index=False)
-    record = {
-        "schema_version": 1,
-        "run": folder.name,
-        "study": "drawn-tiny",
-        "trial_id": "t0001",
-        "created": "2026-01-02T04:00:00+00:00",
-        "epochs": 10,
-        "best_epoch": 9,
-        "seconds": 63.0,
-        "unfreeze": {
-            "text": "conv3",
-            "boundary": "conv2",
-            "layers": ["c3"],
-            "trainable_parameters": 1234,
-        },
-        "training": to_json(TrainingSpec(learning_rate=1e-4, epochs=10)),
-        "seed": 0,
-        "backend": "tensorflow",
-        "features": {"dtype": "float32", "runtime": "tensorflow", "precision": "float32"},
-        "frozen_check": {"unchanged": 12, "batch_norm_unchanged": 8, "changed": 3},
-        "handoff": {
-            "features": {"images": 18, "max_abs_diff": 0.0002, "min_cosine": 0.9999991},
-            "max_abs_diff": 0.0012,
-            "top1_agreement": 1.0,
-            "assembled_agreement": 0.99,
-            "witness_top1": 0.6,
-            "assembled_top1": 0.6,
-        },
-        "versions": {"keras": "3.15.1"},
-        **scores,
-    }
-    write_json(folder / "heatmaps.json", _looks(dataset, tables["finetuned", "test"]))
-    write_json(folder / "run.json", record)
 
 
-def _looks(dataset: Dataset, table: pd.DataFrame) -> dict[str, Any]:
+def _record(study: Study, dataset: Dataset, scores: dict[tuple[str, str], SplitScore]) -> RunRecord:
+    training = TrainingSpec(learning_rate=1e-4, epochs=10)
+    return RunRecord(
+        run="t0001-conv3",
+        study=study.name,
+        trial_id="t0001",
+        created="2026-01-02T04:00:00+00:00",
+        dataset=RunDataset(dataset.name, dataset.digest, dataset.crop, dataset.card.split),
+        class_names=tuple(dataset.class_names),
+        cache_key=study.cache_key,
+        features=RunFeatures("float32", "tensorflow", "float32"),
+        backbone=RunBackbone("tiny", 64, "avg", "ab" * 32),
+        head=HeadSpec(),
+        width=WIDTH,
+        unfreeze=Unfrozen("conv3", "conv2", ("c3",), 1234),
+        boundary_cache_key=None,
+        training=training,
+        recipe=Recipe(unfreeze="conv3", live=True, training=training),
+        asked=("--unfreeze", "conv3", "--epochs", "10", "--lr", "0.0001", "--seed", "0", "--live"),
+        warm_up=True,
+        refit=False,
+        seed=0,
+        steering=(),
+        epochs=10,
+        best_epoch=9,
+        seconds=63.0,
+        training_seconds=60.0,
+        handoff=HANDOFF,
+        frozen_check=FrozenCheck(unchanged=12, batch_norm_unchanged=8, changed=3),
+        whole_check=None,
+        frozen={split: scores["frozen", split] for split in MEASURED},
+        finetuned={split: scores["finetuned", split] for split in MEASURED},
+        backend="tensorflow",
+        versions={"keras": "3.15.1"},
+        sha256={},
+        saved_model_check=None,
+    )
+
+
+HANDOFF = Handoff(
+    features=Drift(images=18, max_abs_diff=0.0002, min_cosine=0.9999991),
+    max_abs_diff=0.0012,
+    top1_agreement=1.0,
+    assembled_agreement=0.99,
+    witness_top1=0.6,
+    assembled_top1=0.6,
+)
+
+
+def _heatmaps(answers: Predictions) -> Heatmaps:
     """Heat in the middle of what was named right, and in a corner of what was not."""
     images = []
-    for row in table.to_dict("records"):
+    for row in answers:
         heat = np.zeros((4, 4))
-        heat[(2, 2) if row["true"] == row["pred1"] else (0, 0)] = 1.0
-        images.append(
-            {"image_id": row["image_id"], "predicted": row["pred1"], "heat": heat.tolist()}
-        )
-    return {"schema_version": 1, "method": "Grad-CAM", "images": images}
+        heat[(2, 2) if row.correct() else (0, 0)] = 1.0
+        images.append(Heatmap(row.image_id, row.answers[0], tuple(map(tuple, heat.tolist()))))
+    return Heatmaps("Grad-CAM", tuple(images))
 
 
-def _score(table: pd.DataFrame) -> dict[str, Any]:
-    value = float((table["true"] == table["pred1"]).mean())
-    top5 = float(
-        (table[[f"pred{k}" for k in range(1, 6)]].eq(table["true"], axis=0)).any(axis=1).mean()
-    )
-    return {
-        "top1": {"value": value, "low": value - 0.1, "high": min(1.0, value + 0.1)},
-        "top5": {"value": top5, "low": top5 - 0.05, "high": 1.0},
-        "n": len(table),
-    }
-
-
-def _predictions(dataset: Dataset, split: Any, share: float) -> pd.DataFrame:
+def _predictions(dataset: Dataset, split: Any, share: float) -> Predictions:
     """Right for a share of the images; else the next class, so that neighbours are confused."""
     generator = np.random.default_rng(round(share * 100))
-    names, rows = dataset.class_names, []
-    for item in dataset.split(split).to_dict("records"):
-        label = int(item["label"])
-        first = (
-            label
-            if generator.random() < share
-            else (label + (1 if label % 2 == 0 else -1)) % len(names)
-        )
+    names = dataset.class_names
+    rows = []
+    for image in dataset.records(split):
+        label = image.label
+        first = label
+        if generator.random() >= share:
+            first = (label + (1 if label % 2 == 0 else -1)) % len(names)
         order = [first, *(n for n in np.roll(np.arange(len(names)), -label) if n != first)][:5]
         top = float(generator.uniform(0.35, 0.99))
-        probabilities = [top, *((1 - top) * np.array([0.5, 0.3, 0.15, 0.05]))]
-        rows.append([item["image_id"], names[label], *(names[n] for n in order), *probabilities])
-    columns = [
-        "image_id",
-        "true",
-        *(f"pred{k}" for k in range(1, 6)),
-        *(f"prob{k}" for k in range(1, 6)),
-    ]
-    return pd.DataFrame(rows, columns=columns)
+        chances = [top, *((1 - top) * np.array([0.5, 0.3, 0.15, 0.05]))]
+        rows.append(
+            Prediction(
+                image_id=image.image_id,
+                true=names[label],
+                answers=tuple(names[n] for n in order),
+                probabilities=tuple(round(float(chance), 6) for chance in chances[: len(order)]),
+            )
+        )
+    return Predictions(tuple(rows))

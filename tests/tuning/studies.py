@@ -10,10 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from cars_bench.cache.keys import FeatureRecipe
-from cars_bench.cache.manifest import Manifest
-from cars_bench.cache.shard_plan import plan
-from cars_bench.cache.shards import Batch, write_shard
+from cars_bench.cache.made_up import MadeUpCache, batch_of_dataset
+from cars_bench.cache.shard_plan import PlannedShard
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset
 from cars_bench.training.specs import DenseLayer, HeadSpec, TrainingSpec
@@ -38,35 +36,12 @@ hyperparameters:
 
 def make_cache(workspace: Workspace, dataset: Dataset, noise: float = 0.7) -> FeatureCache:
     """Features that cluster by class, for a prepared dataset."""
-    recipe = FeatureRecipe(
-        dataset_digest=dataset.digest,
-        crop=dataset.crop,
-        backbone="tiny",
-        weights_digest="w" * 64,
-        image_size=48,
-        resize="some-resize",
-        preprocessing="some-preprocessing",
-        pooling="avg",
-        boundary=None,
-        augment="{}",
-        augment_seed=0,
-        dtype="float16",
-        runtime="tensorflow",
-        precision="float32",
-    )
-    folder = workspace.features / recipe.key
-    counts = {split: len(dataset.split(split)) for split in ("train", "val", "test")}
-    entries = []
-    for item in plan(counts, VIEWS, WIDTH * 2):
-        rows = dataset.split(item.split).iloc[item.start : item.stop]
-        x = _features(rows["label"].to_numpy(), [len(item.split), item.view], noise)
-        batch = Batch(list(rows["image_id"]), rows["label"].to_numpy(np.int64), item.view, x)
-        entries.append(write_shard(folder / item.file, item.split, item.view, [batch]))
-    names = tuple(dataset.class_names)
-    manifest = Manifest(recipe, dataset.name, names, (WIDTH,), tuple(entries), {"weights": "none"})
-    manifest.write(folder)
-    workspace.remember("cache", key=recipe.key)
-    return FeatureCache(folder, manifest)
+
+    def features(labels: np.ndarray, shard: PlannedShard) -> np.ndarray:
+        return _features(labels, [len(shard.split), shard.view], noise)
+
+    made_up = MadeUpCache.of(dataset, (WIDTH,), VIEWS)
+    return made_up.write(workspace, batch_of_dataset(dataset, features))
 
 
 def _features(labels: np.ndarray, seed: list[int], noise: float) -> np.ndarray:

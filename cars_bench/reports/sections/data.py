@@ -49,9 +49,7 @@ def facts(inputs: Inputs) -> DataFacts | None:
         return None
     card = inputs.dataset.card
     counts = inputs.dataset.counts()
-    classes = [
-        ClassCount(name, row["train"], row["val"], row["test"]) for name, row in counts.items()
-    ]
+    classes = [ClassCount(name, **row) for name, row in counts.items()]
     return DataFacts(
         name=inputs.dataset.name,
         images=len(inputs.dataset.images),

@@ -1,97 +1,35 @@
-"""What the finished model gets wrong, and whether it knows, from its predictions table."""
+"""What the finished model gets wrong on the test images, and whether it knows."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
 
-import pandas as pd
 from matplotlib.figure import Figure
 
-from cars_bench.evaluation.calibration import (
-    ReliabilityBin,
-    expected_calibration_error,
-    reliability,
-)
-from cars_bench.evaluation.groups import GroupScore, accuracy_by, parse_name
-from cars_bench.evaluation.metrics import Estimate, McNemar, mcnemar, wilson
-from cars_bench.reports.inputs import Inputs, Run
+from cars_bench.evaluation.assessment import Assessment, assess
+from cars_bench.evaluation.calibration import Calibration, ReliabilityBin
+from cars_bench.evaluation.comparison import AnswersChanged, ClassChange, answers_changed
+from cars_bench.evaluation.confusion import ConfusedPair, Mistake, MutualPair
+from cars_bench.evaluation.groups import GroupScore
+from cars_bench.evaluation.metrics import Estimate, McNemar
+from cars_bench.reports.inputs import Inputs
 from cars_bench.reports.svg import BLUE, MUTED, Figures, draw, percent_axis, plain_axes
 from cars_bench.reports.words import Table, Tables, interval, percent
 
-RELIABILITY_BINS = 10
+MOST_PAIRS = 12
+MOST_ERRORS = 48
 
 
-@dataclass(frozen=True)
-class Pair:
-    """Two classes taken for each other: `count` images of `true` were called `predicted`."""
-
-    true: str
-    predicted: str
-    count: int
-    back: int
-    of: int
-    images: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """One wrong answer.
+@dataclass(frozen=True, kw_only=True)
+class ConfidentError(Mistake):
+    """One wrong answer of those that the model was most sure of.
 
     Attributes:
-        probability: The model's own for its answer.
-        given: Its probability for the truth, where that is among the five kept.
         near_duplicate: Class under which the very same file stands in the training split;
             empty if none.
     """
 
-    image_id: str
-    true: str
-    predicted: str
-    probability: float
-    given: float | None
     near_duplicate: str = ""
-
-
-@dataclass(frozen=True)
-class Gain:
-    """Test recall of one class before and after fine-tuning; `n` is its test images."""
-
-    name: str
-    before: float
-    after: float
-    n: int
-
-    @property
-    def change(self) -> float:
-        """After less before, in [-1, 1]."""
-        return self.after - self.before
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """How sure one model is on the test images, against how often it is right.
-
-    Attributes:
-        stage: `frozen` or `finetuned`.
-        sure: Mean probability of its first answer.
-        right: Share of them that is right, with Wilson's 95% interval.
-        error: Expected calibration error in [0, 1] (Naeini et al. 2015).
-    """
-
-    stage: str
-    sure: float
-    right: Estimate
-    error: float
-
-    @property
-    def direction(self) -> str:
-        """Which way it errs; neither where `sure` lies in the interval of `right`."""
-        if self.sure < self.right.low:
-            return "under-confident"
-        return "over-confident" if self.sure > self.right.high else "well calibrated on average"
 
 
 @dataclass(frozen=True)
@@ -104,15 +42,37 @@ class Confusion:
     of: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class StageCalibration:
+    """How sure the model of one stage is against how right.
+
+    Attributes:
+        stage: `frozen` or `finetuned`.
+        sure: Mean probability of its first answer.
+        right: Share of them that is right, with Wilson's 95% interval.
+        error: Expected calibration error in [0, 1] (Naeini et al. 2015).
+        direction: Which way it errs, in words.
+    """
+
+    stage: str
+    sure: float
+    right: Estimate
+    error: float
+    direction: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class MistakeFacts:
     """The errors of one run on the test images.
 
     Attributes:
         stage: `finetuned`, or `frozen` where only that was predicted.
-        matrix: (true label, predicted label, count) of every pair that occurred.
-        calibration_error: Expected calibration error in [0, 1] (Naeini et al. 2015).
+        pairs: The pairs confused most, both directions together.
+        bins: Of the reliability table, those that hold images.
+        calibration_error: Expected calibration error in [0, 1] of `stage`.
         calibrations: How sure each stage is against how right, frozen first.
+        gains: Recall by class before and after fine-tuning; empty unless both predicted.
+        matrix: (true label, predicted label, count) of every pair that occurred.
         confusions: The wrong cells of `matrix`, by name, most first.
         groups: Accuracy by make, body type and year, where class names tell at least two.
         changed: Frozen against fine-tuned, image by image, where both predicted.
@@ -122,193 +82,85 @@ class MistakeFacts:
     stage: str
     images: int
     wrong: int
-    pairs: tuple[Pair, ...]
-    worst: tuple[Mistake, ...]
+    pairs: tuple[MutualPair, ...]
+    worst: tuple[ConfidentError, ...]
     bins: tuple[ReliabilityBin, ...]
     calibration_error: float
-    calibrations: tuple[Calibration, ...]
-    gains: tuple[Gain, ...]
+    calibrations: tuple[StageCalibration, ...]
+    gains: tuple[ClassChange, ...]
     matrix: tuple[tuple[int, int, int], ...]
     confusions: tuple[Confusion, ...]
     groups: dict[str, tuple[GroupScore, ...]]
     changed: McNemar | None
 
 
-def facts(inputs: Inputs, pairs: int = 12, worst: int = 48) -> MistakeFacts | None:
-    """Read the best run's test predictions; `None` where nothing was predicted yet.
+def facts(inputs: Inputs, pairs: int = MOST_PAIRS, worst: int = MOST_ERRORS) -> MistakeFacts | None:
+    """Judge the best run's answers to the test images; `None` where there are none yet.
 
     Args:
         inputs: What earlier stages wrote.
         pairs: Most confused pairs kept.
         worst: Confident errors kept.
     """
-    run = inputs.run
-    if run is None or not run.predictions:
+    judged = _judged(inputs)
+    if inputs.run is None or not judged:
         return None
-    stage = "finetuned" if "test" in run.predictions else "frozen"
-    table = run.predictions.get("test", run.predictions.get("test-frozen"))
-    if table is None or table.empty:
-        return None
-    table = _marked(table).assign(p=table["prob1"].astype(float))
-    bins = reliability(table["p"].to_numpy(), table["right"].to_numpy(), RELIABILITY_BINS)
-    matrix = tuple(confusion_cells(table, inputs.class_names))
-    told = calibrations(run.predictions)
+    stage, best = list(judged.items())[-1]
+    changed = _changed(inputs)
     return MistakeFacts(
-        run=run.name,
+        run=inputs.run.name,
         stage=stage,
-        images=len(table),
-        wrong=int((~table["right"]).sum()),
-        pairs=tuple(confused(table, pairs)),
-        worst=tuple(confident_errors(table, worst, training_labels(inputs))),
-        bins=tuple(item for item in bins if item.n),
-        calibration_error=next(item.error for item in told if item.stage == stage),
-        calibrations=told,
-        gains=tuple(class_gains(run)),
-        matrix=matrix,
-        confusions=off_diagonal(matrix, inputs.class_names),
-        groups=group_scores(table),
-        changed=answers_changed(run),
+        images=best.score.n,
+        wrong=len(best.mistakes),
+        pairs=best.mutual[:pairs],
+        worst=_worst(inputs, best.mistakes[:worst]),
+        bins=tuple(item for item in best.calibration.reliability if item.n),
+        calibration_error=best.calibration.expected_calibration_error,
+        calibrations=tuple(_calibration(name, item.calibration) for name, item in judged.items()),
+        gains=changed.classes if changed else (),
+        matrix=best.cells,
+        confusions=tuple(map(_confusion, best.confused)),
+        groups=best.groups,
+        changed=McNemar(changed.only_before, changed.only_after, changed.p_value)
+        if changed
+        else None,
     )
 
 
-def confused(table: pd.DataFrame, limit: int) -> list[Pair]:
-    """The pairs confused most, both directions counted together, most first."""
-    wrong = table[~table["right"]]
-    counts = Counter(zip(wrong["true"], wrong["pred1"], strict=True))
-    sizes = table["true"].value_counts()
-    found = {}
-    for true, predicted in counts:
-        one, other = counts[true, predicted], counts[predicted, true]
-        if (one, true) >= (other, predicted):
-            rows = wrong[(wrong["true"] == true) & (wrong["pred1"] == predicted)]
-            images = tuple(rows.sort_values("p", ascending=False)["image_id"])
-            found[true, predicted] = Pair(true, predicted, one, other, int(sizes[true]), images)
-    ordered = sorted(found.values(), key=lambda pair: (-pair.count - pair.back, pair.true))
-    return ordered[:limit]
+def _judged(inputs: Inputs) -> dict[str, Assessment]:
+    """The chosen run's answers to the test images, frozen before fine-tuned."""
+    answers = {stage: inputs.answers(stage, "test") for stage in ("frozen", "finetuned")}
+    return {stage: assess(found, inputs.class_names) for stage, found in answers.items() if found}
 
 
-def training_labels(inputs: Inputs) -> dict[str, str]:
-    """The training class, or classes, of each test image that is a training image as well."""
-    if inputs.dataset is None:
-        return {}
-    found = inputs.dataset.labels_elsewhere("test", "train")
-    return {image: " and ".join(names) for image, names in found.items()}
+def _changed(inputs: Inputs) -> AnswersChanged | None:
+    before = inputs.answers("frozen", "test")
+    after = inputs.answers("finetuned", "test")
+    return answers_changed(before, after) if before and after else None
 
 
-def confident_errors(
-    table: pd.DataFrame, limit: int, near_duplicates: dict[str, str] | None = None
-) -> list[Mistake]:
-    """Wrong answers, the most confident first; `near_duplicates` as from `training_labels`."""
-    wrong = table[~table["right"]].sort_values(["p", "image_id"], ascending=[False, True])
-    return [
-        Mistake(
-            str(row["image_id"]),
-            str(row["true"]),
-            str(row["pred1"]),
-            float(row["p"]),
-            _given(row),
-            (near_duplicates or {}).get(str(row["image_id"]), ""),
-        )
-        for row in wrong.head(limit).to_dict("records")
-    ]
-
-
-def _given(row: dict[Hashable, Any]) -> float | None:
-    """The probability the model gave to the truth, where it is among the five kept."""
-    for place in range(2, 6):
-        if row.get(f"pred{place}") == row["true"]:
-            return float(str(row[f"prob{place}"]))
-    return None
-
-
-def class_gains(run: Run) -> list[Gain]:
-    """Recall by class before and after fine-tuning, biggest gain first; empty unless both exist."""
-    if not {"test", "test-frozen"} <= set(run.predictions):
-        return []
-    return recall_changes(_marked(run.predictions["test-frozen"]), _marked(run.predictions["test"]))
-
-
-def _marked(table: pd.DataFrame) -> pd.DataFrame:
-    return table.assign(right=table["pred1"] == table["true"])
-
-
-def recall_changes(before: pd.DataFrame, after: pd.DataFrame) -> list[Gain]:
-    """Recall of each class that both tables (columns `true`, `right`) know, biggest gain first."""
-    old, new = (table.groupby("true")["right"].mean() for table in (before, after))
-    sizes = after["true"].value_counts()
-    gains = [
-        Gain(str(name), float(old[name]), float(new[name]), int(sizes[name]))
-        for name in new.index
-        if name in old.index
-    ]
-    return sorted(gains, key=lambda gain: (-gain.change, gain.name))
-
-
-def confusion_cells(table: pd.DataFrame, class_names: list[str]) -> list[tuple[int, int, int]]:
-    """(true label, predicted label, count) of every pair of known classes that occurred."""
-    labels = {name: label for label, name in enumerate(class_names)}
-    known = table[table["true"].isin(labels) & table["pred1"].isin(labels)]
-    counts = Counter(zip(known["true"].map(labels), known["pred1"].map(labels), strict=True))
-    return sorted((int(t), int(p), count) for (t, p), count in counts.items())
-
-
-def group_scores(table: pd.DataFrame) -> dict[str, tuple[GroupScore, ...]]:
-    """Accuracy by what class names tell; worst first; a property with one group is left out."""
-    names, right = list(table["true"]), table["right"].to_numpy(bool)
-    found = {
-        "make": accuracy_by(lambda name: parse_name(name).make, names, right),
-        "body": accuracy_by(lambda name: parse_name(name).body, names, right),
-        "year": accuracy_by(lambda name: parse_name(name).year, names, right),
-    }
-    return {name: tuple(rows) for name, rows in found.items() if len(rows) > 1}
-
-
-def answers_changed(run: Run) -> McNemar | None:
-    """McNemar's test of frozen against fine-tuned on the test images both predicted."""
-    if not {"test", "test-frozen"} <= set(run.predictions):
-        return None
-    right = {
-        name: (table["pred1"] == table["true"]).set_axis(table["image_id"])
-        for name, table in run.predictions.items()
-    }
-    before, after = right["test-frozen"].align(right["test"], join="inner")
-    return mcnemar(before.to_numpy(bool), after.to_numpy(bool))
-
-
-def off_diagonal(
-    matrix: Sequence[tuple[int, int, int]], names: Sequence[str]
-) -> tuple[Confusion, ...]:
-    """Every pair of different classes that occurred, most first.
-
-    Args:
-        matrix: (true label, predicted label, count) of every cell that is not empty.
-        names: Class names; the index is the label.
-    """
-    sizes: Counter[int] = Counter()
-    for true, _, count in matrix:
-        sizes[true] += count
-    wrong = [cell for cell in matrix if cell[0] != cell[1]]
-    ordered = sorted(wrong, key=lambda cell: (-cell[2], names[cell[0]], names[cell[1]]))
-    return tuple(Confusion(names[t], names[p], count, sizes[t]) for t, p, count in ordered)
-
-
-def calibration(stage: str, table: pd.DataFrame) -> Calibration:
-    """Calibration of a predictions table (columns `true`, `pred1`, `prob1`), not empty."""
-    sure = table["prob1"].astype(float).to_numpy()
-    right = (table["pred1"] == table["true"]).to_numpy(bool)
-    error = expected_calibration_error(reliability(sure, right, RELIABILITY_BINS))
-    return Calibration(stage, float(sure.mean()), wilson(int(right.sum()), len(right)), error)
-
-
-def calibrations(predictions: dict[str, pd.DataFrame]) -> tuple[Calibration, ...]:
-    """Of the frozen and the fine-tuned model, those whose test predictions exist."""
-    stages = {"frozen": "test-frozen", "finetuned": "test"}
-    found = {stage: predictions.get(name) for stage, name in stages.items()}
+def _worst(inputs: Inputs, mistakes: tuple[Mistake, ...]) -> tuple[ConfidentError, ...]:
+    """With the training class, or classes, of those that are training images as well."""
+    dataset = inputs.dataset
+    learnt = dataset.labels_elsewhere("test", "train") if dataset else {}
     return tuple(
-        calibration(stage, table)
-        for stage, table in found.items()
-        if table is not None and not table.empty
+        ConfidentError(**asdict(item), near_duplicate=" and ".join(learnt.get(item.image_id, [])))
+        for item in mistakes
     )
+
+
+def _calibration(stage: str, found: Calibration) -> StageCalibration:
+    return StageCalibration(
+        stage=stage,
+        sure=found.sure,
+        right=found.right,
+        error=found.expected_calibration_error,
+        direction=found.direction,
+    )
+
+
+def _confusion(pair: ConfusedPair) -> Confusion:
+    return Confusion(pair.true, pair.predicted, pair.count, pair.of)
 
 
 def figure(mistakes: MistakeFacts) -> Figures:

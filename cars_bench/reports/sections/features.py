@@ -33,7 +33,7 @@ class CacheFacts:
     facts: Pairs
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Point:
     """One test image on the map; `x` and `y` in [0, 1]; `right` where it was predicted."""
 
@@ -44,7 +44,7 @@ class Point:
     predicted: int | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NearDuplicate:
     """A test image and its nearest training image by cosine of their features."""
 
@@ -55,7 +55,7 @@ class NearDuplicate:
     cosine: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FeatureFacts:
     """The map and the near-duplicates.
 
@@ -102,8 +102,8 @@ def card(inputs: Inputs) -> CacheFacts | None:
         ("Records", f"{manifest.records:,} in {len(manifest.shards):,} shards"),
         ("Size", size(manifest.bytes)),
     ]
-    if inputs.cache_cost.images:
-        pairs.append(("Speed", f"{inputs.cache_cost.images_per_second:,.0f} images/s"))
+    if inputs.cost.images:
+        pairs.append(("Speed", f"{inputs.cost.images_per_second:,.0f} images/s"))
     return CacheFacts(recipe.key, manifest.records, manifest.bytes, tuple(pairs))
 
 
@@ -111,7 +111,7 @@ def policy(manifest: Manifest) -> str:
     """The augmentation that stored views show; none where only the plain view is stored."""
     if manifest.views("train") <= 1:
         return "none (plain view only)"
-    return str(manifest.extraction.get("augment", "none"))
+    return manifest.extraction.augment
 
 
 def figure(inputs: Inputs) -> tuple[Strip, ...]:
@@ -132,7 +132,8 @@ def facts(inputs: Inputs) -> FeatureFacts | None:
         cache = FeatureCache.open(inputs.workspace, manifest.recipe.key)
     except CacheUnusable:
         return None
-    train, test = cache.load("train", 1), cache.load("test", 1)
+    train = cache.load("train", 1)
+    test = cache.load("test", 1)
     method, places = project(_flat(test))
     best, cosine = nearest(_flat(test), _flat(train))
     return FeatureFacts(
@@ -158,10 +159,11 @@ def nearest(queries: np.ndarray, keys: np.ndarray) -> tuple[np.ndarray, np.ndarr
     Returns:
         Row of the nearest key, int [Q]; its cosine, float [Q].
     """
-    one, other = _unit(queries), _unit(keys)
-    rows, values = [], []
-    for start in range(0, len(one), CHUNK):
-        cosine = one[start : start + CHUNK] @ other.T
+    length_one = _unit(keys)
+    rows = []
+    values = []
+    for start in range(0, len(queries), CHUNK):
+        cosine = _unit(queries[start : start + CHUNK]) @ length_one.T
         rows.append(cosine.argmax(axis=1))
         values.append(cosine.max(axis=1))
     return np.concatenate(rows), np.concatenate(values)
@@ -204,25 +206,25 @@ def sampled(count: int) -> np.ndarray:
 
 
 def _square(places: np.ndarray) -> np.ndarray:
-    low, high = places.min(axis=0), places.max(axis=0)
-    scaled: np.ndarray = (places - low) / np.maximum(high - low, 1e-12)
+    low = places.min(axis=0)
+    scaled: np.ndarray = (places - low) / np.maximum(places.max(axis=0) - low, 1e-12)
     return scaled
 
 
 def _points(inputs: Inputs, test: Features, places: np.ndarray) -> list[Point]:
-    run = inputs.run
-    table = run.predictions.get("test") if run else None
-    named = {} if table is None else dict(zip(table["image_id"], table["pred1"], strict=True))
-    labels = {name: label for label, name in enumerate(inputs.class_names)}
+    answers = inputs.answers("finetuned", "test")
+    said = answers.by_image if answers else {}
+    label_of = {name: label for label, name in enumerate(inputs.class_names)}
     return [
         Point(
-            test.image_ids[row],
-            int(test.labels[row]),
-            round(float(x), 4),
-            round(float(y), 4),
-            labels.get(named.get(test.image_ids[row], "")),
+            image_id=image_id,
+            label=int(test.labels[row]),
+            x=round(float(x), 4),
+            y=round(float(y), 4),
+            predicted=label_of.get(said[image_id].answers[0]) if image_id in said else None,
         )
         for row, (x, y) in zip(sampled(len(test.labels)), places, strict=True)
+        for image_id in [test.image_ids[row]]
     ]
 
 
@@ -232,11 +234,11 @@ def _near_duplicates(
     order = np.argsort(-cosine, kind="stable")[:NEAR_DUPLICATES]
     return [
         NearDuplicate(
-            test.image_ids[row],
-            train.image_ids[best[row]],
-            int(test.labels[row]),
-            int(train.labels[best[row]]),
-            round(float(cosine[row]), 5),
+            test_id=test.image_ids[row],
+            train_id=train.image_ids[best[row]],
+            test_label=int(test.labels[row]),
+            train_label=int(train.labels[best[row]]),
+            cosine=round(float(cosine[row]), 5),
         )
         for row in order
     ]

@@ -1,22 +1,16 @@
-"""How far the finished model may be trusted to be the one that was searched for, as plain facts."""
+"""How far the finished model may be trusted to be the one that was searched for."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cars_bench.reports.inputs import Inputs, Json, Run
-from cars_bench.reports.words import Pairs
-
-HANDOFF = {
-    "max_abs_diff": "Largest difference of logits, through the extraction's own runtime",
-    "top1_agreement": "Same first answer, through the extraction's own runtime",
-    "assembled_agreement": "Same first answer, assembled float32 model",
-    "witness_top1": "Validation top-1 on the cache",
-    "assembled_top1": "Validation top-1, assembled float32 model",
-}
+from cars_bench.finetune.handoff import Drift, FrozenCheck, Handoff, WholeCheck
+from cars_bench.finetune.runs import RunRecord
+from cars_bench.reports.inputs import Inputs
+from cars_bench.reports.words import Pairs, percent
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FidelityFacts:
     """Of the chosen run; (name, value) pairs for people, empty where nothing was measured.
 
@@ -25,6 +19,7 @@ class FidelityFacts:
         handoff: The reattached head against itself on the cache, before anything was unfrozen.
         precision: What the features were computed and stored in.
         frozen: What training left alone, byte for byte, and what it changed.
+        whole: The finished model on the original images against the part that was trained.
     """
 
     run: str
@@ -32,60 +27,65 @@ class FidelityFacts:
     handoff: Pairs
     precision: Pairs
     frozen: Pairs
+    whole: Pairs
 
 
 def facts(inputs: Inputs) -> FidelityFacts | None:
-    """Read the chosen run's proof; `None` where nothing was fine-tuned."""
-    run = inputs.run
-    if run is None or not run.record.get("handoff"):
+    """Read the chosen run's proofs; `None` where nothing was fine-tuned."""
+    if inputs.run is None:
         return None
-    record = run.record
+    record = inputs.run.record
     return FidelityFacts(
-        run=run.name,
-        features=_features(record["handoff"].get("features") or {}),
-        handoff=tuple(
-            (label, _value(name, record["handoff"][name]))
-            for name, label in HANDOFF.items()
-            if record["handoff"].get(name) is not None
-        ),
-        precision=_precision(inputs, run),
-        frozen=_frozen(record.get("frozen_check") or {}),
+        run=inputs.run.name,
+        features=_features(record.handoff.features),
+        handoff=_handoff(record.handoff),
+        precision=_precision(record),
+        frozen=_frozen(record.frozen_check) if record.frozen_check else (),
+        whole=_whole(record.whole_check) if record.whole_check else (),
     )
 
 
-def _features(drift: Json) -> Pairs:
-    if not drift:
-        return ()
+def _features(drift: Drift) -> Pairs:
     return (
-        ("Validation images computed again", f"{drift['images']:,}"),
-        ("Largest difference of one number", f"{drift['max_abs_diff']:.2g}"),
-        ("Smallest cosine", f"{drift['min_cosine']:.6f}"),
+        ("Validation images computed again", f"{drift.images:,}"),
+        ("Largest difference of one number", f"{drift.max_abs_diff:.2g}"),
+        ("Smallest cosine", f"{drift.min_cosine:.6f}"),
     )
 
 
-def _value(name: str, value: float) -> str:
-    return f"{value:.2g}" if name == "max_abs_diff" else f"{100 * value:.2f}%"
-
-
-def _precision(inputs: Inputs, run: Run) -> Pairs:
-    """From the run's own record; of older runs from the manifest, while it is there."""
-    recipe = inputs.manifest.recipe.to_json() if inputs.manifest else {}
-    used = run.record.get("features") or recipe
-    if not used:
-        return ()
-    half = run.record.get("training", {}).get("mixed_precision")
+def _handoff(proof: Handoff) -> Pairs:
+    runtime = "through the extraction's own runtime"
     return (
-        ("Features computed by", f"{used['runtime']}, {used['precision']}"),
-        ("Features stored as", used["dtype"]),
+        (f"Largest difference of logits, {runtime}", f"{proof.max_abs_diff:.2g}"),
+        (f"Same first answer, {runtime}", percent(proof.top1_agreement, 2)),
+        ("Same first answer, assembled float32 model", percent(proof.assembled_agreement, 2)),
+        ("Validation top-1 on the cache", percent(proof.witness_top1, 2)),
+        ("Validation top-1, assembled float32 model", percent(proof.assembled_top1, 2)),
+    )
+
+
+def _precision(record: RunRecord) -> Pairs:
+    half = record.training.mixed_precision
+    return (
+        ("Features computed by", f"{record.features.runtime}, {record.features.precision}"),
+        ("Features stored as", record.features.dtype),
         ("Fine-tuned in", "bfloat16 below the head, weights in float32" if half else "float32"),
     )
 
 
-def _frozen(check: Json) -> Pairs:
-    if not check:
-        return ()
+def _frozen(check: FrozenCheck) -> Pairs:
     return (
-        ("Backbone variables unchanged, byte for byte", f"{check['unchanged']:,}"),
-        ("Of these in batch normalisations", f"{check['batch_norm_unchanged']:,}"),
-        ("Changed by training, all of them unfrozen", f"{check['changed']:,}"),
+        ("Backbone variables unchanged, byte for byte", f"{check.unchanged:,}"),
+        ("Of these in batch normalisations", f"{check.batch_norm_unchanged:,}"),
+        ("Changed by training, all of them unfrozen", f"{check.changed:,}"),
+    )
+
+
+def _whole(check: WholeCheck) -> Pairs:
+    return (
+        ("Validation images answered by both", f"{check.images:,}"),
+        ("Largest difference of logits", f"{check.max_abs_diff:.2g}"),
+        ("Same first answer", percent(check.top1_agreement, 2)),
+        ("Validation top-1, the part that was trained", percent(check.trained_top1, 2)),
+        ("Validation top-1, the finished model", percent(check.whole_top1, 2)),
     )

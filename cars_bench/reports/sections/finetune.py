@@ -11,10 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from cars_bench.reports.inputs import Epoch, Inputs, Json, Run
-from cars_bench.reports.sections.errors import Gain
+from cars_bench.cache.manifest import Manifest
+from cars_bench.evaluation.comparison import ClassChange
+from cars_bench.finetune.runs import STAGES, Run, RunRecord
+from cars_bench.reports.inputs import MEASURED, Inputs
 from cars_bench.reports.sections.features import policy
-from cars_bench.reports.sections.verdict import Baseline, score_baseline
+from cars_bench.reports.sections.verdict import Baseline, measured
 from cars_bench.reports.svg import (
     BLUE,
     GREEN,
@@ -30,7 +32,10 @@ from cars_bench.reports.svg import (
     plain_axes,
 )
 from cars_bench.reports.words import Pairs, Table, Tables, count, percent, points, size
+from cars_bench.training.checkpoint import EpochResult
+from cars_bench.training.specs import Schedule, TrainingSpec
 
+STAGE_NAMES = {"frozen": "Frozen", "finetuned": "Fine-tuned"}
 NAME_WIDTH = 24
 MOST_CLASSES = 10
 """Classes shown that gained most, and as many that lost most."""
@@ -54,13 +59,13 @@ class RunFacts:
     name: str
     trial_id: str
     chosen: bool
-    best_epoch: int | None
-    history: tuple[Epoch, ...]
+    best_epoch: int
+    history: tuple[EpochResult, ...]
     accuracies: tuple[Baseline, ...]
     unfrozen: str
     backbone_rate: float
-    training_seconds: float | None
-    seconds: float | None
+    training_seconds: float
+    seconds: float
     facts: Pairs
     boundary: Pairs
 
@@ -75,7 +80,7 @@ class Extremes:
         of: How many classes did, shown or not; above `tied`, the choice among them is arbitrary.
     """
 
-    shown: tuple[Gain, ...]
+    shown: tuple[ClassChange, ...]
     tied: int
     of: int
 
@@ -89,37 +94,34 @@ class Extremes:
 
 def facts(inputs: Inputs) -> tuple[RunFacts, ...]:
     """Every run of the study, the chosen one first."""
-    chosen = inputs.run
-    found = [_facts(run, run is chosen) for run in inputs.runs]
+    found = [_facts(run, run is inputs.run, inputs.boundaries) for run in inputs.runs]
     return tuple(sorted(found, key=lambda run: not run.chosen))
 
 
-def _facts(run: Run, chosen: bool) -> RunFacts:
+def _facts(run: Run, chosen: bool, boundaries: dict[str, Manifest]) -> RunFacts:
     record = run.record
-    unfreeze = record.get("unfreeze", {})
     return RunFacts(
         name=run.name,
-        trial_id=str(record.get("trial_id", "")),
+        trial_id=record.trial_id,
         chosen=chosen,
-        best_epoch=record.get("best_epoch"),
-        history=run.history,
+        best_epoch=record.best_epoch,
+        history=run.history(),
         accuracies=tuple(_accuracies(run)),
-        unfrozen=str(unfreeze.get("text", "")) if unfreeze.get("layers") else "",
-        backbone_rate=float(record.get("training", {}).get("backbone_rate", 1.0)),
-        training_seconds=record.get("training_seconds"),
-        seconds=record.get("seconds"),
-        facts=_said([*_what(run), *_how(record.get("training", {}))]),
-        boundary=_said(_boundary(run)),
+        unfrozen=record.unfreeze.text if record.unfreeze.layers else "",
+        backbone_rate=record.training.backbone_rate,
+        training_seconds=record.training_seconds,
+        seconds=record.seconds,
+        facts=_said([*_what(record), *_how(record.training)]),
+        boundary=_said(_boundary(record, boundaries)),
     )
 
 
 def _accuracies(run: Run) -> list[Baseline]:
-    names = {"frozen": "Frozen", "finetuned": "Fine-tuned"}
     return [
-        score_baseline(names[stage], stage, split, score)
-        for split in ("val", "test")
-        for stage in names
-        if (score := run.accuracy(stage, split))
+        measured(STAGE_NAMES[stage], stage, split, score)
+        for split in MEASURED
+        for stage in STAGES
+        if (score := run.score(stage, split))
     ]
 
 
@@ -127,91 +129,88 @@ def _said(pairs: Sequence[tuple[str, str]]) -> Pairs:
     return tuple((name, value) for name, value in pairs if value)
 
 
-def _what(run: Run) -> list[tuple[str, str]]:
-    record = run.record
-    unfreeze = record.get("unfreeze", {})
+def _what(record: RunRecord) -> list[tuple[str, str]]:
+    unfreeze = record.unfreeze
     return [
-        ("Head", str(record.get("trial_id", ""))),
-        ("Unfrozen", str(unfreeze.get("text", ""))),
-        ("Boundary", str(unfreeze.get("boundary") or "none")),
-        ("Trainable parameters", count(unfreeze.get("trainable_parameters"))),
+        ("Head", record.trial_id),
+        ("Unfrozen", unfreeze.text),
+        ("Boundary", unfreeze.boundary or "none"),
+        ("Trainable parameters", count(unfreeze.trainable_parameters)),
         ("Trained on", _trained_on(record)),
-        ("Epochs", f"{record.get('epochs', len(run.history))}, best {record.get('best_epoch')}"),
-        ("Backend", str(record.get("backend", ""))),
+        ("Epochs", f"{record.epochs}, best {record.best_epoch}"),
+        ("Backend", record.backend),
     ]
 
 
-def _trained_on(record: Json) -> str:
-    if record.get("boundary_cache_key"):
+def _trained_on(record: RunRecord) -> str:
+    if record.boundary_cache_key:
         return "cached activations of the boundary"
-    if not record.get("epochs") or "recipe" not in record:
+    if not record.epochs:
         return ""
-    return f"live images, augmented anew each time ({record['recipe']['augment']})"
+    return f"live images, augmented anew each time ({record.recipe.augment})"
 
 
-def _how(training: Json) -> list[tuple[str, str]]:
-    """The recipe; nothing of a run that did not record it."""
-    if not training:
-        return []
-    rate = training["learning_rate"]
-    share = training.get("backbone_rate", 1.0)
-    decay = training.get("weight_decay") if training["optimizer"] == "adamw" else 0
+def _how(training: TrainingSpec) -> list[tuple[str, str]]:
+    """The recipe."""
+    rate = training.learning_rate
+    share = training.backbone_rate
+    decay = training.weight_decay if training.optimizer == "adamw" else 0
     return [
-        ("Optimizer", training["optimizer"]),
+        ("Optimizer", training.optimizer),
         ("Learning rate of the head", f"{rate:g}"),
         ("Learning rate of the backbone", f"{rate * share:g}, {share:g} of the head's"),
-        ("Schedule", _schedule(training.get("schedule", {}))),
-        ("Batch size", str(training.get("batch_size", ""))),
-        ("Loss", str(training.get("loss", "")).replace("_", " ")),
-        ("Label smoothing", _or_off(training.get("label_smoothing"))),
-        ("Averaging of the weights", _or_off(training.get("averaging"))),
-        ("Mixup", _or_off(training.get("mixup"))),
-        ("Cutmix", _or_off(training.get("cutmix"))),
+        ("Schedule", _schedule(training.schedule)),
+        ("Batch size", str(training.batch_size)),
+        ("Loss", training.loss.replace("_", " ")),
+        ("Label smoothing", _or_off(training.label_smoothing)),
+        ("Averaging of the weights", _or_off(training.averaging)),
+        ("Mixup", _or_off(training.mixup)),
+        ("Cutmix", _or_off(training.cutmix)),
         ("Weight decay", _or_off(decay)),
-        ("Clipping of gradients", _or_off(training.get("clip_norm"))),
+        ("Clipping of gradients", _or_off(training.clip_norm)),
     ]
 
 
-def _schedule(schedule: Json) -> str:
-    warmup = schedule.get("warmup_epochs") if schedule.get("kind") == "cosine" else 0
-    return str(schedule.get("kind", "")) + (f", warm-up epochs {warmup:g}" if warmup else "")
+def _schedule(schedule: Schedule) -> str:
+    warmup = schedule.warmup_epochs if schedule.kind == "cosine" else 0
+    return schedule.kind + (f", warm-up epochs {warmup:g}" if warmup else "")
 
 
-def _or_off(value: float | None) -> str:
+def _or_off(value: float) -> str:
     return f"{value:g}" if value else "off"
 
 
-def _boundary(run: Run) -> list[tuple[str, str]]:
+def _boundary(record: RunRecord, boundaries: dict[str, Manifest]) -> list[tuple[str, str]]:
     """From the cache itself; where it was deleted, what the run recorded of it."""
-    key = run.record.get("boundary_cache_key")
-    recipe = run.record.get("recipe", {})
+    key = record.boundary_cache_key
     if not key:
         return []
-    pairs = [("Output of", str(run.record.get("unfreeze", {}).get("boundary"))), ("Key", key)]
-    if run.boundary is None:
-        said = {"Views of a training image": "views", "Augmentation": "augment"}
-        return [*pairs, *((label, str(recipe.get(name, ""))) for label, name in said.items())]
+    manifest = boundaries.get(key)
+    pairs = [("Output of", str(record.unfreeze.boundary)), ("Key", key)]
+    if manifest is None:
+        views = ("Views of a training image", str(record.recipe.views))
+        return [*pairs, views, ("Augmentation", record.recipe.augment)]
     return [
         *pairs,
-        ("Views of a training image", str(run.boundary.views("train"))),
-        ("Augmentation", policy(run.boundary)),
-        ("Records", f"{run.boundary.records:,}"),
-        ("Size", size(run.boundary.bytes)),
+        ("Views of a training image", str(manifest.views("train"))),
+        ("Augmentation", policy(manifest)),
+        ("Records", f"{manifest.records:,}"),
+        ("Size", size(manifest.bytes)),
     ]
 
 
-def extremes(gains: Sequence[Gain], count: int) -> Extremes:
+def extremes(gains: Sequence[ClassChange], count: int) -> Extremes:
     """The first `count` of the classes that changed, most first; none where none did."""
     shown = tuple(gains[:count])
     ties = [gain for gain in gains if shown and _rounded(gain) == _rounded(shown[-1])]
     return Extremes(shown, sum(gain in shown for gain in ties), len(ties))
 
 
-def _rounded(gain: Gain) -> float:
+def _rounded(gain: ClassChange) -> float:
     return round(gain.change, 9)
 
 
-def figure(runs: Sequence[RunFacts], changes: Sequence[Gain]) -> Figures:
+def figure(runs: Sequence[RunFacts], changes: Sequence[ClassChange]) -> Figures:
     """The curves of each run, and the classes whose recall changed most where any did."""
     drawn = {f"run{place}": curves(run, place) for place, run in enumerate(runs) if run.history}
     return drawn | changed_most(changes)
@@ -237,8 +236,7 @@ def _panel(run: RunFacts, name: str, title: str, paint: Callable[[Axes, RunFacts
         paint(axes, run)
         if run.unfrozen:
             axes.axvline(run.history[0].epoch, color=MUTED, linewidth=1, linestyle="-.")
-        if run.best_epoch is not None:
-            axes.axvline(run.best_epoch, color=GREEN, linewidth=1, linestyle=":")
+        axes.axvline(run.best_epoch, color=GREEN, linewidth=1, linestyle=":")
 
     unfrozen = f" {run.unfrozen} was unfrozen at the first." if run.unfrozen else ""
     said = f"{len(run.history)} epochs of {run.name}; the best epoch is {run.best_epoch}.{unfrozen}"
@@ -268,20 +266,20 @@ def _rates(axes: Axes, run: RunFacts) -> None:
     rates = [item.learning_rate for item in run.history]
     _series(axes, run, rates, PURPLE, "head")
     if run.unfrozen:
-        below = [None if rate is None else rate * run.backbone_rate for rate in rates]
+        below = [rate * run.backbone_rate for rate in rates]
         _series(axes, run, below, BLUE, f"backbone, × {run.backbone_rate:g}", "--")
     axes.legend(fontsize=8.5)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
 
 
-def _series(axes: Axes, run: RunFacts, values: list[float | None],
+def _series(axes: Axes, run: RunFacts, values: Sequence[float | None],
             colour: str, label: str = "", dash: str = "-") -> None:  # fmt: skip
     epochs = [item.epoch for item in run.history]
     shown = [float("nan") if value is None else value for value in values]
     axes.plot(epochs, shown, color=colour, linestyle=dash, label=label, marker=".", markersize=4)
 
 
-def changed_most(changes: Sequence[Gain], count: int = MOST_CLASSES) -> Figures:
+def changed_most(changes: Sequence[ClassChange], count: int = MOST_CLASSES) -> Figures:
     """Classes that gained and lost most, as dumbbells from before to after; none if none changed.
 
     Args:
@@ -293,14 +291,14 @@ def changed_most(changes: Sequence[Gain], count: int = MOST_CLASSES) -> Figures:
     up = extremes([gain for gain in changes if gain.change > 0], count)
     down = extremes([gain for gain in changes[::-1] if gain.change < 0], count)
     notes = [note for note in (up.note, down.note) if note]
-    rows: list[Gain | str] = [*up.shown, *notes, *down.shown[::-1]]
-    labels = [_wrapped(row) if isinstance(row, Gain) else row for row in rows]
+    rows: list[ClassChange | str] = [*up.shown, *notes, *down.shown[::-1]]
+    labels = [_wrapped(row) if isinstance(row, ClassChange) else row for row in rows]
 
     def paint(figure: Figure) -> None:
         axes = plain_axes(figure, "recall: open before, filled after")
         axes.grid(axis="x", visible=True)
         for place, row in enumerate(rows):
-            if isinstance(row, Gain):
+            if isinstance(row, ClassChange):
                 _gain(axes, place, row)
         axes.set_yticks(range(len(rows)), labels, parse_math=False)
         axes.tick_params(axis="y", labelcolor=INK)
@@ -314,21 +312,21 @@ def changed_most(changes: Sequence[Gain], count: int = MOST_CLASSES) -> Figures:
     return {"gains": draw("gains", "Change by class", said, paint, PHONE_WIDTH, height)}
 
 
-def _wrapped(gain: Gain) -> str:
+def _wrapped(gain: ClassChange) -> str:
     """The whole name over as many lines as it takes, with the test images."""
     return textwrap.fill(
         f"{gain.name}\N{NO-BREAK SPACE}({gain.n})", NAME_WIDTH, break_on_hyphens=False
     )
 
 
-def _gain(axes: Axes, place: int, gain: Gain) -> None:
+def _gain(axes: Axes, place: int, gain: ClassChange) -> None:
     colour = GREEN if gain.change > 0 else VERMILLION
     axes.plot([gain.before, gain.after], [place, place], color=colour, alpha=0.5)
     axes.plot(gain.before, place, "o", color=colour, markerfacecolor=PAPER)
     axes.plot(gain.after, place, "o" if gain.change > 0 else "v", color=colour)
 
 
-def table(runs: Sequence[RunFacts], changes: Sequence[Gain]) -> Tables:
+def table(runs: Sequence[RunFacts], changes: Sequence[ClassChange]) -> Tables:
     """The epochs of each run, and the recall of every class before and after."""
     found = {f"run{place}": _epochs(run) for place, run in enumerate(runs) if run.history}
     changed = any(gain.change for gain in changes)
@@ -347,7 +345,7 @@ def _epochs(run: RunFacts) -> Table:
     return Table(("Epoch (★ kept)", *titles), tuple(rows))
 
 
-def _changes(changes: Sequence[Gain]) -> Table:
+def _changes(changes: Sequence[ClassChange]) -> Table:
     rows = [
         (gain.name, str(gain.n), percent(gain.before, 0), percent(gain.after, 0),
          points(gain.change, 0))

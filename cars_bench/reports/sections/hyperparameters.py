@@ -27,6 +27,8 @@ from cars_bench.reports.svg import (
 )
 from cars_bench.reports.words import Table, Tables, interval, is_number, number_text, percent, short
 from cars_bench.tuning.ledger import Trial
+from cars_bench.tuning.space import Hyperparameter as Dimension
+from cars_bench.tuning.space import Space
 
 EDGE = 0.05
 """Share of a (log) range that counts as its end."""
@@ -108,41 +110,35 @@ class ImportanceFacts:
 
 
 def hyperparameters(
-    trials: Iterable[Trial], space: Json, winner: Trial | None = None
+    trials: Iterable[Trial], space: Space | None, winner: Trial | None = None
 ) -> list[Hyperparameter]:
     """The hyperparameters whose value differs between completed trials.
 
     Args:
         trials: Completed or not.
-        space: As the study keeps it.
+        space: That was searched, where there was one.
         winner: Whose values may lie at an edge; by default the best score.
     """
     done = [trial for trial in trials if trial.status == "completed" and trial.score is not None]
     names = list(dict.fromkeys(name for trial in done for name in trial.values))
     best = winner or max(done, key=lambda trial: trial.score or 0.0, default=None)
+    declared = {item.name: item for item in space.hyperparameters} if space else {}
     found = []
     for name in names:
         values = {t.trial_id: t.values[name] for t in done if t.values.get(name) is not None}
         if len(set(map(str, values.values()))) > 1:
             won = best.values.get(name) if best else None
-            found.append(_hyperparameter(name, values, _declared(space, name), won))
+            found.append(_hyperparameter(name, values, declared.get(name), won))
     return found
 
 
-def _declared(space: Json, name: str) -> Json:
-    """What the space says of a hyperparameter; empty where it says nothing."""
-    said = space.get("hyperparameters", {}).get(name)
-    return said if isinstance(said, dict) else {}
-
-
-def _hyperparameter(name: str, values: Json, said: Json, won: Any) -> Hyperparameter:
-    if said.get("values") or not all(map(is_number, values.values())):
-        return _choice(name, values, said.get("values") or [], won)
-    low = float(min([*values.values(), *_bound(said, "min")]))
-    high = float(max([*values.values(), *_bound(said, "max")]))
-    log = bool(said.get("log")) and low > 0
-    edge = "" if won is None else _edge(_place(float(won), low, high, log), low)
-    integer = all(isinstance(value, int) for value in values.values())
+def _hyperparameter(name: str, values: Json, said: Dimension | None, won: Any) -> Hyperparameter:
+    if (said and said.values) or not all(map(is_number, values.values())):
+        return _choice(name, values, list(said.values) if said else [], won)
+    bounds = [said.low, said.high] if said else []
+    low = float(min([*values.values(), *bounds]))
+    high = float(max([*values.values(), *bounds]))
+    log = said is not None and said.log and low > 0
     return Hyperparameter(
         name=name,
         kind="number",
@@ -150,8 +146,8 @@ def _hyperparameter(name: str, values: Json, said: Json, won: Any) -> Hyperparam
         low=low,
         high=high,
         values=values,
-        edge=edge,
-        integer=integer,
+        edge="" if won is None else _edge(_place(float(won), low, high, log), low),
+        integer=all(isinstance(value, int) for value in values.values()),
     )
 
 
@@ -164,10 +160,6 @@ def _choice(name: str, values: Json, declared: list[Any], won: Any) -> Hyperpara
         place = None if won is None else options.index(choice_text(won)) / (len(options) - 1)
         edge = "" if place is None else _edge(place, declared[0])
     return Hyperparameter(name=name, kind="choice", options=options, values=shown, edge=edge)
-
-
-def _bound(said: Json, name: str) -> list[float]:
-    return [float(said[name])] if is_number(said.get(name)) else []
 
 
 def _edge(place: float, low: float) -> str:

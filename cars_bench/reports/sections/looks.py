@@ -10,22 +10,19 @@ from PIL import Image, ImageDraw
 
 from cars_bench.data.dataset import Dataset, LabelledImage
 from cars_bench.evaluation.metrics import Estimate, bootstrap
-from cars_bench.reports.inputs import Inputs, Json
+from cars_bench.finetune.heatmaps import Heatmap, overlaid
+from cars_bench.reports.inputs import Inputs
 from cars_bench.reports.pictures import Thumbnails, data_uri
+from cars_bench.training.batches import covered
 
 SHOWN = 12
 SIDE_PIXELS = 168
-OPACITY = 0.72
-# viridis (van der Walt & Smith 2015) at five even places
-VIRIDIS = np.array(
-    [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]], np.float64
-)
 
 Floats = npt.NDArray[np.float64]
 UnitBox = tuple[float, float, float, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Look:
     """One test image and where the model looked on it.
 
@@ -50,7 +47,7 @@ class Look:
         return self.true == self.predicted
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LookFacts:
     """Of the chosen run.
 
@@ -70,19 +67,18 @@ class LookFacts:
 
 def facts(inputs: Inputs) -> LookFacts | None:
     """Read the chosen run's heatmaps; `None` where they were not computed."""
-    document = inputs.run.looks if inputs.run else None
-    if document is None or inputs.dataset is None:
+    if inputs.heatmaps is None or inputs.dataset is None:
         return None
     images = inputs.dataset.images
     crop = inputs.dataset.crop == "boxes"
     looks = [
-        _look(item, images[item["image_id"]], crop)
-        for item in document["images"]
-        if item["image_id"] in images
+        _look(item, images[item.image_id], crop)
+        for item in inputs.heatmaps.images
+        if item.image_id in images
     ]
     areas = [look.box_area for look in looks if look.box_area is not None]
     return LookFacts(
-        method=str(document["method"]),
+        method=inputs.heatmaps.method,
         errors=tuple(look for look in looks if not look.right)[:SHOWN],
         in_box_right=_mean([look for look in looks if look.right]),
         in_box_wrong=_mean([look for look in looks if not look.right]),
@@ -90,16 +86,15 @@ def facts(inputs: Inputs) -> LookFacts | None:
     )
 
 
-def _look(item: Json, image: LabelledImage, crop: bool) -> Look:
-    heat = np.array(item["heat"], np.float64)
+def _look(item: Heatmap, image: LabelledImage, crop: bool) -> Look:
     box = None if crop else image.unit_box
     return Look(
-        image_id=str(item["image_id"]),
+        image_id=item.image_id,
         true=image.class_name,
-        predicted=str(item["predicted"]),
-        heat=tuple(tuple(line) for line in heat.tolist()),
+        predicted=item.predicted,
+        heat=item.heat,
         box=box,
-        in_box=share_inside(heat, box) if box else None,
+        in_box=share_inside(np.array(item.heat, np.float64), box) if box else None,
         box_area=(box[2] - box[0]) * (box[3] - box[1]) if box else None,
     )
 
@@ -116,19 +111,11 @@ def share_inside(heat: Floats, box: UnitBox) -> float:
         heat: float `[h, w]`, not negative.
         box: Shares of width and height.
     """
-    rows, columns = (
-        _covered(count, low, high)
-        for count, low, high in zip(heat.shape, (box[1], box[0]), (box[3], box[2]), strict=True)
-    )
+    left, top, right, bottom = np.array(box)[:, None]
+    rows = covered(np, top, bottom, heat.shape[0])[0]
+    columns = covered(np, left, right, heat.shape[1])[0]
     total = float(heat.sum())
     return float(rows @ heat @ columns) / total if total else 0.0
-
-
-def _covered(count: int, low: float, high: float) -> Floats:
-    """Share of each of `count` even cells of [0, 1] that lies between two places."""
-    edges = np.linspace(0, 1, count + 1)
-    inside = np.minimum(edges[1:], high) - np.maximum(edges[:-1], low)
-    return np.asarray(np.clip(inside * count, 0, 1), np.float64)
 
 
 def figure(
@@ -139,28 +126,17 @@ def figure(
         return {}
     found = {look: thumbnails.picture(look.image_id, SIDE_PIXELS) for look in facts.errors}
     return {
-        look.image_id: (data_uri(picture), data_uri(heated(picture, look)))
+        look.image_id: (data_uri(picture), data_uri(_heated(picture, look)))
         for look, picture in found.items()
         if picture is not None
     }
 
 
-def heated(picture: Image.Image, look: Look) -> Image.Image:
-    """The heat laid over a picture, dark to bright as it grows, with the box drawn in."""
-    heat = Image.fromarray(np.asarray(look.heat, np.float32))
-    wide = np.asarray(heat.resize(picture.size, Image.Resampling.BICUBIC), np.float64)
-    wide = np.clip(wide, 0, 1)
-    grey = np.asarray(picture.convert("L").convert("RGB"), np.float64)
-    share = OPACITY * (0.35 + 0.65 * wide)[..., None]
-    mixed = Image.fromarray(((1 - share) * grey + share * _viridis(wide)).round().astype(np.uint8))
+def _heated(picture: Image.Image, look: Look) -> Image.Image:
+    """The picture under its heat, with the box drawn in."""
+    mixed = overlaid(picture, look.heat)
     if look.box:
         sides = (picture.width - 1, picture.height - 1) * 2
         corners = [share * side for share, side in zip(look.box, sides, strict=True)]
         ImageDraw.Draw(mixed).rectangle(corners, outline="white")
     return mixed
-
-
-def _viridis(share: Floats) -> Floats:
-    places = np.linspace(0, 1, len(VIRIDIS))
-    channels = [np.interp(share, places, VIRIDIS[:, channel]) for channel in range(3)]
-    return np.stack(channels, axis=-1)

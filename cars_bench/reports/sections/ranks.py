@@ -7,28 +7,22 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cars_bench.reports.inputs import Inputs, Json
+from cars_bench.documents import to_json
+from cars_bench.finetune.runs import RankedHead
+from cars_bench.reports.inputs import Inputs
 from cars_bench.reports.svg import BLUE, INK, MUTED, PHONE_WIDTH, Figures, draw, plain_axes
 from cars_bench.reports.words import Table, Tables, percent
 
 
 @dataclass(frozen=True, kw_only=True)
-class RankedHead:
-    """One head that was finished; accuracies are validation top-1 in [0, 1].
+class PlacedHead(RankedHead):
+    """One head that was finished, with its place among the others, from 1.
 
     Attributes:
-        drawn: Drawn at random, not one of the best.
-        frozen: On the cache.
-        finetuned: After fine-tuning.
-        before: Place among these heads on the cache, from 1; equal scores share one.
-        after: The same after fine-tuning.
+        before: On the cache; equal scores share a place.
+        after: After fine-tuning.
     """
 
-    trial_id: str
-    run: str
-    drawn: bool
-    frozen: float
-    finetuned: float
     before: int
     after: int
 
@@ -42,7 +36,7 @@ class RankFacts:
             95% bootstrap interval over heads and images.
     """
 
-    heads: tuple[RankedHead, ...]
+    heads: tuple[PlacedHead, ...]
     tau: float
     low: float
     high: float
@@ -54,33 +48,24 @@ class RankFacts:
 
 
 def facts(inputs: Inputs) -> RankFacts | None:
-    """Read the ranking of the most heads; `None` where none was measured."""
+    """Place the heads that were finished under one budget; `None` where none were."""
     if inputs.ranking is None:
         return None
-    heads = inputs.ranking["heads"]
-    tau = inputs.ranking["kendall_tau"]
-    before = places([float(head["frozen"]) for head in heads])
-    after = places([float(head["finetuned"]) for head in heads])
-    ranked = [_head(*item) for item in zip(heads, before, after, strict=True)]
-    ranked.sort(key=lambda head: (head.before, head.after, head.trial_id))
-    return RankFacts(tuple(ranked), *(float(tau[name]) for name in ("value", "low", "high")))
+    heads = inputs.ranking.heads
+    before = places([head.frozen for head in heads])
+    after = places([head.finetuned for head in heads])
+    placed = [
+        PlacedHead(**to_json(head), before=first, after=last)
+        for head, first, last in zip(heads, before, after, strict=True)
+    ]
+    placed.sort(key=lambda head: (head.before, head.after, head.trial_id))
+    tau = inputs.ranking.kendall_tau
+    return RankFacts(heads=tuple(placed), tau=tau.value, low=tau.low, high=tau.high)
 
 
 def places(scores: list[float]) -> list[int]:
     """Place of each score from 1, the highest first; equal ones share a place."""
     return [1 + sum(other > score for other in scores) for score in scores]
-
-
-def _head(head: Json, before: int, after: int) -> RankedHead:
-    return RankedHead(
-        trial_id=str(head["trial_id"]),
-        run=str(head["run"]),
-        drawn=bool(head["drawn"]),
-        frozen=float(head["frozen"]),
-        finetuned=float(head["finetuned"]),
-        before=before,
-        after=after,
-    )
 
 
 def figure(ranks: RankFacts) -> Figures:
@@ -106,7 +91,7 @@ def figure(ranks: RankFacts) -> Figures:
     return {"ranks": draw("ranks", "Rank before and after", said, paint, PHONE_WIDTH, height)}
 
 
-def _slope(axes: Axes, head: RankedHead) -> None:
+def _slope(axes: Axes, head: PlacedHead) -> None:
     colour = MUTED if head.drawn else BLUE
     dash = "--" if head.drawn else "-"
     axes.plot([0, 1], [head.before, head.after], dash, color=colour, marker="o", markersize=5)
@@ -123,7 +108,7 @@ def table(ranks: RankFacts) -> Tables:
     return {"ranks": Table(("Head", "Run", "Chosen", *places), rows, words=(0, 1, 2))}
 
 
-def _cells(head: RankedHead) -> tuple[str, ...]:
+def _cells(head: PlacedHead) -> tuple[str, ...]:
     chosen = "at random" if head.drawn else "as one of the best"
     before = (str(head.before), percent(head.frozen, 2))
     after = (str(head.after), percent(head.finetuned, 2))

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from cars_bench.documents import to_json
-from cars_bench.reports.inputs import Epoch, Inputs, Json
+from cars_bench.reports.inputs import Inputs, Json
 from cars_bench.reports.sections.hyperparameters import Hyperparameter, Varied, hyperparameters
 from cars_bench.reports.sections.verdict import probe_name
 from cars_bench.reports.svg import (
@@ -28,8 +28,7 @@ from cars_bench.reports.svg import (
 )
 from cars_bench.reports.words import Table, Tables, percent, short
 from cars_bench.training.checkpoint import EpochResult
-from cars_bench.training.specs import HeadSpec
-from cars_bench.tuning import leaderboard
+from cars_bench.tuning.leaderboard import LeaderboardRow
 from cars_bench.tuning.ledger import Trial
 
 COLUMNS = ("optimizer", "learning_rate", "batch_size", "parameters", "epochs")
@@ -146,27 +145,27 @@ def facts(inputs: Inputs) -> SearchFacts | None:
     """Gather the search; `None` where no study exists."""
     if inputs.study is None:
         return None
-    budget = inputs.study.get("budget", {})
-    trials = [trial for trial in inputs.trials if trial.kind == "trial"]
-    space = inputs.study.get("space") or {}
+    record = inputs.study.record
+    trials = inputs.trials
     history = tuple(
         (trial.number, trial.trial_id, trial.score)
         for trial in trials
         if trial.status == "completed" and trial.score is not None
     )
+    winner = inputs.winner.trial if inputs.winner else None
     return SearchFacts(
-        name=str(inputs.study_name),
-        oracle=str(inputs.study.get("oracle", "")),
-        planned=budget.get("trials"),
-        planned_epochs=budget.get("epochs"),
+        name=inputs.study.name,
+        oracle=record.oracle or "",
+        planned=record.budget.trials,
+        planned_epochs=record.budget.epochs,
         completed=len(history),
         failed=sum(trial.status == "failed" for trial in trials),
         running=sum(trial.status == "running" for trial in trials),
         rows=tuple(trial_rows(inputs)),
         history=history,
         best_so_far=tuple(best_so_far(history)),
-        probes=tuple((probe_name(probe), probe.score or 0.0) for probe in inputs.probes),
-        hyperparameters=tuple(hyperparameters(trials, space, inputs.winner)),
+        probes=tuple((probe_name(row.trial_id), row.score or 0.0) for row in inputs.probes),
+        hyperparameters=tuple(hyperparameters(trials, inputs.space, winner)),
     )
 
 
@@ -180,63 +179,59 @@ def best_so_far(history: Iterable[tuple[int, str, float]]) -> list[tuple[int, fl
 
 def trial_rows(inputs: Inputs) -> list[TrialRow]:
     """The leaderboard's lines, trials and probes; none where no study exists."""
-    budget_epochs = (inputs.study or {}).get("budget", {}).get("epochs")
-    records = {trial.trial_id: trial for trial in inputs.trials}
-    winner = inputs.winner.trial_id if inputs.winner else ""
-    done = sum(line.status == "completed" for line in inputs.board)
-    ranks = [*range(1, done + 1), *[0] * (len(inputs.board) - done)]
+    winner = inputs.winner
+    budget = inputs.study.record.budget.epochs if inputs.study else None
     return [
-        _row(rank, line, records[line.trial_id], line.trial_id == winner, budget_epochs)
-        for rank, line in zip(ranks, inputs.board, strict=True)
+        _row(rank if row.status == "completed" else 0, row, row is winner, budget)
+        for rank, row in enumerate(inputs.board, 1)
     ]
 
 
-def _row(
-    rank: int, line: leaderboard.LeaderboardRow, trial: Trial, winner: bool, budget: int | None
-) -> TrialRow:
-    ran = line.epochs
-    training: Json = to_json(line.training) if line.training else {}
+def _row(rank: int, row: LeaderboardRow, winner: bool, budget: int | None) -> TrialRow:
+    trial = row.trial
+    training = trial.training
+    ran = len(trial.epochs)
+    planned = training.epochs if training else budget or 0
     return TrialRow(
         rank=rank,
-        trial_id=line.trial_id,
-        name=probe_name(trial) if line.kind == "probe" else line.trial_id,
-        kind=line.kind,
-        status=line.status,
-        score=line.score if rank else None,
-        low=line.low,
-        high=line.high,
-        tied=line.tied and line.kind == "trial" and not winner,
+        trial_id=row.trial_id,
+        name=probe_name(row.trial_id) if row.kind == "probe" else row.trial_id,
+        kind=row.kind,
+        status=row.status,
+        score=row.score if rank else None,
+        low=row.low,
+        high=row.high,
+        tied=row.tied and row.kind == "trial" and not winner,
         winner=winner,
         head=head_words(trial),
-        optimizer=str(training.get("optimizer", "")),
-        learning_rate=training.get("learning_rate"),
-        batch_size=training.get("batch_size"),
-        parameters=line.parameters,
+        optimizer=training.optimizer if training else "",
+        learning_rate=training.learning_rate if training else None,
+        batch_size=training.batch_size if training else None,
+        parameters=trial.parameters,
         epochs=ran,
         best_epoch=trial.best_epoch,
-        stopped=line.status == "completed" and 0 < ran < (training.get("epochs") or budget or 0),
-        seconds=line.seconds if rank else None,
-        note=line.reason or (f"running, epoch {ran}" if line.status == "running" else ""),
+        stopped=row.status == "completed" and 0 < ran < planned,
+        seconds=row.seconds if rank else None,
+        note=trial.reason or (f"running, epoch {ran}" if row.status == "running" else ""),
         values=trial.values,
-        head_spec=to_json(line.head) if line.head else {},
-        training_spec=training,
+        head_spec=to_json(trial.head) if trial.head else {},
+        training_spec=to_json(training) if training else {},
         curve=curve(trial.epochs),
-        seeds=line.repeats,
-        single=line.single if rank else None,
+        seeds=row.repeats,
+        single=row.single if rank else None,
     )
 
 
-def curve(epochs: Iterable[Epoch | EpochResult]) -> tuple[tuple[int, float], ...]:
+def curve(epochs: Iterable[EpochResult]) -> tuple[tuple[int, float], ...]:
     """(epoch, validation top-1) of the epochs that measured it."""
     return tuple((item.epoch, item.val_top1) for item in epochs if item.val_top1 is not None)
 
 
 def head_words(trial: Trial) -> str:
-    """The head in one line, such as `480 relu, dropout 0.2 -> classes`; values for a probe."""
-    if trial.kind == "probe":
+    """The head in one line, such as `480 relu, dropout 0.2`; values for a probe."""
+    if trial.head is None:
         return ", ".join(f"{name} {short(value)}" for name, value in trial.values.items())
-    spec = trial.head or HeadSpec()
-    words = spec.describe() if spec.layers else "linear"
+    words = trial.head.describe() if trial.head.layers else "linear"
     return words.removesuffix(" -> classes").replace(" -> ", " → ")
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cars_bench.data.copies import SAID, remedy, sentence
 from cars_bench.data.dataset import Dataset
-from cars_bench.reports.inputs import Inputs, Json, Run
+from cars_bench.evaluation.metrics import Estimate, SplitScore
+from cars_bench.finetune.runs import STAGES, Run
+from cars_bench.reports.inputs import MEASURED, Inputs
 from cars_bench.reports.svg import (
     BLUE,
     GREEN,
@@ -24,17 +25,17 @@ from cars_bench.reports.svg import (
     share_rows,
 )
 from cars_bench.reports.words import Table, Tables, count, interval, percent, plural
-from cars_bench.tuning.leaderboard import LeaderboardRow
-from cars_bench.tuning.ledger import Trial
+from cars_bench.tuning.leaderboard import LeaderboardRow, no_head_beats
 
 PROBE_NAMES = {"ridge": "ridge", "logistic": "logistic regression", "knn": "nearest neighbours"}
 SAME_SCORE = 1e-9
 MOST_FILES = 50
 KIND_COLOURS = {"chance": MUTED, "probe": PURPLE, "frozen": BLUE, "finetuned": GREEN}
+STAGE_NAMES = {"frozen": "Frozen, best head", "finetuned": "Fine-tuned"}
 MARKERS = {"chance": "|", "probe": "D", "frozen": "o", "finetuned": "s"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Baseline:
     """One measured accuracy on the ladder from chance to the finished model.
 
@@ -89,7 +90,7 @@ class FrozenScores:
         return self.carried is not None and abs(self.carried - self.picked) < SAME_SCORE
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Verdict:
     """The answer in one sentence, the ladder behind it, the cost and the doubts.
 
@@ -130,7 +131,7 @@ def facts(inputs: Inputs) -> Verdict:
 
 
 def _stage(inputs: Inputs) -> str:
-    if any(run.accuracy("finetuned", "test") for run in inputs.runs):
+    if any(run.score("finetuned", "test") for run in inputs.runs):
         return "finetuned"
     if inputs.winner is not None:
         return "tuned"
@@ -138,67 +139,79 @@ def _stage(inputs: Inputs) -> str:
 
 
 def _baselines(inputs: Inputs) -> list[Baseline]:
-    baselines = []
-    if inputs.class_names:
-        chance = 1 / len(inputs.class_names)
-        baselines.append(Baseline("Chance", "chance", "val", chance, chance, chance))
-    rows = {row.trial_id: row for row in inputs.board}
-    baselines += [
-        _board_baseline(probe_name(item), "probe", rows[item.trial_id])
-        for item in reversed(inputs.probes)
+    run = inputs.run
+    winner = inputs.winner
+    found = [_chance(inputs.class_names)] if inputs.class_names else []
+    found += [on_board(probe_name(row.trial_id), row) for row in reversed(inputs.probes)]
+    if winner and not (run and run.score("frozen", "val")):
+        found.append(on_board(STAGE_NAMES["frozen"], winner))
+    return found + (_of_run(run) if run else [])
+
+
+def _chance(class_names: list[str]) -> Baseline:
+    share = 1 / len(class_names)
+    return Baseline(label="Chance", kind="chance", split="val", value=share, low=share, high=share)
+
+
+def _of_run(run: Run) -> list[Baseline]:
+    return [
+        measured(STAGE_NAMES[stage], stage, split, score)
+        for stage in STAGES
+        for split in MEASURED
+        if (score := run.score(stage, split))
     ]
-    run, winner = inputs.run, inputs.winner
-    if winner and not (run and run.accuracy("frozen", "val")):
-        baselines.append(_board_baseline("Frozen, best head", "frozen", rows[winner.trial_id]))
-    return baselines + (_run_baselines(run) if run else [])
 
 
-def _run_baselines(run: Run) -> list[Baseline]:
-    names = {"frozen": "Frozen, best head", "finetuned": "Fine-tuned"}
-    baselines = []
-    for stage, name in names.items():
-        for split in ("val", "test"):
-            score = run.accuracy(stage, split)
-            if score:
-                baselines.append(score_baseline(name, stage, split, score))
-    return baselines
-
-
-def score_baseline(label: str, kind: str, split: str, score: Json) -> Baseline:
-    """An accuracy from a score document (`top1`, `top5`, `n`)."""
-    top5 = score.get("top5")
+def measured(label: str, kind: str, split: str, score: SplitScore) -> Baseline:
+    """An accuracy that was measured on a split."""
     return Baseline(
-        label, kind, split, *_triple(score["top1"]), _triple(top5) if top5 else None,
-        int(score.get("n", 0)),
-    )  # fmt: skip
+        label=label,
+        kind=kind,
+        split=split,
+        value=score.top1.value,
+        low=score.top1.low,
+        high=score.top1.high,
+        top5=_ends(score.top5),
+        n=score.n,
+    )
 
 
-def _board_baseline(label: str, kind: str, row: LeaderboardRow) -> Baseline:
+def on_board(label: str, row: LeaderboardRow) -> Baseline:
     """An accuracy from the leaderboard: the mean over new seeds where there are any."""
     value = row.score or 0.0
-    low = value if row.low is None else row.low
-    return Baseline(label, kind, "val", value, low, value if row.high is None else row.high)
+    return Baseline(
+        label=label,
+        kind="probe" if row.kind == "probe" else "frozen",
+        split="val",
+        value=value,
+        low=value if row.low is None else row.low,
+        high=value if row.high is None else row.high,
+    )
 
 
 def frozen_scores(inputs: Inputs) -> FrozenScores | None:
     """Tell the scores of the frozen head apart; `None` where it was trained with one seed only."""
-    run, winner = inputs.run, inputs.winner
-    trial_id = run.record.get("trial_id") if run else winner and winner.trial_id
+    run = inputs.run
+    trial_id = run.record.trial_id if run else inputs.winner and inputs.winner.trial_id
     row = next((row for row in inputs.board if row.trial_id == trial_id), None)
     if row is None or not row.repeats or row.score is None or row.single is None:
         return None
-    carried = run.accuracy("frozen", "val") if run else None
-    value = float(carried["top1"]["value"]) if carried else None
-    return FrozenScores(value, row.score, row.repeats, row.single)
+    carried = run.score("frozen", "val") if run else None
+    return FrozenScores(
+        carried=carried.top1.value if carried else None,
+        mean=row.score,
+        repeats=row.repeats,
+        picked=row.single,
+    )
 
 
-def _triple(estimate: Any) -> tuple[float, float, float]:
-    return float(estimate["value"]), float(estimate["low"]), float(estimate["high"])
+def _ends(estimate: Estimate) -> tuple[float, float, float]:
+    return estimate.value, estimate.low, estimate.high
 
 
-def probe_name(trial: Trial) -> str:
+def probe_name(trial_id: str) -> str:
     """What a probe is called in words, such as `Probe: ridge`."""
-    short = trial.trial_id.removeprefix("probe-")
+    short = trial_id.removeprefix("probe-")
     return f"Probe: {PROBE_NAMES.get(short, short)}"
 
 
@@ -211,7 +224,7 @@ def _headline(inputs: Inputs, stage: str, baselines: tuple[Baseline, ...]) -> st
             f"{_test_images(inputs, best.n)} right at the first guess."
         )
     if stage == "tuned" and inputs.winner:
-        trials = sum(t.kind == "trial" and t.status == "completed" for t in inputs.trials)
+        trials = sum(row.kind == "trial" for row in inputs.ranked)
         best = by_place["frozen", "val"]
         return (
             f"The best of {trials:,} heads on frozen features reaches "
@@ -232,11 +245,11 @@ def _test_images(inputs: Inputs, count: int) -> str:
 
 def _costs(inputs: Inputs) -> dict[str, float]:
     costs = {}
-    if inputs.cache_cost.images:
-        costs["extract"] = inputs.cache_cost.seconds
+    if inputs.cost.images:
+        costs["extract"] = inputs.cost.seconds
     if inputs.search_seconds:
         costs["search"] = inputs.search_seconds
-    finished = sum(float(run.record.get("seconds") or 0.0) for run in inputs.runs)
+    finished = sum(run.record.seconds for run in inputs.runs)
     if finished:
         costs["finetune"] = finished
     return costs
@@ -248,8 +261,9 @@ def _next(inputs: Inputs, stage: str) -> str:
         "extracted": "cars-bench tune --trials 100",
         "tuned": "cars-bench finetune --best",
     }.get(stage, "")
-    named = stage == "tuned" and inputs.study_name
-    return f"{command} --study {inputs.study_name}" if named else command
+    return (
+        f"{command} --study {inputs.study.name}" if stage == "tuned" and inputs.study else command
+    )
 
 
 def _warnings(inputs: Inputs) -> list[Caution]:
@@ -269,8 +283,7 @@ def _data_warnings(inputs: Inputs) -> list[Caution]:
         found.append(
             Caution(f"{plural(count, 'unusable image')} set aside; the list stands under Data.")
         )
-    recorded = (inputs.study or {}).get("dataset", {}).get("digest")
-    if recorded and recorded != inputs.dataset.digest:
+    if inputs.study and inputs.study.record.dataset.digest != inputs.dataset.digest:
         found.append(Caution("The dataset has changed since this study was made.",
                               "cars-bench extract, then tune again"))  # fmt: skip
     return found
@@ -290,16 +303,16 @@ def _copy_warnings(dataset: Dataset) -> list[Caution]:
 
 def _search_warnings(inputs: Inputs) -> list[Caution]:
     found = []
-    failed = sum(trial.status == "failed" for trial in inputs.trials)
+    failed = sum(row.status == "failed" for row in inputs.board)
     if failed:
         found.append(Caution(f"{plural(failed, 'trial')} failed; the table says why."))
-    probes, winner = inputs.probes, inputs.winner
-    if winner and probes and (probes[0].score or 0) >= (winner.score or 0):
+    unbeaten = no_head_beats(inputs.board, inputs.winner.trial_id) if inputs.winner else None
+    if unbeaten:
         found.append(Caution(
-            f"No trained head beats {probe_name(probes[0]).removeprefix('Probe: ')}, "
+            f"No trained head beats {probe_name(unbeaten.trial_id).removeprefix('Probe: ')}, "
             "which takes seconds.", "prefer the probe, or search a wider space"
         ))  # fmt: skip
-    if winner and not probes:
+    if inputs.winner and not inputs.probes:
         found.append(Caution("No probe stands beside the winner.", "cars-bench probe"))
     return found
 
@@ -308,8 +321,9 @@ def _run_warnings(inputs: Inputs) -> list[Caution]:
     run = inputs.run
     if run is None:
         return []
-    before, after = run.accuracy("frozen", "test"), run.accuracy("finetuned", "test")
-    if before and after and after["top1"]["value"] <= before["top1"]["value"]:
+    before = run.score("frozen", "test")
+    after = run.score("finetuned", "test")
+    if before and after and after.top1.value <= before.top1.value:
         return [Caution("Fine-tuning did not improve the test accuracy.",
                          "try a lower rate: cars-bench finetune --best --lr 1e-5")]  # fmt: skip
     return []

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cars_bench.documents import from_json
 from cars_bench.evaluation.metrics import Estimate, newcombe
 from cars_bench.reports.inputs import Inputs
-from cars_bench.reports.sections.search import TrialRow, trial_rows
+from cars_bench.reports.sections.search import head_words
 from cars_bench.reports.svg import BLUE, GREEN, MUTED, PHONE_WIDTH, Figures, draw, share_rows
 from cars_bench.reports.words import Table, Tables, count, interval, percent, points
-from cars_bench.tuning.leaderboard import differences
+from cars_bench.tuning.leaderboard import LeaderboardRow, differences
 
 CONTENDERS = 5
-DRAWS = 4000
-WIDTH_IN_DEVIATIONS = 2 * 1.959964
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,15 +68,14 @@ class WinnerFacts:
         return any(item.difference for item in self.contenders)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Optimism:
     """The winner's curse, in shares of top-1.
 
     Attributes:
         trials: How many heads the winner was chosen from.
-        expected: By how much a winner's validation score exceeds its true one, on average.
-        paired: Measured by the search on the heads' answers to the same images; else
-            the noise of each head is taken as its own.
+        expected: By how much a winner's validation score exceeds its true one, on average;
+            from a bootstrap of all heads on the same validation images.
         head: The trial whose frozen head was measured on both splits; empty where none was.
         validation: Its validation top-1, on the backbone.
         test: Its test top-1.
@@ -89,7 +84,6 @@ class Optimism:
 
     trials: int
     expected: float
-    paired: bool
     head: str = ""
     validation: float | None = None
     test: float | None = None
@@ -103,79 +97,50 @@ class Optimism:
 
 def facts(inputs: Inputs) -> WinnerFacts | None:
     """Compare the best few heads; `None` where no trial has completed."""
-    done = [row for row in trial_rows(inputs) if row.rank and row.kind == "trial"]
-    best = done[:CONTENDERS] + [row for row in done[CONTENDERS:] if row.winner]
     winner = inputs.winner
-    against = differences(inputs.ranked, winner) if winner else {}
-    scored = [_contender(inputs, row, row is best[0], against.get(row.trial_id)) for row in best]
-    return WinnerFacts(tuple(scored)) if scored else None
+    if winner is None:
+        return None
+    done = [row for row in inputs.ranked if row.kind == "trial"]
+    best = done[:CONTENDERS] + [row for row in done[CONTENDERS:] if row is winner]
+    against = differences([row.trial for row in inputs.ranked], winner.trial)
+    scored = [_contender(row, row is winner, against.get(row.trial_id)) for row in best]
+    return WinnerFacts((replace(scored[0], tied=False), *scored[1:]))
 
 
-def _contender(
-    inputs: Inputs, row: TrialRow, first: bool, difference: Estimate | None
-) -> Contender:
-    trial = next(item for item in inputs.trials if item.trial_id == row.trial_id)
-    line = next(item for item in inputs.board if item.trial_id == row.trial_id)
+def _contender(row: LeaderboardRow, winner: bool, difference: Estimate | None) -> Contender:
     score = row.score or 0.0
     return Contender(
         trial_id=row.trial_id,
-        head=row.head,
+        head=head_words(row.trial),
         score=score,
         low=score if row.low is None else row.low,
         high=score if row.high is None else row.high,
-        single=score if line.single is None else line.single,
-        seeds=tuple(item.score or 0.0 for item in trial.repeats),
+        single=score if row.single is None else row.single,
+        seeds=tuple(again.score or 0.0 for again in row.trial.repeats),
         parameters=row.parameters,
-        tied=line.tied and not first,
-        winner=row.winner,
-        difference=None if row.winner else difference,
+        tied=row.tied,
+        winner=winner,
+        difference=None if winner else difference,
     )
 
 
 def optimism(inputs: Inputs) -> Optimism | None:
-    """Estimate the winner's curse; `None` with fewer than two scored trials."""
-    scored = [
-        (trial.score, trial.high - trial.low)
-        for trial in inputs.ranked
-        if trial.kind == "trial" and trial.low is not None and trial.high is not None
-    ]
-    if len(scored) <= 1:
+    """The winner's curse, expected and happened; `None` with fewer than two scored trials."""
+    if inputs.curse is None or inputs.curse.candidates <= 1:
         return None
-    measured_drop = (inputs.study or {}).get("winner", {}).get("expected_drop")
-    expected = _independent(scored) if measured_drop is None else float(measured_drop)
-    return Optimism(len(scored), expected, measured_drop is not None, *_happened(inputs))
-
-
-def _happened(inputs: Inputs) -> tuple[str, float, float, Estimate] | tuple[()]:
+    expected = Optimism(trials=inputs.curse.candidates, expected=inputs.curse.expected_drop)
     run = inputs.run
-    scores = [run.accuracy("frozen", split) if run else None for split in ("val", "test")]
-    val, test = (from_json(Estimate, item["top1"]) if item else None for item in scores)
+    val = run.score("frozen", "val") if run else None
+    test = run.score("frozen", "test") if run else None
     if run is None or val is None or test is None:
-        return ()
-    return str(run.record.get("trial_id", "")), val.value, test.value, newcombe(val, test)
-
-
-def _independent(scored: list[tuple[float | None, float]]) -> float:
-    values = np.array(scored, float)
-    return expected_optimism(values[:, 0], values[:, 1] / WIDTH_IN_DEVIATIONS)
-
-
-def expected_optimism(scores: np.ndarray, deviations: np.ndarray, seed: int = 0) -> float:
-    """Mean excess of a winner's noisy score over its own, by parametric bootstrap.
-
-    The observed scores stand for the true ones and every head's noise is
-    drawn alone; heads scored on the same images share noise, so this is an
-    upper estimate.
-
-    Args:
-        scores: float [heads].
-        deviations: Standard errors of the scores, float [heads].
-        seed: Of the draws.
-    """
-    generator = np.random.default_rng(seed)
-    noise = generator.normal(0.0, 1.0, (DRAWS, len(scores))) * deviations
-    winners = (scores + noise).argmax(axis=1)
-    return float(noise[np.arange(DRAWS), winners].mean())
+        return expected
+    return replace(
+        expected,
+        head=run.record.trial_id,
+        validation=val.top1.value,
+        test=test.top1.value,
+        change=newcombe(val.top1, test.top1),
+    )
 
 
 def figure(facts: WinnerFacts) -> Figures:

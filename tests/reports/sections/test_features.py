@@ -89,7 +89,7 @@ def test_the_cache_card_counts_records_and_bytes(finished):
 
 
 def test_a_cache_of_the_plain_view_has_no_augmentation_to_speak_of(finished):
-    extraction = finished.manifest.extraction | {"augment": "default"}
+    extraction = replace(finished.manifest.extraction, augment="default")
     manifest = replace(finished.manifest, extraction=extraction)
     found = card(replace(finished, manifest=manifest))
     assert dict(found.facts)["Augmentation"] == "none (plain view only)"

@@ -2,12 +2,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from cars_bench.finetune.handoff import WholeCheck
+from cars_bench.reports.page import report_page
+from cars_bench.reports.report import gather
 from cars_bench.reports.sections.fidelity import facts
-
-
-def _without(finished, *names):
-    record = {name: value for name, value in finished.run.record.items() if name not in names}
-    return replace(finished, runs=(replace(finished.run, record=record),))
+from tests.reports.changes import with_record
 
 
 def test_features_and_hand_off_say_by_how_much(finished):
@@ -23,18 +22,34 @@ def test_features_and_hand_off_say_by_how_much(finished):
     assert found.frozen[-1] == ("Changed by training, all of them unfrozen", "3")
 
 
-def test_an_older_run_takes_its_precision_from_the_manifest_and_has_no_drift(finished):
-    run = finished.run
-    handoff = {name: value for name, value in run.record["handoff"].items() if name != "features"}
-    older = _without(finished, "features", "frozen_check")
-    run = replace(older.run, record=older.run.record | {"handoff": handoff})
-    found = facts(replace(older, runs=(run,)))
-    assert found.features == found.frozen == ()
-    assert dict(found.precision)["Features computed by"] == "tensorflow, float32"
+def test_precision_is_told_of_features_and_of_training(finished):
+    found = dict(facts(finished).precision)
+    assert found["Features computed by"] == "tensorflow, float32"
+    assert found["Fine-tuned in"] == "float32"
+    half = replace(finished.run.record.training, mixed_precision=True)
+    found = dict(facts(with_record(finished, training=half)).precision)
+    assert found["Fine-tuned in"].startswith("bfloat16")
 
 
-def test_nothing_is_said_without_a_hand_off(finished):
-    assert facts(_without(finished, "handoff")) is None
+def test_the_finished_model_is_held_against_its_trained_part(finished):
+    assert facts(finished).whole == ()
+    check = WholeCheck(
+        images=18, max_abs_diff=0.03, top1_agreement=0.95, trained_top1=0.8, whole_top1=0.79
+    )
+    changed = with_record(finished, whole_check=check)
+    found = dict(facts(changed).whole)
+    assert found["Same first answer"] == "95.00%"
+    assert found["Validation top-1, the finished model"] == "79.00%"
+    page = report_page(gather(changed), changed)
+    assert "the finished model against the part that was trained" in page
+
+
+def test_what_was_not_checked_is_left_out(finished):
+    assert facts(with_record(finished, frozen_check=None)).frozen == ()
+
+
+def test_nothing_is_said_where_nothing_was_fine_tuned(finished):
+    assert facts(replace(finished, runs=())) is None
 
 
 def test_fidelity_tells_the_hand_off_from_what_came_after_training(section):

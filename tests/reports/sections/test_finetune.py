@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from cars_bench.reports.sections.errors import Gain
+from cars_bench.evaluation.comparison import ClassChange
+from cars_bench.finetune.recipe import Recipe
+from cars_bench.finetune.runs import Unfrozen
 from cars_bench.reports.sections.finetune import (
     Extremes,
     changed_most,
@@ -14,25 +16,22 @@ from cars_bench.reports.sections.finetune import (
     facts,
     table,
 )
+from tests.reports.changes import with_record
 
 
-def _gains(*changes: float) -> tuple[Gain, ...]:
-    return tuple(Gain(f"class {n:02d}", 0.5, 0.5 + c, 4) for n, c in enumerate(changes))
+def _gains(*changes: float) -> tuple[ClassChange, ...]:
+    return tuple(ClassChange(f"class {n:02d}", 0.5, 0.5 + c, 4) for n, c in enumerate(changes))
 
 
-def _with_record(finished, boundary=None, **fields):
-    run = finished.run
-    changed = replace(run, record=run.record | fields, boundary=boundary)
-    return facts(replace(finished, runs=(changed,)))[0]
+def _with(finished, **fields):
+    return facts(with_record(finished, **fields))[0]
 
 
 def test_the_recipe_names_both_rates_and_all_that_was_left_off(finished):
-    training = finished.run.record["training"] | {
-        "backbone_rate": 0.3,
-        "label_smoothing": 0.1,
-        "averaging": 0.99,
-    }
-    found = dict(_with_record(finished, training=training).facts)
+    training = replace(
+        finished.run.record.training, backbone_rate=0.3, label_smoothing=0.1, averaging=0.99
+    )
+    found = dict(_with(finished, training=training).facts)
     assert found["Learning rate of the head"] == "0.0001"
     assert found["Learning rate of the backbone"] == "3e-05, 0.3 of the head's"
     assert (found["Label smoothing"], found["Averaging of the weights"]) == ("0.1", "0.99")
@@ -43,15 +42,15 @@ def test_the_recipe_names_both_rates_and_all_that_was_left_off(finished):
 
 
 def test_weight_decay_is_off_for_an_optimizer_that_ignores_it(finished):
-    training = finished.run.record["training"] | {"weight_decay": 0.02}
-    assert dict(_with_record(finished, training=training).facts)["Weight decay"] == "off"
-    training |= {"optimizer": "adamw"}
-    assert dict(_with_record(finished, training=training).facts)["Weight decay"] == "0.02"
+    training = replace(finished.run.record.training, weight_decay=0.02)
+    assert dict(_with(finished, training=training).facts)["Weight decay"] == "off"
+    training = replace(training, optimizer="adamw")
+    assert dict(_with(finished, training=training).facts)["Weight decay"] == "0.02"
 
 
 def test_the_second_cache_is_described_from_its_manifest(finished):
-    manifest = finished.manifest
-    found = _with_record(finished, manifest, boundary_cache_key="b89f")
+    cached = with_record(finished, boundary_cache_key="b89f")
+    found = facts(replace(cached, boundaries={"b89f": finished.manifest}))[0]
     boundary = dict(found.boundary)
     assert (boundary["Output of"], boundary["Key"]) == ("conv2", "b89f")
     assert boundary["Augmentation"] == "none (plain view only)"
@@ -60,8 +59,8 @@ def test_the_second_cache_is_described_from_its_manifest(finished):
 
 
 def test_a_second_cache_that_was_deleted_is_described_from_the_run(finished):
-    recipe = {"live": False, "views": 4, "augment": "strong"}
-    found = _with_record(finished, boundary_cache_key="b89f", recipe=recipe)
+    recipe = Recipe(live=False, views=4, augment="strong")
+    found = _with(finished, boundary_cache_key="b89f", recipe=recipe)
     assert dict(found.boundary) == {
         "Output of": "conv2",
         "Key": "b89f",
@@ -71,10 +70,13 @@ def test_a_second_cache_that_was_deleted_is_described_from_the_run(finished):
 
 
 def test_a_live_run_says_so_and_has_no_second_cache(finished):
-    recipe = {"live": True, "views": 4, "augment": "light"}
-    found = _with_record(finished, recipe=recipe, epochs=3)
+    found = _with(finished, recipe=Recipe(live=True, views=4, augment="light"), epochs=3)
     assert found.boundary == ()
     assert dict(found.facts)["Trained on"] == "live images, augmented anew each time (light)"
+
+
+def test_a_run_without_epochs_was_trained_on_nothing(finished):
+    assert "Trained on" not in dict(_with(finished, epochs=0).facts)
 
 
 def test_the_curves_name_both_rates_and_what_was_unfrozen(finished):
@@ -88,14 +90,13 @@ def test_the_curves_name_both_rates_and_what_was_unfrozen(finished):
 
 
 def test_nothing_is_marked_where_only_the_head_was_trained(finished):
-    unfreeze = {"text": "none", "boundary": None, "layers": [], "trainable_parameters": 1}
-    run = _with_record(finished, unfreeze=unfreeze)
+    run = _with(finished, unfreeze=Unfrozen("none", None, (), 1))
     assert run.unfrozen == ""
     assert "backbone" not in curves(run, 0)
 
 
 def test_the_page_can_tell_training_from_the_whole_run(finished):
-    run = _with_record(finished, training_seconds=843.1, seconds=1132.1)
+    run = _with(finished, training_seconds=843.1, seconds=1132.1)
     assert (run.training_seconds, run.seconds) == (843.1, 1132.1)
 
 
@@ -113,7 +114,7 @@ def test_nothing_is_told_where_no_tie_is_cut(count):
 
 def test_the_chart_of_gains_holds_whole_names_and_tells_the_ties():
     long = "Chevrolet Silverado 1500 Classic Extended Cab 2007"
-    drawn = changed_most((Gain(long, 0.0, 0.5, 7), *_gains(0.25, 0.25)), count=2)["gains"]
+    drawn = changed_most((ClassChange(long, 0.0, 0.5, 7), *_gains(0.25, 0.25)), count=2)["gains"]
     words = re.findall(r"<text[^>]*>([^<]*)</text>", drawn)
     assert set(long.split()) <= set(" ".join(words).split())
     assert "1 of 2 tied at +25 points" in " ".join(words)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from cars_bench.reports.pictures import Thumbnails
 from cars_bench.reports.sections.looks import facts, figure, share_inside
+from tests.reports.changes import with_card
 
 
 def test_errors_stand_first_and_the_share_in_the_box_is_averaged(finished):
@@ -30,13 +31,12 @@ def test_pictures_are_drawn_for_the_errors_and_always_the_same(finished):
 
 
 def test_cropped_images_have_no_box_to_hold_the_heat_against(finished):
-    dataset = replace(finished.dataset, card=replace(finished.dataset.card, crop="boxes"))
-    found = facts(replace(finished, dataset=dataset))
+    found = facts(with_card(finished, crop="boxes"))
     assert (found.in_box_right, found.box_area) == (None, None)
 
 
 def test_without_heat_or_images_nothing_is_said(finished):
-    bare = replace(finished, runs=(replace(finished.run, looks=None),))
+    bare = replace(finished, heatmaps=None)
     assert facts(bare) is None
     assert facts(replace(finished, dataset=None)) is None
 

@@ -1,29 +1,30 @@
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cars_bench.evaluation.metrics import Estimate
+from cars_bench.finetune.runs import RankedHead, Ranking, write_ranking
 from cars_bench.reports.inputs import read_inputs
-from cars_bench.reports.sections.ranks import facts, figure, places
-from cars_bench.workspace import write_json
+from cars_bench.reports.sections.ranks import facts, figure, places, table
+from cars_bench.tuning.study import Study
 from tests.reports.workspaces import make_workspace
 
 
-def _head(trial_id: str, frozen: float, finetuned: float, drawn: bool = False) -> dict[str, object]:
-    scores = {"frozen": frozen, "finetuned": finetuned}
-    return {"run": f"{trial_id}-conv3", "trial_id": trial_id, "drawn": drawn, **scores}
+def _head(trial_id: str, frozen: float, finetuned: float, drawn: bool = False) -> RankedHead:
+    return RankedHead(
+        run=f"{trial_id}-conv3", trial_id=trial_id, drawn=drawn, frozen=frozen, finetuned=finetuned
+    )
 
 
-TOP = {
-    "schema_version": 1,
-    "heads": [_head("t1", 0.5, 0.9), _head("t0", 0.6, 0.8), _head("t9", 0.3, 0.7, drawn=True)],
-    "kendall_tau": {"value": 0.33, "low": -0.4, "high": 1.0},
-    "best": "t1-conv3",
-}
+TOP = Ranking(
+    heads=(_head("t1", 0.5, 0.9), _head("t0", 0.6, 0.8), _head("t9", 0.3, 0.7, drawn=True)),
+    kendall_tau=Estimate(0.33, -0.4, 1.0),
+    best="t1-conv3",
+)
 
 
 def test_places_before_and_after_stand_beside_each_other(finished):
@@ -34,14 +35,17 @@ def test_places_before_and_after_stand_beside_each_other(finished):
     ]  # fmt: skip
     assert [head.drawn for head in found.heads] == [False, False, True]
     assert "Kendall&#x27;s tau 0.33" in figure(found)["ranks"]
+    rows = table(found)["ranks"].rows
+    assert rows[0] == ("t0", "t0-conv3", "as one of the best", "1", "60.00%", "2", "80.00%")
+    assert rows[2][2] == "at random"
 
 
 @pytest.mark.parametrize(
     ("low", "high", "settled"), [(-0.4, 1.0, False), (0.2, 1.0, True), (-1.0, -0.1, True)]
 )
 def test_an_interval_around_nought_settles_nothing(finished, low, high, settled):
-    tau = {"value": 0.5 * (low + high), "low": low, "high": high}
-    assert facts(replace(finished, ranking=TOP | {"kendall_tau": tau})).settled is settled
+    ranking = replace(TOP, kendall_tau=Estimate(0.5 * (low + high), low, high))
+    assert facts(replace(finished, ranking=ranking)).settled is settled
 
 
 def test_nothing_is_said_where_it_was_not_measured(finished):
@@ -50,11 +54,11 @@ def test_nothing_is_said_where_it_was_not_measured(finished):
 
 def test_the_ranking_of_the_most_heads_is_read(tmp_path):
     workspace = make_workspace(tmp_path, "tuned", trials=2)
-    folder = workspace.studies / "drawn-tiny"
-    write_json(folder / "final-top1.json", TOP)
-    write_json(folder / "final-top5.json", TOP | {"heads": [*TOP["heads"], _head("t4", 0.1, 0.1)]})
-    found = read_inputs(workspace).ranking
-    assert found == json.loads((folder / "final-top5.json").read_text("utf-8"))
+    study = Study.open(workspace)
+    more = replace(TOP, heads=(*TOP.heads, _head("t4", 0.1, 0.1)))
+    write_ranking(study, 1, TOP)
+    write_ranking(study, 5, more)
+    assert read_inputs(workspace).ranking == more
 
 
 @given(st.lists(st.floats(0, 1), min_size=1))

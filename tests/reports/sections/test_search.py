@@ -10,7 +10,8 @@ from cars_bench.reports.page import figures
 from cars_bench.reports.render import environment
 from cars_bench.reports.report import gather
 from cars_bench.reports.sections.search import best_so_far, facts, table
-from tests.tuning.studies import trained_again
+from cars_bench.tuning.ledger import Repeat
+from tests.reports.changes import with_row
 
 
 def test_counts_tell_completed_failed_and_running(finished):
@@ -88,11 +89,10 @@ def test_too_few_trials_for_importance_are_said_with_what_it_takes(finished):
 
 
 def test_a_trial_tells_its_own_score_from_the_mean_of_new_seeds(finished):
-    best = finished.winner.trial_id
-    board = tuple(
-        trained_again(row, 3, 0.25, 0.6) if row.trial_id == best else row for row in finished.board
-    )
-    (row,) = [r for r in facts(replace(finished, board=board)).rows if r.winner]
+    again = tuple(Repeat(repeat=number, seed=number, score=0.25) for number in (1, 2, 3))
+    trial = replace(finished.winner.trial, repeats=again, score=0.6)
+    changed = with_row(finished, trial.trial_id, trial=trial, score=0.25)
+    (row,) = [r for r in facts(changed).rows if r.winner]
     assert (row.score, row.single, row.seeds) == (0.25, 0.6, 3)
 
 

@@ -7,7 +7,9 @@ import pytest
 from cars_bench.reports.inputs import read_inputs
 from cars_bench.reports.sections.verdict import facts
 from cars_bench.reports.words import percent
-from tests.tuning.studies import trained_again
+from cars_bench.tuning.ledger import Repeat
+from cars_bench.tuning.study import DatasetReference
+from tests.reports.changes import with_card, with_row, with_study
 
 
 @pytest.mark.parametrize(
@@ -48,8 +50,8 @@ def test_failed_trials_and_set_aside_images_are_warned_of(finished):
 
 
 def test_a_dataset_that_changed_since_is_warned_of(finished):
-    study = finished.study | {"dataset": {"name": "drawn", "digest": "another"}}
-    texts = [warning.text for warning in facts(replace(finished, study=study)).warnings]
+    changed = with_study(finished, dataset=DatasetReference("drawn", "another"))
+    texts = [warning.text for warning in facts(changed).warnings]
     assert any("changed since" in text for text in texts)
 
 
@@ -68,13 +70,7 @@ def test_costs_are_wall_times(finished):
 
 def test_the_winner_is_shown_by_its_mean_over_new_seeds(drawn):
     inputs = read_inputs(drawn("tuned"))
-    mean = [
-        replace(row, score=0.5, low=0.4, high=0.6)
-        if row.trial_id == inputs.winner.trial_id
-        else row
-        for row in inputs.board
-    ]
-    said = facts(replace(inputs, board=tuple(mean)))
+    said = facts(with_row(inputs, inputs.winner.trial_id, score=0.5, low=0.4, high=0.6))
     item = said.best("frozen", "val")
     assert (item.value, item.low, item.high) == (0.5, 0.4, 0.6)
     assert "50.0%" in said.headline
@@ -87,8 +83,8 @@ def _with_copy(inputs, class_name=None, warnings=()):
     train = table.index[(table["split"] == "train") & (table["class_name"] != class_name)][0]
     table.loc[test, "sha256"] = table.loc[train, "sha256"]
     table.loc[test, "class_name"] = class_name or table.loc[train, "class_name"]
-    card = replace(inputs.dataset.card, warnings=tuple(warnings))
-    return replace(inputs, dataset=replace(inputs.dataset, table=table, card=card))
+    dataset = replace(inputs.dataset, table=table)
+    return with_card(replace(inputs, dataset=dataset), warnings=tuple(warnings))
 
 
 def test_the_headline_says_unseen_only_where_no_test_image_is_a_training_image(finished):
@@ -116,25 +112,23 @@ def test_the_count_of_the_table_replaces_the_sentence_of_an_old_card(finished):
 
 def test_an_old_cards_sentence_still_shows_where_the_table_cannot_say_it_better(finished):
     old = "2 images are byte for byte the same as one in another split: a, b."
-    dataset = replace(finished.dataset, card=replace(finished.dataset.card, warnings=(old,)))
-    texts = [w.text for w in facts(replace(finished, dataset=dataset)).warnings]
+    texts = [w.text for w in facts(with_card(finished, warnings=(old,))).warnings]
     assert old in texts
 
 
 def _with_repeats(inputs, trial_id, single):
-    board = [
-        trained_again(row, 3, 0.5, single) if row.trial_id == trial_id else row
-        for row in inputs.board
-    ]
-    return replace(inputs, board=tuple(board))
+    again = tuple(Repeat(repeat=number, seed=number, score=0.5) for number in (1, 2, 3))
+    row = next(row for row in inputs.board if row.trial_id == trial_id)
+    trial = replace(row.trial, repeats=again, score=single)
+    return with_row(inputs, trial_id, trial=trial, score=0.5)
 
 
 def test_the_scores_of_one_frozen_head_are_told_apart_by_training(finished):
-    carried = finished.run.accuracy("frozen", "val")["top1"]["value"]
-    found = facts(_with_repeats(finished, finished.run.record["trial_id"], 0.7)).frozen_scores
+    carried = finished.run.score("frozen", "val").top1.value
+    found = facts(_with_repeats(finished, finished.run.record.trial_id, 0.7)).frozen_scores
     assert (found.carried, found.mean, found.repeats, found.picked) == (carried, 0.5, 3, 0.7)
     assert not found.one_training
-    same = _with_repeats(finished, finished.run.record["trial_id"], carried)
+    same = _with_repeats(finished, finished.run.record.trial_id, carried)
     assert facts(same).frozen_scores.one_training
 
 

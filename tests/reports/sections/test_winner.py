@@ -11,15 +11,15 @@ from cars_bench.reports.report import gather
 from cars_bench.reports.sections.winner import (
     CONTENDERS,
     WinnerFacts,
-    expected_optimism,
     facts,
     figure,
     optimism,
     table,
 )
+from cars_bench.tuning.leaderboard import winners_curse
 from cars_bench.tuning.ledger import Repeat
 from cars_bench.tuning.ranking import pack
-from tests.tuning.studies import trained_again
+from tests.reports.changes import with_row, with_trials
 
 
 def test_the_best_few_stand_in_order_and_one_of_them_wins(finished):
@@ -34,14 +34,9 @@ def test_the_best_few_stand_in_order_and_one_of_them_wins(finished):
 
 def test_new_seeds_stand_beside_the_score_that_picked_the_head(finished):
     best = finished.winner.trial_id
-    trials = tuple(
-        replace(item, repeats=(Repeat(repeat=1, seed=1, score=0.5), Repeat(repeat=2, seed=2)))
-        if item.trial_id == best else item for item in finished.trials
-    )  # fmt: skip
-    board = tuple(
-        trained_again(row, 2, 0.25, 0.6) if row.trial_id == best else row for row in finished.board
-    )
-    chosen = facts(replace(finished, trials=trials, board=board)).chosen
+    again = (Repeat(repeat=1, seed=1, score=0.5), Repeat(repeat=2, seed=2))
+    trial = replace(finished.winner.trial, repeats=again, score=0.6)
+    chosen = facts(with_row(finished, best, trial=trial, score=0.25)).chosen
     assert (chosen.score, chosen.single, chosen.seeds) == (0.25, 0.6, (0.5, 0.0))
 
 
@@ -56,21 +51,26 @@ def test_before_a_search_there_is_no_winner(drawn):
     assert facts(read_inputs(drawn("extracted"))) is None
 
 
-def test_what_the_search_measured_goes_before_an_estimate(finished):
-    study = finished.study | {"winner": {"expected_drop": 0.0125}}
-    measured, estimated = optimism(replace(finished, study=study)), optimism(finished)
-    assert (measured.paired, measured.expected) == (True, pytest.approx(0.0125))
-    assert not estimated.paired
+def test_what_the_win_is_worth_is_the_leaderboards(finished):
+    curse = winners_curse(finished.study)
+    found = optimism(finished)
+    assert (found.trials, found.expected) == (curse.candidates, curse.expected_drop)
+    assert found.trials == 29
+    assert optimism(replace(finished, curse=None)) is None
+    assert optimism(replace(finished, curse=replace(curse, candidates=1))) is None
 
 
 def _answered(inputs, **right):
     """The best trials with their answers in the ledger: shares of 200 images named right."""
     answers = {name: pack(np.arange(200) < 200 * share) for name, share in right.items()}
-    trials = tuple(
-        replace(t, correct=answers.get(t.trial_id, ""), score=right.get(t.trial_id, t.score))
-        for t in inputs.trials
-    )
-    return replace(inputs, trials=trials)
+    return with_trials(inputs, **{
+        row.trial_id: replace(
+            row.trial,
+            correct=answers.get(row.trial_id, ""),
+            score=right.get(row.trial_id, row.trial.score),
+        )
+        for row in inputs.board
+    })  # fmt: skip
 
 
 def test_runners_up_differ_from_the_winner_on_the_same_images(finished):
@@ -86,14 +86,14 @@ def test_runners_up_differ_from_the_winner_on_the_same_images(finished):
 
 
 def test_without_answers_in_the_ledger_no_difference_is_given(finished):
-    found = facts(finished)
+    found = facts(_answered(finished))
     assert not found.paired
     assert {item.difference for item in found.contenders} == {None}
 
 
 def test_a_change_within_noise_is_called_so(finished):
     found = optimism(finished)
-    assert found.head == finished.run.record["trial_id"]
+    assert found.head == finished.run.record.trial_id
     assert found.change.low < found.change.value < found.change.high
     assert found.change.value == pytest.approx(found.test - found.validation)
     assert not found.settled
@@ -114,7 +114,7 @@ def test_the_page_says_that_the_comparison_is_paired(finished):
     page = _section(_answered(finished, **{best: 0.6, other: 0.55}))
     assert "paired bootstrap over images" in page
     assert "-5.0 (" in page
-    assert "paired bootstrap over images" not in _section(finished)
+    assert "paired bootstrap over images" not in _section(_answered(finished))
 
 
 def _section(inputs, **changes):
@@ -125,14 +125,7 @@ def _section(inputs, **changes):
     return environment().from_string(text).render(shown)
 
 
-def test_optimism_grows_with_the_number_of_equal_heads_and_vanishes_without_noise():
-    few, many = (expected_optimism(np.full(n, 0.5), np.full(n, 0.01)) for n in (2, 50))
-    assert 0 < few < many
-    assert expected_optimism(np.array([0.5, 0.6]), np.zeros(2)) == 0.0
-
-
 def test_optimism_stands_beside_what_happened(finished):
     found = optimism(finished)
     assert found is not None
-    assert found.trials == 29
-    assert found.test == finished.run.accuracy("frozen", "test")["top1"]["value"]
+    assert found.test == finished.run.score("frozen", "test").top1.value

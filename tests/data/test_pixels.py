@@ -1,15 +1,18 @@
-"""Views: each is a function of (seed, image_id, view) alone."""
+"""Views: each is a function of (seed, image_id, view) alone, of the very file that was prepared."""
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 
 import numpy as np
 import pytest
 
-from cars_bench.data.augment import augmented_image, policy
+from cars_bench.data.dataset import ImageRecord
 from cars_bench.data.images import load_image
-from cars_bench.data.policies import Policy
+from cars_bench.data.pixels import View, augmented_image, prepared_bytes, prepared_view
+from cars_bench.data.policies import Policy, policy
+from cars_bench.errors import InputError
 
 
 @pytest.fixture
@@ -28,20 +31,20 @@ BOX = (10.0, 20.0, 150.0, 110.0)
 
 @pytest.mark.parametrize("box", [None, BOX])
 def test_view_zero_is_the_plain_image(photo, box):
-    plain = augmented_image(photo, 32, box, policy("default"), 0, "a", 0)
+    plain = augmented_image(photo, 32, box, View(policy("default"), 0, "a", 0))
     assert np.array_equal(plain, load_image(photo, 32, box))
 
 
 @pytest.mark.parametrize("box", [None, BOX])
 def test_a_policy_of_nothing_gives_the_plain_image(photo, box):
-    view = augmented_image(photo, 32, box, policy("none"), 0, "a", 1)
+    view = augmented_image(photo, 32, box, View(policy("none"), 0, "a", 1))
     difference = np.abs(view.astype(int) - load_image(photo, 32, box))
     assert difference.max() <= 1
 
 
 def test_a_view_is_reproducible_and_each_part_of_its_name_matters(photo):
     def view(seed, image_id, number):
-        return augmented_image(photo, 32, None, policy("default"), seed, image_id, number)
+        return augmented_image(photo, 32, None, View(policy("default"), seed, image_id, number))
 
     same = view(0, "a", 1)
     assert (same.shape, same.dtype) == ((32, 32, 3), np.uint8)
@@ -55,7 +58,7 @@ def test_a_flip_mirrors_half_of_the_views(photo):
     plain = load_image(photo, 32).astype(int)
     mirrored = 0
     for view in range(1, 41):
-        pixels = augmented_image(photo, 32, None, flip, 0, "a", view).astype(int)
+        pixels = augmented_image(photo, 32, None, View(flip, 0, "a", view)).astype(int)
         straight, turned = np.abs(pixels - plain).max(), np.abs(pixels - plain[:, ::-1]).max()
         assert min(straight, turned) <= 1
         mirrored += turned < straight
@@ -76,7 +79,7 @@ def test_each_part_changes_pixels_and_leaves_no_black_border(photo, part):
     strong = dataclasses.replace(policy("none"), **part)
     plain = load_image(photo, 32)
     for view in range(1, 6):
-        pixels = augmented_image(photo, 32, None, strong, 0, "a", view)
+        pixels = augmented_image(photo, 32, None, View(strong, 0, "a", view))
         assert np.abs(pixels.astype(int) - plain).mean() > 0.5
         if "brightness" not in part and "contrast" not in part:
             assert pixels.max(axis=2).min() > 0
@@ -90,6 +93,44 @@ def test_rotation_keeps_a_disc_in_the_middle(tmp_path):
     image.save(tmp_path / "disc.png")
     turned = Policy("turned", rotation_degrees=40.0)
     for view in range(1, 5):
-        pixels = augmented_image(tmp_path / "disc.png", 50, None, turned, 0, "a", view)
+        pixels = augmented_image(tmp_path / "disc.png", 50, None, View(turned, 0, "a", view))
         dark = np.argwhere(pixels[..., 0] < 128)
         assert np.abs(dark.mean(axis=0) - 24.5).max() < 1
+
+
+def _record(path, **changes):
+    fields = {
+        "image_id": "a",
+        "path": path,
+        "label": 0,
+        "box": None,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+    }
+    return ImageRecord(**fields | changes)
+
+
+def test_a_prepared_image_is_seen_as_it_was_prepared(photo):
+    record = _record(photo, box=BOX)
+    assert prepared_bytes(record) == photo.read_bytes()
+    assert np.array_equal(prepared_view(record, 32), load_image(photo, 32, BOX))
+    view = augmented_image(photo, 32, BOX, View(policy("default"), 3, "a", 2))
+    assert np.array_equal(prepared_view(record, 32, policy("default"), 3, 2), view)
+
+
+def test_a_file_that_is_not_the_prepared_one_is_named(photo):
+    with pytest.raises(InputError, match=r"photo\.png has changed since it was prepared"):
+        prepared_bytes(_record(photo, sha256="0" * 64))
+
+
+def test_a_file_that_is_gone_is_named(photo):
+    record = _record(photo)
+    photo.unlink()
+    with pytest.raises(InputError, match=r"photo\.png cannot be read") as caught:
+        prepared_view(record, 32)
+    assert "prepare" in caught.value.fix
+
+
+def test_a_file_that_does_not_decode_is_named(photo):
+    photo.write_bytes(b"no image")
+    with pytest.raises(InputError, match=r"photo\.png is unusable"):
+        prepared_view(_record(photo), 32)

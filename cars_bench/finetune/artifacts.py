@@ -1,0 +1,199 @@
+"""What a finished run leaves on disk: the model, its predictions, its history, its record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from cars_bench.data.dataset import Split
+from cars_bench.data.pixels import prepared_bytes
+from cars_bench.evaluation.metrics import SplitScore, score
+from cars_bench.evaluation.predictions import predictions, write_predictions
+from cars_bench.finetune.finished import WEIGHTS_FILE
+from cars_bench.finetune.grad_cam import heatmaps_of
+from cars_bench.finetune.handoff import FrozenCheck, Handoff, WholeCheck
+from cars_bench.finetune.heatmaps import write_heatmaps
+from cars_bench.finetune.model_card import write_card
+from cars_bench.finetune.prepared_run import PreparedRun
+from cars_bench.finetune.runs import (
+    FINETUNED,
+    FROZEN,
+    Run,
+    RunBackbone,
+    RunDataset,
+    RunFeatures,
+    RunRecord,
+    SavedModelCheck,
+    Stage,
+    Unfrozen,
+    predictions_path,
+)
+from cars_bench.finetune.saved_model import check_saved_model, export_saved_model
+from cars_bench.training.checkpoint import HISTORY_FILE, TrainingState, write_history
+from cars_bench.tuning.study import now, package_versions
+from cars_bench.workspace import atomic_path, sha256_file
+
+MODEL_FILE = "model.keras"
+CHECKED_IMAGES = 16
+
+Logits = npt.NDArray[np.float32]
+SplitLogits = Mapping[Split, Logits]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What the training of a run came to; its checks are `None` where there is nothing to check.
+
+    Attributes:
+        state: The training's end.
+        frozen_check: Only what was unfrozen moved.
+        whole_check: The finished model answers as its part that was trained does.
+        boundary_key: Cache of activations that it was trained on, if any.
+        val: Logits of the finished model on the validation images, where the check made them.
+    """
+
+    state: TrainingState
+    frozen_check: FrozenCheck | None = None
+    whole_check: WholeCheck | None = None
+    boundary_key: str | None = None
+    val: Logits | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a run came to.
+
+    Attributes:
+        handoff: The proof before anything was unfrozen.
+        trained: The training and its checks.
+        frozen: Logits of the head on cached features, by split.
+        finetuned: Logits of the finished model on the images, by split.
+        seconds: Wall time of the last session of the run.
+    """
+
+    handoff: Handoff
+    trained: Trained
+    frozen: SplitLogits
+    finetuned: SplitLogits
+    seconds: float
+
+
+def write_run(prepared: PreparedRun, outcome: Outcome) -> Run:
+    """Write the finished model and all that goes with it; the record is the done mark."""
+    folder = prepared.folder
+    with atomic_path(folder / MODEL_FILE) as temporary:
+        prepared.assembled.finished().save(temporary)
+    with atomic_path(folder / WEIGHTS_FILE) as temporary:
+        prepared.assembled.whole().save_weights(temporary)
+    write_history(folder / HISTORY_FILE, outcome.trained.state.history)
+    write_tables(prepared, FROZEN, outcome.frozen)
+    write_tables(prepared, FINETUNED, outcome.finetuned)
+    return seal(prepared, _record(prepared, outcome))
+
+
+def seal(prepared: PreparedRun, record: RunRecord) -> Run:
+    """Write the card, for a model measured on test the SavedModel and heatmaps, the record last."""
+    run = Run(prepared.folder, record)
+    if run.score(FINETUNED, "test"):
+        run = replace(run, record=replace(record, saved_model_check=_exported(prepared)))
+        answers = run.predictions(FINETUNED, "test")
+        found = heatmaps_of(prepared.assembled, answers, prepared.dataset) if answers else None
+        if found:
+            write_heatmaps(run.folder, found)
+    write_card(run)
+    return run.write()
+
+
+def scores(prepared: PreparedRun, logits: SplitLogits) -> dict[str, SplitScore]:
+    """Accuracies with intervals, by split."""
+    return {split: score(said, prepared.labels(split)) for split, said in logits.items()}
+
+
+def write_tables(prepared: PreparedRun, stage: Stage, logits: SplitLogits) -> None:
+    """Write a table of predictions for each split."""
+    for split, said in logits.items():
+        ids = [record.image_id for record in prepared.dataset.records(split)]
+        rows = predictions(ids, said, prepared.head.class_names, prepared.labels(split))
+        write_predictions(predictions_path(prepared.folder, stage, split), rows)
+
+
+def _exported(prepared: PreparedRun) -> SavedModelCheck | None:
+    """Write the SavedModel and compare it with the model on a few validation images."""
+    finished = prepared.assembled.finished()
+    names = prepared.head.class_names
+    size = prepared.assembled.backbone.image_size
+    saved = export_saved_model(prepared.folder, finished, names, size)
+    if saved is None:
+        return None
+    records = prepared.dataset.records("val")
+    spread = np.linspace(0, len(records) - 1, min(CHECKED_IMAGES, len(records))).round()
+    files = [prepared_bytes(records[int(place)]) for place in spread]
+    return check_saved_model(saved, finished, names, size, files)
+
+
+def _record(prepared: PreparedRun, outcome: Outcome) -> RunRecord:
+    """The run's record, but for the SavedModel's check."""
+    plan = prepared.plan
+    trained = outcome.trained
+    history = trained.state.history
+    features = prepared.cache.recipe
+    return RunRecord(
+        run=plan.run,
+        study=plan.study,
+        trial_id=plan.trial_id,
+        created=now(),
+        dataset=_dataset(prepared),
+        class_names=tuple(prepared.head.class_names),
+        cache_key=prepared.cache.key,
+        features=RunFeatures(features.dtype, features.runtime, features.precision),
+        backbone=RunBackbone(
+            name=features.backbone,
+            image_size=features.image_size,
+            pooling=features.pooling,
+            weights_digest=features.weights_digest,
+        ),
+        head=prepared.head.spec,
+        width=prepared.head.width,
+        unfreeze=_unfrozen(prepared),
+        boundary_cache_key=trained.boundary_key,
+        training=plan.recipe.training,
+        recipe=plan.recipe,
+        asked=plan.asked,
+        warm_up=plan.warm_up,
+        refit=plan.refit,
+        seed=plan.seed,
+        steering=plan.steering,
+        epochs=len(history),
+        best_epoch=trained.state.best_epoch,
+        seconds=round(outcome.seconds, 1),
+        training_seconds=round(sum((row.seconds for row in history), 0.0), 1),
+        handoff=outcome.handoff,
+        frozen_check=trained.frozen_check,
+        whole_check=trained.whole_check,
+        frozen=scores(prepared, outcome.frozen),
+        finetuned=scores(prepared, outcome.finetuned),
+        backend=keras.backend.backend(),
+        versions=package_versions(),
+        sha256={name: sha256_file(prepared.folder / name) for name in (MODEL_FILE, WEIGHTS_FILE)},
+        saved_model_check=None,
+    )
+
+
+def _dataset(prepared: PreparedRun) -> RunDataset:
+    dataset = prepared.dataset
+    return RunDataset(dataset.name, dataset.digest, dataset.crop, dataset.card.split)
+
+
+def _unfrozen(prepared: PreparedRun) -> Unfrozen:
+    unfreeze = prepared.unfreeze
+    variables = prepared.assembled.whole().trainable_variables
+    return Unfrozen(
+        text=unfreeze.text,
+        boundary=unfreeze.boundary,
+        layers=unfreeze.layers,
+        trainable_parameters=int(sum(np.prod(item.shape) for item in variables)),
+    )

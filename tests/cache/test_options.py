@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from cars_bench.cache.extract import extract
+from cars_bench.cache.manifest import read_manifest
+from cars_bench.cache.options import ExtractOptions
+from cars_bench.data.policies import policy
+from cars_bench.errors import UsageError
+from cars_bench.progress import Progress
+from tests.cache.conftest import TINY
+
+
+def test_flags_win_over_settings_and_weights_belong_to_a_backbone(workspace):
+    options = replace(TINY, pooling="max")
+    workspace.remember("cache", key="k", **options.to_settings())
+    same = ExtractOptions.resolve(workspace, views=4, pooling=None)
+    assert (same.pooling, same.weights, same.views) == ("max", "none", 4)
+    other = ExtractOptions.resolve(workspace, backbone="resnet50")
+    assert (other.weights, other.image_size, other.pooling) == ("imagenet", 224, "max")
+    assert ExtractOptions.resolve(workspace, boundary="none").boundary is None
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"views": 0}, {"batch_size": 0}, {"dtype": "int8"}, {"pooling": "median"}]
+)
+def test_an_option_outside_its_range_is_refused(wrong):
+    with pytest.raises(UsageError):
+        ExtractOptions(**wrong)
+
+
+@pytest.mark.parametrize("boundary", [None, "block2"])
+def test_a_manifest_tells_the_options_it_was_made_with(workspace, tiny_dataset, boundary):
+    asked = replace(TINY, boundary=boundary, augment=policy("light"), seed=3, dataset="tiny")
+    key = extract(workspace, asked, Progress()).key
+    manifest = read_manifest(workspace.features / key)
+    assert ExtractOptions.of(manifest.origin, manifest.views("train")) == asked

@@ -1,0 +1,40 @@
+"""Inputs of a report with something changed, for tests of what it then says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from cars_bench.reports.inputs import Inputs
+
+
+def with_record(inputs: Inputs, **fields: Any) -> Inputs:
+    """With other fields in the record of the one run."""
+    (run,) = inputs.runs
+    return replace(inputs, runs=(replace(run, record=replace(run.record, **fields)),))
+
+
+def with_study(inputs: Inputs, **fields: Any) -> Inputs:
+    """With other fields in the record of the study."""
+    study = replace(inputs.study, record=replace(inputs.study.record, **fields))
+    return replace(inputs, study=study)
+
+
+def with_card(inputs: Inputs, **fields: Any) -> Inputs:
+    """With other fields in the card of the dataset."""
+    dataset = replace(inputs.dataset, card=replace(inputs.dataset.card, **fields))
+    return replace(inputs, dataset=dataset)
+
+
+def with_row(inputs: Inputs, trial_id: str, **fields: Any) -> Inputs:
+    """With other fields in the leaderboard's row of a trial."""
+    board = tuple(
+        replace(row, **fields) if row.trial_id == trial_id else row for row in inputs.board
+    )
+    return replace(inputs, board=board)
+
+
+def with_trials(inputs: Inputs, **trials: Any) -> Inputs:
+    """With other trials, by their ids, behind the leaderboard's rows."""
+    board = tuple(replace(row, trial=trials.get(row.trial_id, row.trial)) for row in inputs.board)
+    return replace(inputs, board=board)
