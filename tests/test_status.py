@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cars_bench.finetune.runs import Run, runs
 
 from cars_bench.cache import made_up
 from cars_bench.cache.keys import FeatureRecipe
 from cars_bench.cache.manifest import Manifest
 from cars_bench.data.card import write_card
 from cars_bench.data.images import RESIZE_METHOD
+from cars_bench.finetune.runs import Run, runs
 from cars_bench.status import (
     CacheState,
     DatasetState,

@@ -10,7 +10,7 @@ import keras
 from cars_bench.backbones.build import build_backbone
 from cars_bench.errors import CarsBenchError, ModelMissing
 from cars_bench.finetune.assemble import Assembled
-from cars_bench.finetune.plan import FINAL
+from cars_bench.finetune.plan import FINAL, remembered
 from cars_bench.finetune.runs import FINETUNE, Run, RunRecord
 from cars_bench.training.heads import build_head
 from cars_bench.workspace import Workspace, sha256_file
@@ -102,10 +102,10 @@ class FinishedModel:
 
 def _folder(workspace: Workspace, model: str | None) -> Path:
     if model is None:
-        last = workspace.settings().get("model", {})
-        if not last:
+        folder = remembered(workspace, "model")
+        if folder is None:
             raise ModelMissing("Nothing has been fine-tuned here yet.", FINETUNE)
-        return workspace.studies / str(last["study"]) / FINAL / str(last["run"])
+        return folder
     if Path(model).is_dir():
         return Path(model)
     study, _, run = model.partition("/")

@@ -9,7 +9,6 @@ Keras is not imported here: what is measured is part of a run's record.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,15 +36,6 @@ class Drift:
     images: int
     max_abs_diff: float
     min_cosine: float
-
-
-def measure_drift(stored: npt.NDArray[Any], recomputed: npt.NDArray[Any]) -> Drift:
-    """Compare features `[N, ...]` with those of the same images computed again."""
-    one, other = (np.asarray(x, np.float64).reshape(len(x), -1) for x in (stored, recomputed))
-    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-    cosine = (one * other).sum(axis=1) / np.maximum(lengths, 1e-30)
-    cosine = np.where((one == other).all(axis=1), 1.0, cosine)  # two empty ones are alike
-    return Drift(len(one), float(np.abs(one - other).max()), float(cosine.min()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +162,8 @@ def check_whole(trained: Logits, whole: Logits, labels: npt.NDArray[np.int64]) -
     Raises:
         HandoffFailed: The finished model is more than a point less accurate.
     """
-    said, says = trained.argmax(1), whole.argmax(1)
+    said = trained.argmax(1)
+    says = whole.argmax(1)
     found = WholeCheck(
         images=len(labels),
         max_abs_diff=float(np.abs(trained - whole).max()),

@@ -223,11 +223,14 @@ def begun(study: Study) -> list[Path]:
 
 def last_plan(workspace: Workspace) -> RunPlan | None:
     """The run that was begun last, finished or not."""
-    last = workspace.settings().get("finetune", {})
-    if not last:
-        return None
-    folder = workspace.studies / str(last["study"]) / FINAL / str(last["run"])
-    return read_plan(folder) if (folder / PLAN_FILE).is_file() else None
+    folder = remembered(workspace, "finetune")
+    return read_plan(folder) if folder and (folder / PLAN_FILE).is_file() else None
+
+
+def remembered(workspace: Workspace, stage: str) -> Path | None:
+    """Folder of the run that the settings name for `finetune` or `model`, if any."""
+    last = workspace.settings().get(stage, {})
+    return workspace.studies / str(last["study"]) / FINAL / str(last["run"]) if last else None
 
 
 def is_begun(workspace: Workspace, plan: RunPlan) -> bool:

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cars_bench.cache.network import backbone_of
+from cars_bench.cache.network import backbone_of, smallest_cosine
 from cars_bench.cache.recompute import recompute
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset, Split
 from cars_bench.errors import CacheStale
 from cars_bench.finetune.assemble import Assembled
-from cars_bench.finetune.handoff import Handoff, measure_drift, measure_handoff, require_handoff
+from cars_bench.finetune.handoff import Drift, Handoff, measure_handoff, require_handoff
 from cars_bench.finetune.live import LiveImages
 from cars_bench.finetune.plan import RunPlan
 from cars_bench.finetune.recipe import Recipe
@@ -133,6 +133,12 @@ def prove(prepared: PreparedRun) -> Handoff:
         f"{recipe.runtime} in {recipe.precision}",
     )
     return measured
+
+
+def measure_drift(stored: npt.NDArray[Any], recomputed: npt.NDArray[Any]) -> Drift:
+    """Compare features `[N, ...]` with those of the same images computed again."""
+    difference = np.abs(np.asarray(stored, np.float64) - np.asarray(recomputed, np.float64))
+    return Drift(len(stored), float(difference.max()), smallest_cosine(stored, recomputed))
 
 
 def describe_run(workspace: Workspace, plan: RunPlan) -> dict[str, Any]:

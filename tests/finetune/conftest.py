@@ -16,7 +16,7 @@ from cars_bench.finetune.run import finetune
 from cars_bench.finetune.runs import Run
 from cars_bench.progress import Progress
 from cars_bench.tuning.search import TuneOptions, tune
-from cars_bench.workspace import Workspace
+from cars_bench.workspace import Workspace, sha256_file
 
 RECIPE = """\
 unfreeze: block3
@@ -81,3 +81,12 @@ def copied(root: Path, to: Path) -> Workspace:
     for table in (to / "cache" / "datasets").glob("*/dataset.csv"):
         table.write_text(re.sub(r"[^,\n]*/source/", f"{to}/source/", table.read_text()))
     return Workspace(to)
+
+
+def flip_bit(path: Path) -> None:
+    """Damage a file in its middle."""
+    before = sha256_file(path)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+    assert sha256_file(path) != before

@@ -5,7 +5,7 @@ import pytest
 from cars_bench.errors import CarsBenchError, ModelMissing
 from cars_bench.finetune.finished import FinishedModel
 from cars_bench.workspace import Workspace
-from tests.finetune.test_handoff import flip_bit
+from tests.finetune.conftest import flip_bit
 
 
 def test_a_flipped_bit_in_the_weights_is_refused(finished: Workspace) -> None:

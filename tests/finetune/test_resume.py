@@ -200,16 +200,6 @@ def test_where_nothing_is_trained_nothing_else_makes_sense(
         finetune(tuned, options, Progress())
 
 
-def test_a_named_schedule_keeps_the_recipes_own_settings() -> None:
-    training = FinetuneOptions(schedule="cosine", learning_rate=1e-4).resolved().training
-    assert (training.schedule.warmup_epochs, training.learning_rate) == (1.0, 1e-4)
-
-
-def test_a_piecewise_schedule_takes_no_single_rate() -> None:
-    with pytest.raises(UsageError, match="piecewise"):
-        FinetuneOptions(schedule="piecewise", learning_rate=1e-4).resolved()
-
-
 def test_nothing_to_resume(tuned: Workspace) -> None:
     with pytest.raises(ModelMissing):
         resume(tuned, FinetuneOptions(), Progress())

@@ -11,18 +11,6 @@ from unittest import mock
 
 import numpy as np
 import pandas as pd
-from cars_bench.finetune.runs import (
-    STAGES as MODELS,
-)
-from cars_bench.finetune.runs import (
-    Run,
-    RunBackbone,
-    RunDataset,
-    RunFeatures,
-    RunRecord,
-    Unfrozen,
-    predictions_path,
-)
 from PIL import Image, ImageDraw
 
 from cars_bench.cache.cost import add_cost
@@ -40,6 +28,18 @@ from cars_bench.finetune.handoff import Drift, FrozenCheck, Handoff
 from cars_bench.finetune.heatmaps import Heatmap, Heatmaps, write_heatmaps
 from cars_bench.finetune.plan import FINAL
 from cars_bench.finetune.recipe import Recipe
+from cars_bench.finetune.runs import (
+    STAGES as MODELS,
+)
+from cars_bench.finetune.runs import (
+    Run,
+    RunBackbone,
+    RunDataset,
+    RunFeatures,
+    RunRecord,
+    Unfrozen,
+    predictions_path,
+)
 from cars_bench.reports.inputs import MEASURED
 from cars_bench.training.checkpoint import HISTORY_FILE, EpochResult, write_history
 from cars_bench.training.specs import DenseLayer, HeadSpec, TrainingSpec

@@ -4,10 +4,10 @@ import re
 from dataclasses import replace
 
 import pytest
-from cars_bench.finetune.runs import Unfrozen
 
 from cars_bench.evaluation.comparison import ClassChange
 from cars_bench.finetune.recipe import Recipe
+from cars_bench.finetune.runs import Unfrozen
 from cars_bench.reports.sections.finetune import (
     Extremes,
     changed_most,

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cars_bench.errors import ModelMissing, RecordDamaged, UsageError
+from cars_bench.finetune.plan import (
+    RunPlan,
+    Steering,
+    begun,
+    is_begun,
+    last_plan,
+    new_plan,
+    planned,
+    plans,
+    read_plan,
+)
+from cars_bench.finetune.recipe import FinetuneOptions, Recipe
+from cars_bench.tuning.study import Study
+from cars_bench.workspace import Workspace
+
+PLAN = RunPlan(run="r", study="s", trial_id="t0000", recipe=Recipe(), asked=("--seed", "0"))
+
+
+def test_a_plan_goes_to_disk_and_back(workspace: Workspace) -> None:
+    steered = PLAN.steered(2, FinetuneOptions(learning_rate=1e-5))
+    steered.write(workspace)
+    assert read_plan(PLAN.folder(workspace)) == steered
+    assert is_begun(workspace, PLAN)
+    assert last_plan(workspace) == steered
+
+
+def test_a_plan_that_is_missing_or_damaged(workspace: Workspace) -> None:
+    folder = PLAN.folder(workspace)
+    with pytest.raises(ModelMissing, match="no run"):
+        read_plan(folder)
+    PLAN.write(workspace)
+    path = folder / "plan.json"
+    path.write_text(path.read_text().replace('"seed": 0', '"seed": "none"'))
+    with pytest.raises(RecordDamaged, match=r"plan\.json is damaged: seed must be a whole number"):
+        read_plan(folder)
+
+
+def test_steering_holds_from_the_next_epoch_on_at_a_constant_rate() -> None:
+    steered = PLAN.steered(2, FinetuneOptions(learning_rate=1e-5))
+    change = Steering(from_epoch=3, learning_rate=1e-5, schedule="constant", epochs=30)
+    assert steered.steering == (change,)
+    assert steered.recipe.training.schedule.kind == "constant"
+    assert PLAN.steered(2, FinetuneOptions()) is PLAN
+
+
+def test_the_same_work_is_the_same_whatever_it_is_called() -> None:
+    assert PLAN.same_work(replace(PLAN, run="other", asked=()))
+    assert not PLAN.same_work(replace(PLAN, seed=1))
+
+
+def test_what_cannot_change_is_named() -> None:
+    assert PLAN.unlike(FinetuneOptions(learning_rate=1e-5, epochs=9)) == []
+    assert PLAN.unlike(FinetuneOptions(seed=1, live=True)) == ["--seed", "--live"]
+
+
+def test_a_discarded_plan_leaves_the_one_begun_before_it(workspace: Workspace) -> None:
+    PLAN.write(workspace)
+    later = replace(PLAN, run="r-2")
+    later.write(workspace)
+    later.discard(workspace)
+    assert last_plan(workspace) == PLAN
+    PLAN.discard(workspace)
+    assert last_plan(workspace) is None
+
+
+def test_a_new_plan_resolves_the_head_and_the_block_and_writes_nothing(
+    tuned: Workspace, recipe: Path
+) -> None:
+    study = Study.open(tuned)
+    plan = new_plan(tuned, FinetuneOptions())
+    assert plan.recipe.unfreeze == "block3"
+    assert plan.run == f"{plan.trial_id}-block3"
+    assert not begun(study)
+    plan.write(tuned)
+    assert new_plan(tuned, FinetuneOptions(seed=1)).run == f"{plan.run}-2"
+    assert planned(tuned, FinetuneOptions()) == plan
+    assert list(plans(study)) == [plan]
+
+
+def test_a_policy_must_hold_what_it_held() -> None:
+    assert PLAN.require_policy()
+    with pytest.raises(UsageError, match="has changed since"):
+        replace(PLAN, augmentation='{"flip":false}').require_policy()
