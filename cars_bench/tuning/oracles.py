@@ -25,6 +25,16 @@ KINDS = {
     "grid": oracles.GridSearchOracle,
 }
 NEVER = 10**9
+PRIVATE_PARTS = {
+    "_save_trial": ("trial",),
+    "_increment_bracket_num": (),
+    "_get_num_brackets": (),
+    "_get_size": ("bracket_num", "round_num"),
+}
+"""KerasTuner's own methods that this module overrides or calls, with their arguments.
+
+Nothing promises that they stay, so `setup.cfg` bounds its version and a test watches them.
+"""
 
 
 class _InMemory:
@@ -59,6 +69,15 @@ class _OneBracket:
         super()._increment_bracket_num()  # type: ignore[misc]
 
 
+def _bracket_sizes(epochs: int) -> list[int]:
+    """Trials over all rounds of each of Hyperband's brackets, by their number."""
+    oracle = oracles.HyperbandOracle(max_epochs=epochs)
+    return [
+        sum(oracle._get_size(number, round_) for round_ in range(number + 1))
+        for number in range(oracle._get_num_brackets())
+    ]
+
+
 class Proposer:
     """Asks an oracle for trials and tells it their results.
 
@@ -66,12 +85,12 @@ class Proposer:
     """
 
     def __init__(self, space: Space, oracle: str, seed: int, epochs: int) -> None:
-        halving = oracle == "hyperband"
+        bases: tuple[Any, ...] = (_InMemory, KINDS[oracle])
         options: dict[str, Any] = {"max_trials": NEVER}
-        if halving:
+        if oracle == "hyperband":
+            bases = (_InMemory, _OneBracket, KINDS[oracle])
             options = {"max_epochs": epochs, "hyperband_iterations": NEVER}
-        kind = type("Oracle", (_InMemory, *[_OneBracket] * halving, KINDS[oracle]), {})
-        self._oracle = kind(
+        self._oracle = type("Oracle", bases, {})(
             objective=keras_tuner.Objective(OBJECTIVE, "max"),
             hyperparameters=declared(space),
             seed=seed + 1,
@@ -134,15 +153,14 @@ def hyperband_brackets(epochs: int, trials: int) -> list[Bracket]:
         epochs: Upper bound on the epochs of a trial.
         trials: The study's total.
     """
-    oracle = oracles.HyperbandOracle(max_epochs=epochs)
-    highest = oracle._get_num_brackets() - 1
-    fitting, left = list[Bracket](), trials
-    for number in itertools.cycle(range(highest, -1, -1)):
-        size = sum(oracle._get_size(number, round_) for round_ in range(number + 1))
-        if size > left:
+    sizes = _bracket_sizes(epochs)
+    left = trials
+    fitting = list[Bracket]()
+    for number in itertools.cycle(reversed(range(len(sizes)))):
+        if sizes[number] > left:
             return fitting
-        fitting.append(Bracket(number, size))
-        left -= size
+        fitting.append(Bracket(number, sizes[number]))
+        left -= sizes[number]
     return fitting
 
 

@@ -42,9 +42,14 @@ class Proposals:
     """
 
     def __init__(self, oracle: Oracle, window: int, total: int, known: list[Values]) -> None:
-        self.oracle, self.window, self.total, self.known = oracle, window, total, known
+        self.oracle = oracle
+        self.window = window
+        self.total = total
+        self.known = known
         self.exhausted = False
-        self._asked = self._told = self._needed = 0
+        self._asked = 0
+        self._told = 0
+        self._needed = 0
         self._scores: dict[int, float | None] = {}
 
     def end(self, number: int, score: float | None) -> None:

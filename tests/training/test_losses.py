@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
+
+import keras
 import numpy as np
 import pytest
 from keras import ops
 
-from cars_bench.training.losses import build_loss, build_optimizer
-from cars_bench.training.specs import TrainingSpec
+from cars_bench.training.heads import build_head
+from cars_bench.training.losses import UPDATE_STEP, build_loss, build_optimizer
+from cars_bench.training.specs import HeadSpec, TrainingSpec
 
 LOGITS = np.random.default_rng(0).normal(0, 2, (6, 5)).astype(np.float32)
 TARGETS = np.eye(5, dtype=np.float32)[[0, 1, 2, 3, 4, 0]]
@@ -53,3 +57,24 @@ def test_the_optimizer_is_the_one_asked_for(options, name):
     assert type(optimizer).__name__ == name
     assert float(ops.convert_to_numpy(optimizer.learning_rate)) == pytest.approx(0.02)
     assert (optimizer.global_clipnorm or 0.0) == options.get("clip_norm", 0.0)
+
+
+@pytest.mark.parametrize("kind", ["SGD", "Adam", "AdamW"])
+def test_keras_still_has_the_private_method_that_two_rates_override(kind):
+    step = getattr(getattr(keras.optimizers, kind), UPDATE_STEP)
+    assert list(inspect.signature(step).parameters) == [
+        "self", "grads", "trainable_variables", "learning_rate",
+    ]  # fmt: skip
+
+
+def test_keras_still_calls_it_so_what_is_below_the_head_moves_at_its_own_rate():
+    inputs = keras.Input((3,))
+    below = keras.layers.Dense(4, name="below")
+    model = keras.Model(inputs, build_head(HeadSpec(), 4, 2)(below(inputs)))
+    spec = TrainingSpec(optimizer="sgd", learning_rate=0.5, momentum=0.0, backbone_rate=0.1)
+    optimizer = build_optimizer(spec, model)
+    before = [np.array(item) for item in model.trainable_variables]
+    optimizer.apply([ops.ones(item.shape) for item in before], model.trainable_variables)
+    for item, old in zip(model.trainable_variables, before, strict=True):
+        moved = 0.05 if item.path.startswith("below") else 0.5
+        np.testing.assert_allclose(old - np.array(item), moved, rtol=1e-5)

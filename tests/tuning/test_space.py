@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from cars_bench.errors import UsageError
 from cars_bench.tuning.oracles import Proposer
-from cars_bench.tuning.space import load_space, parse_space, shipped_spaces, specs_of
+from cars_bench.tuning.space import load_space, parse_space, shipped_spaces, space_of, specs_of
 
 WIDE = {
     "normalisation", "activation", "label_smoothing", "loss", "epsilon", "schedule", "sampling",
@@ -74,3 +76,10 @@ def test_a_missing_file_names_the_shipped_spaces():
     with pytest.raises(UsageError) as caught:
         load_space("nowhere.yaml")
     assert "wide" in caught.value.fix
+
+
+@pytest.mark.parametrize("name", shipped_spaces())
+def test_a_study_gives_back_the_space_that_it_kept(name):
+    space = load_space(name)
+    kept = json.loads(json.dumps(space.document))
+    assert space_of(kept) == space
