@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cars_bench.documents import (
@@ -82,6 +82,7 @@ def test_anything_survives_json(spec):
     assert canonical(to_json(again)) == canonical(to_json(spec))
 
 
+@settings(deadline=None)  # PyYAML takes its time
 @given(SPECS)
 def test_anything_survives_yaml(spec):
     text = yaml.safe_dump(to_json(spec))

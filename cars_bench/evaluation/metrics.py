@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binomtest, norm
 
 TOP_K = 5
 
@@ -109,6 +108,9 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> Estimate:
         raise ValueError(f"{successes} successes of {n}")
     if n == 0:
         return Estimate(0.0, 0.0, 1.0)
+    # Slow to import, and commands that only show what was measured need it not.
+    from scipy.stats import norm
+
     z = float(norm.ppf((1 + confidence) / 2))
     share = successes / n
     scale = 1 + z * z / n
@@ -189,6 +191,8 @@ def mcnemar(first_correct: np.ndarray, second_correct: np.ndarray) -> McNemar:
     Raises:
         ValueError: Different lengths.
     """
+    from scipy.stats import binomtest
+
     first = np.asarray(first_correct, bool)
     second = np.asarray(second_correct, bool)
     if first.shape != second.shape:

@@ -208,7 +208,7 @@ def island_document(report: Report, inputs: Inputs, atlas: Atlas) -> Json:
     return {
         "title": report.title,
         "classes": [[name, parse_name(name).make] for name in inputs.class_names],
-        "trials": [{name: asdict(row)[name] for name in ISLAND_COLUMNS} for row in rows],
+        "trials": [{name: getattr(row, name) for name in ISLAND_COLUMNS} for row in rows],
         "hyperparameters": [
             {name: value for name, value in asdict(item).items() if name != "values"}
             for item in varied

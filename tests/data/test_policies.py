@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cars_bench.data.policies import NAMED, Policy, policy
@@ -66,6 +66,7 @@ def test_a_file_that_is_not_text_is_refused(tmp_path):
         policy(path)
 
 
+@settings(deadline=None)  # it waits for the disk
 @given(
     st.builds(
         Policy,

@@ -54,6 +54,7 @@ def test_everything_by_hand():
     assert {row.group for row in found.groups["body"]} == {"Coupe", "Sedan", "SUV"}
 
 
+@settings(deadline=None)  # a bootstrap
 @given(outputs())
 def test_the_parts_agree_with_each_other_and_with_the_logits(output):
     logits, labels, names = output
@@ -68,7 +69,7 @@ def test_the_parts_agree_with_each_other_and_with_the_logits(output):
     assert found.calibration.right == found.score.top1
 
 
-@settings(deadline=None)  # it waits for the disk
+@settings(deadline=None)  # two bootstraps, and the disk
 @given(outputs())
 def test_a_file_is_judged_as_the_logits_were(tmp_path_factory, output):
     logits, labels, names = output

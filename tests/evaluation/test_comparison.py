@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cars_bench.evaluation.comparison import Marks, answers_changed
@@ -26,6 +26,7 @@ def test_images_that_only_one_gets_right_are_counted():
     assert not found.settled
 
 
+@settings(deadline=None)  # three bootstraps
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=30), st.randoms())
 def test_the_order_of_the_tables_is_all_the_same(pairs, random):
     before, after = (list(column) for column in zip(*pairs, strict=True))

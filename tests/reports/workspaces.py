@@ -14,9 +14,9 @@ import pandas as pd
 from PIL import Image, ImageDraw
 
 from cars_bench.cache.cost import add_cost
-from cars_bench.cache.made_up import MadeUpCache, batch_of_dataset
 from cars_bench.cache.shard_plan import PlannedShard
 from cars_bench.cache.store import FeatureCache
+from cars_bench.cache.testing import MadeUpCache, batch_of_dataset
 from cars_bench.data.card import CardSource, Quarantined
 from cars_bench.data.dataset import Dataset, write_dataset
 from cars_bench.data.images import RESIZE_METHOD

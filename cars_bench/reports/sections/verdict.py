@@ -131,7 +131,7 @@ def facts(inputs: Inputs) -> Verdict:
 
 
 def _stage(inputs: Inputs) -> str:
-    if any(run.score("finetuned", "test") for run in inputs.runs):
+    if inputs.run and inputs.run.score("finetuned", "test"):
         return "finetuned"
     if inputs.winner is not None:
         return "tuned"

@@ -9,7 +9,7 @@ from cars_bench.reports.sections.verdict import facts
 from cars_bench.reports.words import percent
 from cars_bench.tuning.ledger import Repeat
 from cars_bench.tuning.study import DatasetReference
-from tests.reports.changes import with_card, with_row, with_study
+from tests.reports.changes import with_card, with_record, with_row, with_study
 
 
 @pytest.mark.parametrize(
@@ -140,3 +140,19 @@ def test_before_fine_tuning_no_score_is_carried_into_a_model(drawn):
 
 def test_a_head_that_was_trained_once_has_one_score(finished):
     assert facts(finished).frozen_scores is None
+
+
+def test_a_chosen_run_that_was_not_tested_is_not_spoken_of_as_finished(finished):
+    untested = {"val": finished.run.score("finetuned", "val")}
+    found = facts(with_record(finished, finetuned=untested))
+    assert found.stage == "tuned"
+    assert found.best("finetuned", "test") is None
+
+
+def test_the_probes_are_held_against_the_mean_over_new_seeds(finished):
+    winner = finished.winner.trial_id
+    beaten = with_row(finished, winner, beats_probes=True)
+    texts = [caution.text for caution in facts(beaten).warnings]
+    assert not any("No trained head beats" in text for text in texts)
+    texts = [c.text for c in facts(with_row(finished, winner, beats_probes=False)).warnings]
+    assert any("No trained head beats" in text for text in texts)
