@@ -153,7 +153,7 @@ def parse_space(text: str, source: str = "space") -> Space:
 
 def space_of(document: Values) -> Space:
     """The space that a study keeps as it was read."""
-    return parse_space(yaml.safe_dump(document, sort_keys=False), "study.json")
+    return parse_space(yaml.safe_dump(document, sort_keys=False), "the study's space")
 
 
 def specs_of(values: Values) -> tuple[HeadSpec, TrainingSpec]:
