@@ -223,7 +223,7 @@ def _proposed(number: int, generator: np.random.Generator) -> tuple[Trial, float
         trial_id=f"t{number:04d}",
         number=number,
         values={"depth": depth, "learning_rate": rate, "optimizer": optimizer, "dropout": dropout},
-        head=HeadSpec(tuple(layers)),
+        head=HeadSpec(layers=tuple(layers)),
         training=TrainingSpec(optimizer=optimizer, learning_rate=rate, epochs=12),
     )
     return trial, peak
@@ -323,7 +323,7 @@ def _record(study: Study, dataset: Dataset, scores: dict[tuple[str, str], SplitS
         cache_key=study.cache_key,
         features=RunFeatures("float32", "tensorflow", "float32"),
         backbone=RunBackbone("tiny", 64, "avg", "ab" * 32),
-        head=HeadSpec(()),
+        head=HeadSpec(),
         width=WIDTH,
         unfreeze=Unfrozen("conv3", "conv2", ("c3",), 1234),
         boundary_cache_key=None,

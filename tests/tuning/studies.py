@@ -79,7 +79,7 @@ def begin_trial(ledger: Ledger, number: int, units: int = 8) -> Trial:
         trial_id=f"t{number:04d}",
         number=number,
         values={"depth": 1},
-        head=HeadSpec((DenseLayer(units),)),
+        head=HeadSpec(layers=(DenseLayer(units),)),
         training=TrainingSpec(),
     )
     ledger.proposed(trial)
