@@ -83,7 +83,6 @@ RECORDS = {"card", "document", "event", "manifest", "plan", "record", "run", "st
 READERS = {
     "cli/evaluate.py": "prints the document that `evaluate` has just made; it is not on disk",
     "tuning/ledger.py": "owns ledger.jsonl",
-    "tuning/space.py": "owns space files",
 }
 
 MODULES = {
