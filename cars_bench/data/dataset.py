@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from cars_bench.data.card import CARD_FILE, PREPARE, Card, read_card, write_card
+from cars_bench.data.card import CARD_FILE, PREPARE, Card, prepared, read_card, write_card
 from cars_bench.data.copies import Copies, find_copies, labels_elsewhere, same_files
 from cars_bench.data.images import Box
 from cars_bench.errors import DatasetMissing
@@ -266,7 +266,7 @@ def _read_table(folder: Path) -> pd.DataFrame:
 
 
 def _known(workspace: Workspace) -> str:
-    names = sorted(path.parent.name for path in workspace.datasets.glob(f"*/{CARD_FILE}"))
+    names = [folder.name for folder in prepared(workspace)]
     return f" (there are: {', '.join(names)})" if names else ""
 
 

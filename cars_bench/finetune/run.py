@@ -24,7 +24,7 @@ from cars_bench.finetune.artifacts import (
     write_tables,
 )
 from cars_bench.finetune.finished import FinishedModel
-from cars_bench.finetune.handoff import check_whole
+from cars_bench.finetune.handoff import measure_whole, require_whole
 from cars_bench.finetune.plan import RunPlan, last_plan, planned, read_plan
 from cars_bench.finetune.prepared_run import PreparedRun, prepare_run, prove
 from cars_bench.finetune.recipe import FinetuneOptions
@@ -166,7 +166,7 @@ def _perform(workspace: Workspace, plan: RunPlan, progress: Progress) -> None:
         progress.log("Without KERAS_BACKEND=tensorflow there are no SavedModel and no heatmaps")
     prepared = prepare_run(workspace, plan)
     progress.log(f"Proving the hand-off of {prepared.head.trial_id} on the validation images")
-    handoff = prove(prepared)
+    handoff = prove(prepared, progress)
     prepared = prepared if plan.warm_up else prepared.with_fresh_head()
     trained = _trained(prepared, progress)
     splits = _measured(plan)
@@ -215,9 +215,12 @@ def _trained(prepared: PreparedRun, progress: Progress) -> Trained:
     progress.log("Proving the whole model on the validation images")
     whole = logits_of(prepared.assembled.whole(), prepared.images("val"))
     part = logits_of(data.model, data.validation.x)
+    check = measure_whole(part, whole, data.validation.labels)
+    if warning := require_whole(check):
+        progress.log(f"warning: {warning}")
     return replace(
         trained,
-        whole_check=check_whole(part, whole, data.validation.labels),
+        whole_check=check,
         boundary_key=data.boundary_key,
         val=whole,
     )
