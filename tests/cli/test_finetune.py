@@ -1,4 +1,7 @@
-"""`cars-bench finetune` and `predict`: what they print and how they fail."""
+"""`cars-bench finetune` and `predict`: what they print and how they fail.
+
+Covers cars_bench/cli/predict.py.
+"""
 
 from __future__ import annotations
 
