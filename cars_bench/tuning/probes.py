@@ -120,10 +120,15 @@ PROBES: dict[str, Callable[[ProbeData], Iterator[Candidate]]] = {
 
 def standardised(train: Features, val: Features) -> ProbeData:
     """Both splits, each feature with the training split's mean 0 and deviation 1."""
-    raw, raw_val = np.asarray(train.x[:, 0], np.float32), np.asarray(val.x[:, 0], np.float32)
-    mean, deviation = raw.mean(0), raw.std(0) + 1e-6
+    raw = np.asarray(train.x[:, 0], np.float32)
+    raw_val = np.asarray(val.x[:, 0], np.float32)
+    mean = raw.mean(0)
+    deviation = raw.std(0) + 1e-6
     return ProbeData(
-        (raw - mean) / deviation, train.labels, (raw_val - mean) / deviation, val.labels
+        train=(raw - mean) / deviation,
+        train_labels=train.labels,
+        val=(raw_val - mean) / deviation,
+        val_labels=val.labels,
     )
 
 

@@ -144,7 +144,7 @@ class StudyRecord:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SearchPlan:
     """What a search varies and how; two runs of one study must agree on it.
 
