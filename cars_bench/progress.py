@@ -224,6 +224,13 @@ def stop_when_asked(progress: Progress, message: str) -> Iterator[Callable[[], b
         signal.signal(signal.SIGINT, before)
 
 
+def plural(number: int, noun: str) -> str:
+    """A number with its noun: `1 image`, `2,000 images`, `3 classes`."""
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number:,} {noun}{'es' if noun.endswith(('s', 'x')) else 's'}"
+
+
 def duration(seconds: float) -> str:
     """Seconds as a person says them: `48 s`, `3 min 05 s`, `2 h 10 min`."""
     whole = round(seconds)

@@ -42,7 +42,7 @@ from cars_bench.data.problems import (
     warn_of_duplicates,
 )
 from cars_bench.data.sources import Located, locate
-from cars_bench.data.splits import VAL_OF_TRAIN, parse_split, stratified
+from cars_bench.data.splits import TEST_OF_TRAIN, VAL_OF_TRAIN, parse_split, stratified
 from cars_bench.errors import InputError, UsageError
 from cars_bench.progress import Progress
 from cars_bench.workspace import Workspace, locked
@@ -196,7 +196,8 @@ def _split(
     rows: pd.DataFrame, labels: Labels, options: PrepareOptions, problems: Problems
 ) -> tuple[list[str], str]:
     """Split of each row, and how it came about."""
-    own = labels.has_split and {"train", "test"} <= set(rows["split"])
+    known = sorted(set(rows["split"]))
+    own = labels.has_split and "train" in known and len(known) > 1
     if options.split == "column" and not own:
         raise InputError(
             f"{labels.source} does not say which images are train and which are test.",
@@ -205,8 +206,9 @@ def _split(
     if own and options.split in (None, "column"):
         return _own_split(rows, options.seed)
     if options.split is None and labels.has_split:
-        only = rows["split"].iloc[0]
-        problems.warnings.append(f"The source knows no split but {only}; it was split anew.")
+        problems.warnings.append(
+            f"The source knows no split but {' and '.join(known)}; it was split anew."
+        )
     text = options.split or DEFAULT_SPLIT
     shares = parse_split(text)
     dealt = stratified(rows["image_id"].tolist(), rows["class_name"].tolist(), shares, options.seed)
@@ -214,15 +216,20 @@ def _split(
 
 
 def _own_split(rows: pd.DataFrame, seed: int) -> tuple[list[str], str]:
-    if (rows["split"] == "val").any():
+    """The source's split; validation or test, where it lacks one, is taken from train."""
+    lacking = {"val": VAL_OF_TRAIN, "test": TEST_OF_TRAIN}
+    taken = {name: share for name, share in lacking.items() if not (rows["split"] == name).any()}
+    if not taken:
         return rows["split"].tolist(), "the source's own"
+    ((name, share),) = taken.items()
     train = rows[rows["split"] == "train"]
-    shares = {"train": 1 - VAL_OF_TRAIN, "val": VAL_OF_TRAIN}
     ids = train["image_id"].tolist()
     classes = train["class_name"].tolist()
+    shares = {"train": 1 - share, name: share}
     dealt = dict(zip(ids, stratified(ids, classes, shares, seed), strict=True))
-    how = f"the source's own; {VAL_OF_TRAIN:.0%} of train, stratified, seed {seed}, as val"
-    return [dealt.get(name, "test") for name in rows["image_id"]], how
+    splits = zip(rows["image_id"], rows["split"], strict=True)
+    how = f"the source's own; {share:.0%} of train, stratified, seed {seed}, as {name}"
+    return [dealt.get(image_id, split) for image_id, split in splits], how
 
 
 def _labelled(rows: pd.DataFrame) -> pd.DataFrame:

@@ -85,7 +85,8 @@ def _from_folder(folder: Path, images: Path | None) -> Located:
         return _best_mat(found, folder, images)
     if tables and len(class_folders(folder)) <= 1:
         return _with_images(read_csv(tables[0]), folder, images)
-    return Located(read_folders(folder), folder)
+    labels = read_folders(folder)
+    return Located(labels, labels.source)
 
 
 def _best_mat(paths: list[Path], folder: Path, images: Path | None) -> Located:

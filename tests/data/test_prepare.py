@@ -64,6 +64,18 @@ def test_a_file_that_knows_train_and_test_gives_a_tenth_of_train(source, run):
     assert counts == {"train": 44, "val": 4, "test": 12}
 
 
+def test_the_users_validation_is_kept_where_there_is_no_test(source, run):
+    edit(source, ",test,", ",train,")
+    found = run(source)
+    assert found.card.split.counts == {"train": 40, "val": 12, "test": 8}
+    assert found.card.split.how == "the source's own; 15% of train, stratified, seed 0, as test"
+    assert found.card.warnings == ()
+    labels = (source / "labels.csv").read_text().splitlines()[1:]
+    kept = {line.split(",")[0] for line in labels if ",val," in line}
+    assert set(found.split("val")["image_id"]) == kept
+    assert run(source, split="column").digest == found.digest
+
+
 def test_a_split_can_be_asked_for_and_follows_the_seed(source, run):
     first, again, other = (run(source, split="50/25/25", seed=seed) for seed in (0, 0, 1))
     assert first.card.split.counts == {"train": 30, "val": 15, "test": 15}
