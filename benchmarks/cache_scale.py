@@ -19,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
-from cars_bench.cache.made_up import RECIPE, MadeUpCache
 from cars_bench.cache.shard_plan import PlannedShard
 from cars_bench.cache.shards import Batch
 from cars_bench.cache.store import FeatureCache
+from cars_bench.cache.testing import RECIPE, MadeUpCache
 from cars_bench.cache.verify import verify
 from cars_bench.progress import Progress
 from cars_bench.workspace import Workspace

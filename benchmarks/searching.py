@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cars_bench.cache.made_up import MadeUpCache, batch_of_dataset
 from cars_bench.cache.shard_plan import PlannedShard
 from cars_bench.cache.store import FeatureCache
+from cars_bench.cache.testing import MadeUpCache, batch_of_dataset
 from cars_bench.data.card import CardSource
 from cars_bench.data.dataset import BOX_COLUMNS, Dataset, write_dataset
 from cars_bench.data.prepare import make_card

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cars_bench.cache import made_up
+from cars_bench.cache import testing
 from cars_bench.cache.keys import FeatureRecipe
 from cars_bench.cache.manifest import Manifest
 from cars_bench.data.card import write_card
@@ -43,7 +43,7 @@ from cars_bench.workspace import Workspace, write_text
 from tests.data.cards import a_card
 from tests.reports.workspaces import make_workspace
 
-RECIPE = replace(made_up.RECIPE, image_size=32, resize=RESIZE_METHOD, preprocessing="none")
+RECIPE = replace(testing.RECIPE, image_size=32, resize=RESIZE_METHOD, preprocessing="none")
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def add_cache(place: Workspace, recipe: FeatureRecipe = RECIPE, current: bool = 
         dataset="cars",
         class_names=("a", "b"),
         shape=(16,),
-        extraction=made_up.PROVENANCE,
+        extraction=testing.PROVENANCE,
         shards=(),
     ).write(folder)
     if current:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import keras
-import numpy as np
-import numpy.typing as npt
 
 from cars_bench.cache.extract import extract
 from cars_bench.cache.options import ExtractOptions
@@ -16,7 +13,7 @@ from cars_bench.data.dataset import Split
 from cars_bench.finetune.live import LiveImages
 from cars_bench.finetune.prepared_run import PreparedRun
 from cars_bench.progress import Progress
-from cars_bench.training.engine import Examples, Views
+from cars_bench.training.engine import Examples, joined
 from cars_bench.training.pointwise import with_pointwise_products
 
 FRESH = 2**31 - 1  # views of a live image: so many that none is drawn twice
@@ -39,46 +36,6 @@ class TrainingData:
     boundary_key: str | None
 
 
-@dataclass(frozen=True)
-class Joined:
-    """Two arrays of stored activations behind one another.
-
-    Where the second has fewer views than the first, its views repeat.
-
-    Attributes:
-        first: `[N, V, ...]`.
-        second: `[M, W, ...]`, W at most V.
-    """
-
-    first: Views
-    second: Views
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """`(N + M, V, ...)`."""
-        count, *rest = self.first.shape
-        return (count + self.second.shape[0], *rest)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Of the first."""
-        return self.first.dtype
-
-    def __getitem__(self, index: tuple[Any, Any]) -> npt.NDArray[Any]:
-        """Activations of image and view indices, broadcast against each other."""
-        images, views = np.broadcast_arrays(*index)
-        count = self.first.shape[0]
-        here = images < count
-        there = ~here
-        out = np.empty((*images.shape, *self.shape[2:]), self.dtype)
-        if here.any():
-            out[here] = self.first[images[here], views[here]]
-        if there.any():
-            own = views[there] % self.second.shape[1]
-            out[there] = self.second[images[there] - count, own]
-        return out
-
-
 def gather_training_data(prepared: PreparedRun, progress: Progress) -> TrainingData:
     """Build the trained part and open its examples.
 
@@ -99,7 +56,7 @@ def gather_training_data(prepared: PreparedRun, progress: Progress) -> TrainingD
         training = _cached(cache, "train", prepared.recipe.views)
         validation = _cached(cache, "val")
     if prepared.plan.refit:
-        training = _joined(training, validation)
+        training = joined(training, validation)
     return TrainingData(with_pointwise_products(model), training, validation, key)
 
 
@@ -113,13 +70,7 @@ def _live(prepared: PreparedRun, split: Split) -> Examples:
 
 def _cached(cache: FeatureCache, split: Split, views: int = 1) -> Examples:
     """Activations of a split, on disk."""
-    stored = cache.load(split, views)
-    return Examples(stored.x, stored.labels)
-
-
-def _joined(training: Examples, validation: Examples) -> Examples:
-    labels = np.concatenate([training.labels, validation.labels])
-    return Examples(Joined(training.x, validation.x), labels)
+    return Examples.of(cache.load(split, views))
 
 
 def _boundary_options(prepared: PreparedRun, boundary: str) -> ExtractOptions:

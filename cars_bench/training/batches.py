@@ -2,12 +2,14 @@
 
 All randomness of the data (order, views, mixing partners) is drawn here from
 (seed, epoch), so every backend trains on the same batches and a resumed run
-sees the ones it would have seen.
+sees the ones it would have seen.  Images are mixed by share (mixup) or by
+window (cutmix), on any array library.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +22,21 @@ Floats = npt.NDArray[np.float32]
 EVEN = 0.5
 
 
-@dataclass(frozen=True)
+class Window(NamedTuple):
+    """A part of an image, its edges as fractions of the side; in arrays the last axis."""
+
+    top: Any
+    bottom: Any
+    left: Any
+    right: Any
+
+    @classmethod
+    def of(cls, array: Any) -> Window:
+        """The edges `[...]` of windows `[..., 4]`."""
+        return cls(*(array[..., place] for place in range(len(cls._fields))))
+
+
+@dataclass(frozen=True, kw_only=True)
 class EpochBatches:
     """The batches of one epoch; S steps of B images.
 
@@ -30,8 +46,8 @@ class EpochBatches:
         partner: int32 `[S, B]`, index of the image mixed in.
         partner_view: int32 `[S, B]`.
         mix: float32 `[S, B]`, share of `image`, 1 where nothing is mixed in.
-        window: float32 `[S, B, 4]`, the part that `partner` fills instead: top,
-            bottom, left and right as fractions of the side; `[S, B, 0]` without.
+        window: float32 `[S, B, 4]`, the `Window` that `partner` fills instead;
+            `[S, B, 0]` without.
         weight: float32 `[S, B]`, sums to 1 over a batch; 0 fills up the last batch.
     """
 
@@ -54,7 +70,7 @@ class EpochBatches:
         return bool((self.mix < 1).any()) or self.window.shape[-1] > 0
 
 
-def plan_epoch(
+def draw_epoch(
     spec: TrainingSpec, labels: npt.NDArray[np.int64], views: int, seed: int, epoch: int
 ) -> EpochBatches:
     """Draw the batches of epoch `epoch`.
@@ -100,8 +116,8 @@ def _windows(
     if not spec.cutmix:
         return mix, np.zeros((steps, 0))
     half = np.sqrt(1 - rng.beta(spec.cutmix, spec.cutmix, steps)) / 2
-    centre = rng.random((2, steps))
-    edges = [edge for at in centre for edge in (at - half, at + half)]
+    row, column = rng.random((2, steps))
+    edges = Window(top=row - half, bottom=row + half, left=column - half, right=column + half)
     window = np.clip(np.stack(edges, axis=1), 0, 1)
     cut = rng.random((steps, 1)) < (EVEN if spec.mixup else 1.0)
     return np.where(cut, 1.0, mix), np.where(cut, window, 0.0)
@@ -112,3 +128,45 @@ def _balanced(labels: npt.NDArray[np.int64], rng: np.random.Generator) -> npt.ND
     counts = np.bincount(labels)
     chances = 1.0 / counts[labels]
     return rng.choice(len(labels), len(labels), p=chances / chances.sum())
+
+
+def shares(xp: Any, mix: Any, window: Any, rank: int, side: tuple[int, ...]) -> Any:
+    """How much of each image stays where.
+
+    A window's edge that runs through a cell takes its part of that cell, so
+    the mean over an image is exact on a coarse map too.
+
+    Args:
+        xp: `numpy` or `jax.numpy`.
+        mix: float32 `[B]`, share of the image outside its window.
+        window: float32 `[B, 4]`, a `Window` each; `[B, 0]` for none.
+        rank: Axes of one image.
+        side: Height and width of one image; only read where there are windows.
+
+    Returns:
+        float32 `[B, 1, ...]`, or `[B, H, W, 1]` with windows.
+    """
+    if not window.shape[-1]:
+        return mix.reshape(-1, *[1] * rank)
+    edges = Window.of(window)
+    rows = covered(xp, edges.top, edges.bottom, side[0])
+    columns = covered(xp, edges.left, edges.right, side[1])
+    left = 1 - rows[:, :, None] * columns[:, None, :]
+    return (mix[:, None, None] * left)[..., None]
+
+
+def covered(xp: Any, low: Any, high: Any, cells: int) -> Any:
+    """Share of each of `cells` even cells of [0, 1] that lies between two places.
+
+    Args:
+        xp: `numpy` or `jax.numpy`.
+        low: Array `[...]`; its dtype is the answer's.
+        high: Array `[...]`.
+        cells: How many.
+
+    Returns:
+        `[..., cells]`.
+    """
+    edges = xp.arange(cells + 1, dtype=low.dtype) / cells
+    inside = xp.minimum(high[..., None], edges[1:]) - xp.maximum(low[..., None], edges[:-1])
+    return xp.clip(inside, 0, None) * cells

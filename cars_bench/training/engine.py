@@ -1,6 +1,6 @@
 """Runs the batches of one epoch on whichever backend Keras was started with.
 
-Both engines run Keras' own train step on the same planned batches.  On JAX a
+Both engines run Keras' own train step on the same drawn batches.  On JAX a
 whole epoch is one compiled call (`lax.scan` over the step, the features
 resident on the device); on TensorFlow and torch the steps are called one by
 one.  Neither tensorflow nor torch is imported here.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol
 
 import keras
@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from cars_bench.training.batches import EpochBatches
-from cars_bench.training.mixing import shares
+from cars_bench.cache.store import Features
+from cars_bench.training.batches import EpochBatches, shares
 
 CHUNK_BYTES = 256 * 2**20
 RESIDENT_BYTES = 2**30
@@ -56,6 +56,56 @@ class Examples:
     x: Views
     labels: npt.NDArray[np.int64]
 
+    @classmethod
+    def of(cls, features: Features) -> Examples:
+        """Those of one split of a cache."""
+        return cls(features.x, features.labels)
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Two arrays of stored activations behind one another, in memory or on disk.
+
+    Where the second has fewer views than the first, its views repeat.
+
+    Attributes:
+        first: `[N, V, ...]`.
+        second: `[M, W, ...]`, W at most V.
+    """
+
+    first: Views
+    second: Views
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """`(N + M, V, ...)`."""
+        count, *rest = self.first.shape
+        return (count + self.second.shape[0], *rest)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the first."""
+        return self.first.dtype
+
+    def __getitem__(self, index: tuple[Any, Any]) -> Array:
+        """Activations of image and view indices, broadcast against each other."""
+        images, views = np.broadcast_arrays(*index)
+        count = self.first.shape[0]
+        here = images < count
+        out = np.empty((*images.shape, *self.shape[2:]), self.dtype)
+        if here.any():
+            out[here] = self.first[images[here], views[here]]
+        if not here.all():
+            own = views[~here] % self.second.shape[1]
+            out[~here] = self.second[images[~here] - count, own]
+        return out
+
+
+def joined(first: Examples, second: Examples) -> Examples:
+    """Both as one, the second behind the first."""
+    labels = np.concatenate([first.labels, second.labels])
+    return Examples(Joined(first.x, second.x), labels)
+
 
 class Engine:
     """Runs a compiled model's own train step batch by batch (TensorFlow, torch)."""
@@ -66,22 +116,22 @@ class Engine:
         self.classes = int(model.output_shape[-1])
         model.optimizer.build(model.trainable_variables)
 
-    def run(self, plan: EpochBatches, rates: Floats) -> float:
+    def run(self, batches: EpochBatches, rates: Floats) -> float:
         """Train on one epoch's batches.
 
         Args:
-            plan: S batches.
+            batches: S batches.
             rates: float32 `[S]`, the learning rate of each.
 
         Returns:
             Mean training loss.
         """
         losses = []
-        for step in range(plan.steps):
+        for step in range(batches.steps):
             self.model.optimizer.learning_rate = float(rates[step])
-            x, targets = self._batch(plan, step)
+            x, targets = self._batch(batches, step)
             logs = self.model.train_on_batch(
-                x, targets, sample_weight=plan.weight[step], return_dict=True
+                x, targets, sample_weight=batches.weight[step], return_dict=True
             )
             losses.append(float(logs["loss"]))
         return float(np.mean(losses))
@@ -123,16 +173,16 @@ class Engine:
         """The model's variables, then the optimizer's."""
         return [*self.model.variables, *self.model.optimizer.variables]
 
-    def _batch(self, plan: EpochBatches, step: int) -> tuple[Floats, Floats]:
+    def _batch(self, batches: EpochBatches, step: int) -> tuple[Floats, Floats]:
         """Features float32 `[B, ...]` and soft targets float32 `[B, C]` of one step."""
-        x = np.asarray(self.examples.x[plan.image[step], plan.view[step]], np.float32)
-        targets = self._one_hot(plan.image[step])
-        if plan.mixes:
-            partner = self.examples.x[plan.partner[step], plan.partner_view[step]]
-            part = shares(np, plan.mix[step], plan.window[step], x.ndim - 1, x.shape[1:3])
+        x = np.asarray(self.examples.x[batches.image[step], batches.view[step]], np.float32)
+        targets = self._one_hot(batches.image[step])
+        if batches.mixes:
+            partner = self.examples.x[batches.partner[step], batches.partner_view[step]]
+            part = shares(np, batches.mix[step], batches.window[step], x.ndim - 1, x.shape[1:3])
             x = part * x + (1 - part) * np.asarray(partner, np.float32)
             share = part.reshape(len(x), -1).mean(1, keepdims=True)
-            targets = share * targets + (1 - share) * self._one_hot(plan.partner[step])
+            targets = share * targets + (1 - share) * self._one_hot(batches.partner[step])
         return x, targets
 
     def _one_hot(self, images: Array) -> Floats:
@@ -159,11 +209,11 @@ class ScanEngine(Engine):
             everything = examples.x[np.arange(count)[:, None], np.arange(shape[0])[None]]
             self._resident = (jax.numpy.asarray(everything), jax.numpy.asarray(examples.labels))
 
-    def run(self, plan: EpochBatches, rates: Floats) -> float:
+    def run(self, batches: EpochBatches, rates: Floats) -> float:
         """Train on one epoch's batches; see `Engine.run`."""
         state = self._state()
         losses = []
-        for data, part, part_rates in self._chunks(plan, rates):
+        for data, part, part_rates in self._chunks(batches, rates):
             state, loss = self._epoch(state, data, _arrays(part), part_rates)
             losses.append(np.asarray(loss))
         for variables, values in zip(self._variables(), state, strict=True):
@@ -189,34 +239,38 @@ class ScanEngine(Engine):
         return tuple([ops.copy(v.value) for v in part] for part in self._variables())
 
     def _chunks(
-        self, plan: EpochBatches, rates: Floats
+        self, batches: EpochBatches, rates: Floats
     ) -> Iterator[tuple[Any, EpochBatches, Floats]]:
         if self._resident is not None:
-            yield self._resident, plan, rates
+            yield self._resident, batches, rates
             return
-        per_step = plan.image.shape[1] * self._bytes_per_image // self.examples.x.shape[1]
+        per_step = batches.image.shape[1] * self._bytes_per_image // self.examples.x.shape[1]
         length = max(1, CHUNK_BYTES // max(per_step, 1))
-        for start in range(0, plan.steps, length):
-            part = EpochBatches(*[value[start : start + length] for value in _arrays(plan)])
-            yield *self._gathered(part), rates[start : start + length]
+        for start in range(0, batches.steps, length):
+            here = slice(start, start + length)
+            part = EpochBatches(**{name: value[here] for name, value in vars(batches).items()})
+            yield *self._gathered(part), rates[here]
 
-    def _gathered(self, plan: EpochBatches) -> tuple[Any, EpochBatches]:
-        """Read a chunk's images, partners behind them, and point its plan at them."""
-        mixed = plan.mixes
-        images = np.concatenate([plan.image, plan.partner] if mixed else [plan.image]).ravel()
-        views = np.concatenate([plan.view, plan.partner_view] if mixed else [plan.view]).ravel()
+    def _gathered(self, batches: EpochBatches) -> tuple[Any, EpochBatches]:
+        """Read a chunk's images, partners behind them, and point its batches at them."""
+        images = batches.image.ravel()
+        views = batches.view.ravel()
+        mixed = batches.mixes
+        if mixed:
+            images = np.concatenate([images, batches.partner.ravel()])
+            views = np.concatenate([views, batches.partner_view.ravel()])
         x = self.examples.x[images, views][:, None]
-        here = np.arange(plan.image.size, dtype=np.int32).reshape(plan.image.shape)
+        here = np.arange(batches.image.size, dtype=np.int32).reshape(batches.image.shape)
         first = np.zeros_like(here)
-        partner = here + plan.image.size if mixed else here
-        local = EpochBatches(here, first, partner, first, plan.mix, plan.window, plan.weight)
+        partner = here + batches.image.size if mixed else here
+        local = replace(batches, image=here, view=first, partner=partner, partner_view=first)
         return (x, self.examples.labels[images]), local
 
-    def _scan(self, state: Any, data: Any, plan: Any, rates: Any) -> Any:
+    def _scan(self, state: Any, data: Any, batches: Any, rates: Any) -> Any:
         import jax
 
         return jax.lax.scan(
-            lambda carry, batch: self._step(carry, data, batch), state, (plan, rates)
+            lambda carry, batch: self._step(carry, data, batch), state, (batches, rates)
         )
 
     def _step(self, state: Any, data: Any, batch: Any) -> Any:
@@ -269,8 +323,8 @@ def build_engine(model: keras.Model, examples: Examples) -> Engine:
     return kind(model, examples)
 
 
-def _arrays(plan: EpochBatches) -> tuple[Array, ...]:
-    return tuple(getattr(plan, item.name) for item in fields(plan))
+def _arrays(batches: EpochBatches) -> tuple[Array, ...]:
+    return tuple(getattr(batches, item.name) for item in fields(batches))
 
 
 def logits_of(model: keras.Model, x: Views) -> Floats:

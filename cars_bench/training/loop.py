@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cars_bench.errors import TrialFailed, UsageError
-from cars_bench.training.batches import plan_epoch
+from cars_bench.training.batches import draw_epoch
 from cars_bench.training.checkpoint import EpochResult, TrainingState
 from cars_bench.training.engine import Engine, Examples, build_engine
 from cars_bench.training.losses import build_loss, build_optimizer
@@ -99,9 +99,9 @@ def _run_epoch(
     begun = time.monotonic()
     epoch = len(state.history)
     examples = engine.examples
-    plan = plan_epoch(spec, examples.labels, examples.x.shape[1], seed, epoch)
-    rate = rates(spec, epoch, plan.steps, _epochs_since_loss_improved(state.history))
-    loss = engine.run(plan, rate)
+    batches = draw_epoch(spec, examples.labels, examples.x.shape[1], seed, epoch)
+    rate = rates(spec, epoch, batches.steps, _epochs_since_loss_improved(state.history))
+    loss = engine.run(batches, rate)
     with engine.averaged(bool(spec.averaging)):
         val_loss, val_top1 = _validated(engine, val_set)
         if not all(math.isfinite(value) for value in (loss, val_loss or 0.0)):

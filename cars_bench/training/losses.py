@@ -20,7 +20,7 @@ It is private, so `setup.cfg` bounds its version and a test watches it.  The pub
 def build_loss(spec: TrainingSpec) -> keras.losses.Loss:
     """A loss over logits and soft targets `[B, C]`.
 
-    The reduction is a sum: the plan's weights already sum to one over a batch.
+    The reduction is a sum: the batches' weights already sum to one over a batch.
     """
     if spec.loss == "focal":
         # Lin et al. 2017, without class weights (alpha 1): gamma 0 is cross entropy.

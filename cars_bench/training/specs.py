@@ -41,7 +41,7 @@ class DenseLayer:
         within("dropout", self.dropout, 0.0, 0.95)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class HeadSpec:
     """A dense head on pooled features.
 
@@ -70,7 +70,7 @@ class HeadSpec:
         return " -> ".join([*map(_describe_layer, self.layers), "classes"])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Schedule:
     """How the learning rate moves; `schedules.rates` gives the formulas.
 
@@ -115,7 +115,7 @@ class Schedule:
             )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainingSpec:
     """How a model is trained.
 

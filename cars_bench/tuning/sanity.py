@@ -86,7 +86,7 @@ def preprocessing_sane(train_set: Features, val_set: Features, classes: int) -> 
 def untrained_loss(train_set: Features, classes: int) -> Check:
     """Before any step the loss is ln(classes): the output layer starts at zero."""
     saw, expected = (
-        _untrained_loss(HeadSpec((DenseLayer(64),)), train_set, classes),
+        _untrained_loss(HeadSpec(layers=(DenseLayer(64),)), train_set, classes),
         math.log(classes),
     )
     passed = abs(saw - expected) <= UNTRAINED_TOLERANCE * expected
@@ -95,8 +95,8 @@ def untrained_loss(train_set: Features, classes: int) -> Check:
 
 def strong_l2_raises_loss(train_set: Features, classes: int) -> Check:
     """A penalty on the kernels reaches the loss."""
-    plain = _untrained_loss(HeadSpec((DenseLayer(64),)), train_set, classes)
-    strong = _untrained_loss(HeadSpec((DenseLayer(64),), l2=STRONG_L2), train_set, classes)
+    plain = _untrained_loss(HeadSpec(layers=(DenseLayer(64),)), train_set, classes)
+    strong = _untrained_loss(HeadSpec(layers=(DenseLayer(64),), l2=STRONG_L2), train_set, classes)
     return Check("strong L2", strong > plain, f"above {plain:.4f}", f"{strong:.4f}")
 
 
@@ -104,7 +104,7 @@ def overfits_few(train_set: Features, classes: int) -> Check:
     """A head learns a few images by heart."""
     few = np.random.default_rng(0).permutation(len(train_set.labels))[:FEW]
     examples = Examples(np.asarray(train_set.x[few, :1]), train_set.labels[few])
-    model = build_head(HeadSpec((DenseLayer(256),)), train_set.x.shape[-1], classes)
+    model = build_head(HeadSpec(layers=(DenseLayer(256),)), train_set.x.shape[-1], classes)
     train(model, OVERFIT, examples, examples, seed=0)
     saw = float((logits_of(model, examples.x).argmax(1) == examples.labels).mean())
     return Check(f"overfits {len(few)} images", saw == 1.0, "1.0000", f"{saw:.4f}")

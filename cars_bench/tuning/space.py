@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from cars_bench.documents import YamlText, named_text, parse_yaml, shipped
 from cars_bench.errors import UsageError
 from cars_bench.training.specs import DenseLayer, HeadSpec, Schedule, TrainingSpec
 
@@ -48,10 +46,16 @@ KEYS = {
     "choice": {"type", "values", "when"},
 }
 
+PACKAGE = "cars_bench.tuning"
+FOLDER = "spaces"
+VARIED = "hyperparameters"
+MEND = "mend the space file"
+
 Values = dict[str, Any]
+Conditions = tuple[tuple[str, tuple[Any, ...]], ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Hyperparameter:
     """One named dimension of a space.
 
@@ -73,7 +77,7 @@ class Hyperparameter:
     step: float | None = None
     log: bool = False
     values: tuple[Any, ...] = ()
-    when: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+    when: Conditions = ()
 
 
 @dataclass(frozen=True)
@@ -95,8 +99,7 @@ class Space:
 
 def shipped_spaces() -> list[str]:
     """Names of the spaces that come with the package."""
-    folder = resources.files("cars_bench.tuning") / "spaces"
-    return sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".yaml"))
+    return shipped(PACKAGE, FOLDER)
 
 
 def load_space(name_or_path: str) -> Space:
@@ -105,16 +108,7 @@ def load_space(name_or_path: str) -> Space:
     Raises:
         UsageError: The file is missing or wrong; names the line and the field.
     """
-    if name_or_path in shipped_spaces():
-        file = resources.files("cars_bench.tuning") / "spaces" / f"{name_or_path}.yaml"
-        return parse_space(file.read_text(encoding="utf-8"), name_or_path)
-    path = Path(name_or_path)
-    if not path.is_file():
-        raise UsageError(
-            f"There is no space {name_or_path!r}.",
-            f"give a YAML file, or one of {', '.join(shipped_spaces())}",
-        )
-    return parse_space(path.read_text(encoding="utf-8"), str(path))
+    return parse_space(named_text("space", name_or_path, PACKAGE, FOLDER), name_or_path)
 
 
 def parse_space(text: str, source: str = "space") -> Space:
@@ -123,37 +117,29 @@ def parse_space(text: str, source: str = "space") -> Space:
     Raises:
         UsageError: As `load_space`.
     """
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}" if mark else ""
-        raise UsageError(f"{source}{line} is not YAML.", "mend the syntax") from error
-    lines = _Lines(source, root)
-    if not isinstance(document, dict) or not isinstance(document.get("hyperparameters"), dict):
-        raise lines.error("hyperparameters", "is missing or not a mapping")
-    for key in sorted(set(document) - {"name", "fixed", "hyperparameters"}):
-        raise lines.error(key, "is not known (name, fixed, hyperparameters)")
-    fixed = document.get("fixed") or {}
-    for key in fixed:
-        if key not in KNOWN:
-            raise lines.error(key, "is not a hyperparameter")
-    parsed: dict[str, Hyperparameter] = {}
-    for key, entry in document["hyperparameters"].items():
-        parsed[key] = _hyperparameter(key, entry, parsed, lines)
-    name = str(document.get("name", Path(source).stem))
-    space = Space(name, tuple(parsed.values()), fixed, document)
-    try:
-        specs_of(fixed)
-    except UsageError as error:
-        raise UsageError(f"{source}: fixed: {error.message}", error.fix) from error
-    return space
+    return _space(parse_yaml(text, source))
 
 
 def space_of(document: Values) -> Space:
     """The space that a study keeps as it was read."""
-    return parse_space(yaml.safe_dump(document, sort_keys=False), "study.json")
+    return _space(YamlText("study.json", document, {}))
+
+
+def _space(file: YamlText) -> Space:
+    for key in sorted(set(file.value) - {"name", "fixed", VARIED}):
+        raise file.error((key,), f"{key} is not known (name, fixed, {VARIED})", MEND)
+    varied = file.value.get(VARIED)
+    if not isinstance(varied, dict):
+        raise file.error((VARIED,), f"{VARIED} is missing or not a mapping", MEND)
+    parsed: dict[str, Hyperparameter] = {}
+    for name, entry in varied.items():
+        parsed[name] = _Entry(file, name, entry).parsed(parsed)
+    return Space(
+        name=str(file.value.get("name", Path(file.source).stem)),
+        hyperparameters=tuple(parsed.values()),
+        fixed=_fixed(file),
+        document=file.value,
+    )
 
 
 def specs_of(values: Values) -> tuple[HeadSpec, TrainingSpec]:
@@ -165,7 +151,7 @@ def specs_of(values: Values) -> tuple[HeadSpec, TrainingSpec]:
     depth = int(values.get("depth", 0))
     common = {key: values[key] for key in LAYER_FIELDS if key in values}
     layers = tuple(DenseLayer(int(values.get(name, 256)), **common) for name in UNITS[:depth])
-    head = HeadSpec(layers, **_renamed(values, HEAD_FIELDS))
+    head = HeadSpec(layers=layers, **_renamed(values, HEAD_FIELDS))
     training = _renamed(values, TRAINING_FIELDS)
     if "schedule" in values:
         training["schedule"] = _schedule(str(values["schedule"]), training)
@@ -176,94 +162,104 @@ def _schedule(kind: str, training: Values) -> Schedule:
     peak = float(training.get("learning_rate", TrainingSpec.learning_rate))
     # The published piecewise rates start at 0.001; keep their shape at any peak.
     values = tuple(peak * share for share in (1.0, 0.5, 0.05, 0.01))
-    return Schedule(kind, minimum=peak / 10, values=values, warmup_epochs=1.0)
+    return Schedule(kind=kind, minimum=peak / 10, values=values, warmup_epochs=1.0)
 
 
 def _renamed(values: Values, names: dict[str, str]) -> Values:
     return {field: values[name] for name, field in names.items() if name in values}
 
 
-def _hyperparameter(
-    name: str, entry: Any, earlier: dict[str, Hyperparameter], lines: _Lines
-) -> Hyperparameter:
-    if name not in KNOWN:
-        raise lines.error(name, f"is not a hyperparameter (known: {', '.join(sorted(KNOWN))})")
-    if not isinstance(entry, dict) or entry.get("type") not in KEYS:
-        raise lines.error(name, "needs a type: int, float or choice")
-    for key in sorted(set(entry) - KEYS[entry["type"]]):
-        raise lines.error(name, f"has an unknown key {key!r}")
-    when = _conditions(name, entry.get("when") or {}, earlier, lines)
-    if entry["type"] == "choice":
-        values = entry.get("values")
+def _fixed(file: YamlText) -> Values:
+    fixed = file.value.get("fixed") or {}
+    if not isinstance(fixed, dict):
+        raise file.error(("fixed",), "fixed is not a mapping", MEND)
+    for name in fixed:
+        if name not in KNOWN:
+            raise file.error(("fixed", name), f"{name} is not a hyperparameter", MEND)
+    try:
+        specs_of(fixed)
+    except (UsageError, TypeError, ValueError) as error:
+        raise file.error(("fixed",), f"fixed: {error}", MEND) from error
+    return dict(fixed)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """What a file says of one hyperparameter."""
+
+    file: YamlText
+    name: str
+    said: Any
+
+    def parsed(self, earlier: dict[str, Hyperparameter]) -> Hyperparameter:
+        """The hyperparameter; a condition names one of the earlier ones."""
+        if self.name not in KNOWN:
+            raise self._error(f"is not a hyperparameter (known: {', '.join(sorted(KNOWN))})")
+        if not isinstance(self.said, dict) or self.said.get("type") not in KEYS:
+            raise self._error("needs a type: int, float or choice")
+        kind = str(self.said["type"])
+        for key in sorted(set(self.said) - KEYS[kind]):
+            raise self._error(f"has an unknown key {key!r}")
+        when = self._conditions(earlier)
+        return self._choice(when) if kind == "choice" else self._number(kind, when)
+
+    def _choice(self, when: Conditions) -> Hyperparameter:
+        values = self.said.get("values")
         if not isinstance(values, list) or not values:
-            raise lines.error(name, "needs values: a list that is not empty")
-        _checked_values(name, values, lines)
-        return Hyperparameter(name, "choice", values=tuple(values), when=when)
-    return _number(name, entry, when, lines)
+            raise self._error("needs values: a list that is not empty")
+        self._try(values)
+        return Hyperparameter(name=self.name, kind="choice", values=tuple(values), when=when)
+
+    def _number(self, kind: str, when: Conditions) -> Hyperparameter:
+        low = self._bound("min", kind)
+        high = self._bound("max", kind)
+        step = self.said.get("step")
+        log = bool(self.said.get("log"))
+        if low > high:
+            raise self._error(f"has min {low} above max {high}")
+        if log and low <= 0:
+            raise self._error(f"is logarithmic and needs min above 0, got {low}")
+        if step is not None and (not _is_number(step, kind) or step <= 0):
+            raise self._error(f"needs a step above 0, got {step!r}")
+        if step is not None and log:
+            raise self._error("has both step and log; keep one")
+        self._try([low, high])
+        return Hyperparameter(
+            name=self.name, kind=kind, low=low, high=high, step=step, log=log, when=when
+        )
+
+    def _bound(self, key: str, kind: str) -> float:
+        value = self.said.get(key)
+        if not _is_number(value, kind):
+            raise self._error(f"needs {key}: a number of type {kind}, got {value!r}")
+        found: float = value
+        return found
+
+    def _try(self, values: list[Any]) -> None:
+        """Try values in the specs, so that no trial can fail on its range."""
+        depth = {"depth": 1} if self.name in (*LAYER_FIELDS, "units_1") else {}
+        for value in values:
+            try:
+                specs_of(depth | {self.name: value})
+            except (UsageError, TypeError, ValueError) as error:
+                raise self._error(f"cannot be {value!r}: {str(error).rstrip('.')}") from error
+
+    def _conditions(self, earlier: dict[str, Hyperparameter]) -> Conditions:
+        when = self.said.get("when") or {}
+        if not isinstance(when, dict):
+            raise self._error("has a when that is not a mapping of name: values")
+        for other in when:
+            if other not in earlier:
+                raise self._error(f"depends on {other!r}, which is not defined above it")
+        return tuple(
+            (other, tuple(wanted if isinstance(wanted, list) else [wanted]))
+            for other, wanted in when.items()
+        )
+
+    def _error(self, problem: str) -> UsageError:
+        return self.file.error((VARIED, self.name), f"{self.name} {problem}", MEND)
 
 
-def _number(
-    name: str, entry: Values, when: tuple[tuple[str, tuple[Any, ...]], ...], lines: _Lines
-) -> Hyperparameter:
-    kinds = (int,) if entry["type"] == "int" else (int, float)
-    for key in ("min", "max"):
-        value = entry.get(key)
-        if not isinstance(value, kinds) or isinstance(value, bool):
-            raise lines.error(name, f"needs {key}: a number of type {entry['type']}, got {value!r}")
-    low, high, step, log = entry["min"], entry["max"], entry.get("step"), entry.get("log")
-    if low > high:
-        raise lines.error(name, f"has min {low} above max {high}")
-    if log and low <= 0:
-        raise lines.error(name, f"is logarithmic and needs min above 0, got {low}")
-    if step is not None and (not isinstance(step, kinds) or step <= 0):
-        raise lines.error(name, f"needs a step above 0, got {step!r}")
-    if step is not None and log:
-        raise lines.error(name, "has both step and log; keep one")
-    _checked_values(name, [low, high], lines)
-    return Hyperparameter(name, entry["type"], low, high, step, bool(log), (), when)
-
-
-def _checked_values(name: str, values: list[Any], lines: _Lines) -> None:
-    """Try every bound in the specs, so that no trial can fail on its range."""
-    for value in values:
-        try:
-            specs_of(
-                {"depth": 1, name: value} if name in (*LAYER_FIELDS, "units_1") else {name: value}
-            )
-        except (UsageError, TypeError, ValueError) as error:
-            raise lines.error(name, f"cannot be {value!r}: {str(error).rstrip('.')}") from error
-
-
-def _conditions(
-    name: str, when: Any, earlier: dict[str, Hyperparameter], lines: _Lines
-) -> tuple[tuple[str, tuple[Any, ...]], ...]:
-    if not isinstance(when, dict):
-        raise lines.error(name, "has a when that is not a mapping of name: values")
-    for other in when:
-        if other not in earlier:
-            raise lines.error(name, f"depends on {other!r}, which is not defined above it")
-    return tuple(
-        (other, tuple(wanted if isinstance(wanted, list) else [wanted]))
-        for other, wanted in when.items()
-    )
-
-
-class _Lines:
-    """Finds the line of a field, for messages."""
-
-    def __init__(self, source: str, root: yaml.Node | None) -> None:
-        self.source = source
-        self.lines: dict[str, int] = {}
-        self._collect(root)
-
-    def _collect(self, node: yaml.Node | None) -> None:
-        if not isinstance(node, yaml.MappingNode):
-            return
-        for key, value in node.value:
-            self.lines.setdefault(str(key.value), key.start_mark.line + 1)
-            self._collect(value)
-
-    def error(self, field: str, problem: str) -> UsageError:
-        """The one sentence that names file, line and field."""
-        line = f" line {self.lines[field]}" if field in self.lines else ""
-        return UsageError(f"{self.source}{line}: {field} {problem}.", "mend the space file")
+def _is_number(value: Any, kind: str) -> bool:
+    wanted = int if kind == "int" else (int, float)
+    return isinstance(value, wanted) and not isinstance(value, bool)

@@ -18,7 +18,7 @@ from cars_bench.cache.store import FeatureCache, Features
 from cars_bench.documents import read_record, write_record
 from cars_bench.errors import CarsBenchError, ModelMissing
 from cars_bench.training.checkpoint import TrainingState
-from cars_bench.training.engine import Examples, logits_of
+from cars_bench.training.engine import Examples, joined, logits_of
 from cars_bench.training.heads import build_head
 from cars_bench.training.loop import TrainingControl, train
 from cars_bench.training.specs import HeadSpec, TrainingSpec
@@ -152,8 +152,8 @@ class HeadTraining:
 
 def train_head(
     what: HeadTraining,
-    train_set: Features,
-    val_set: Features | None,
+    train_set: Examples,
+    val_set: Examples | None,
     control: TrainingControl | None = None,
 ) -> tuple[keras.Model, TrainingState]:
     """Train one head on cached features; the one way in which it is done.
@@ -171,9 +171,7 @@ def train_head(
         TrialFailed: The loss is not finite.
     """
     model = build_head(what.head, int(train_set.x.shape[-1]), what.classes, what.seed)
-    validation = Examples(val_set.x, val_set.labels) if val_set else None
-    examples = Examples(train_set.x, train_set.labels)
-    return model, train(model, what.training, examples, validation, what.seed, control)
+    return model, train(model, what.training, train_set, val_set, what.seed, control)
 
 
 def head_of_trial(study: Study, trial: Trial, cache: FeatureCache, *, refit: bool) -> TrainedHead:
@@ -226,7 +224,7 @@ def read_head(folder: Path) -> TrainedHead:
     record = _record(folder)
     try:
         with np.load(folder / WITNESS_FILE, allow_pickle=False) as witness:
-            ids, labels, logits = (witness[key] for key in ("image_ids", "labels", "logits"))
+            arrays = {name: witness[name] for name in ("image_ids", "labels", "logits")}
     except NPZ_DAMAGE as error:
         raise CarsBenchError(
             f"{folder / WITNESS_FILE} is damaged ({error}).", _again(folder)
@@ -234,9 +232,8 @@ def read_head(folder: Path) -> TrainedHead:
     return TrainedHead(
         folder=folder,
         record=record,
-        image_ids=[str(item) for item in ids],
-        labels=labels,
-        logits=logits,
+        image_ids=[str(item) for item in arrays.pop("image_ids")],
+        **arrays,
     )
 
 
@@ -263,7 +260,9 @@ def _train_and_store(
         classes=len(study.class_names),
         seed=study.trial_seed,
     )
-    train_set, val_set = cache.load("train"), cache.load("val")
+    val_features = cache.load("val")
+    train_set = Examples.of(cache.load("train"))
+    val_set = Examples.of(val_features)
     if refit:
         control = TrainingControl(stop_after=trial.best_epoch)
         model, state = train_head(what, joined(train_set, val_set), None, control)
@@ -276,7 +275,7 @@ def _train_and_store(
             "run again with the KERAS_BACKEND of the search, or search again",
         )
     (folder / RECORD_FILE).unlink(missing_ok=True)
-    _write_weights_and_witness(folder, model, val_set)
+    _write_weights_and_witness(folder, model, val_features)
     record = HeadRecord(
         trial_id=trial.trial_id,
         study=study.name,
@@ -296,21 +295,10 @@ def _train_and_store(
     return read_head(folder)
 
 
-def _write_weights_and_witness(folder: Path, model: keras.Model, val_set: Features) -> None:
-    logits = logits_of(model, val_set.x)
+def _write_weights_and_witness(folder: Path, model: keras.Model, val: Features) -> None:
+    logits = logits_of(model, val.x)
     with atomic_path(folder / WEIGHTS_FILE) as temporary:
         model.save_weights(temporary)
     with atomic_file(folder / WITNESS_FILE) as stream:
-        ids = np.array(val_set.image_ids)
-        np.savez(stream, image_ids=ids, labels=val_set.labels, logits=logits)
-
-
-def joined(train_set: Features, val_set: Features) -> Features:
-    """Both splits as one; the validation images, stored once, stand in for all their views."""
-    first, second = np.asarray(train_set.x), np.asarray(val_set.x)
-    repeated = np.broadcast_to(second[:, :1], (len(second), *first.shape[1:]))
-    return Features(
-        [*train_set.image_ids, *val_set.image_ids],
-        np.concatenate([train_set.labels, val_set.labels]),
-        np.concatenate([first, repeated]),
-    )
+        ids = np.array(val.image_ids)
+        np.savez(stream, image_ids=ids, labels=val.labels, logits=logits)

@@ -24,7 +24,7 @@ from typing import IO, Any
 import keras
 import numpy as np
 
-from cars_bench.cache.store import FeatureCache, Features
+from cars_bench.cache.store import FeatureCache
 from cars_bench.documents import from_json, to_json
 from cars_bench.errors import CarsBenchError, TrialFailed
 from cars_bench.evaluation.metrics import wilson
@@ -34,7 +34,7 @@ from cars_bench.training.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
-from cars_bench.training.engine import logits_of
+from cars_bench.training.engine import Examples, logits_of
 from cars_bench.training.heads import parameter_count
 from cars_bench.training.loop import TrainingControl
 from cars_bench.tuning.ranking import pack
@@ -56,7 +56,7 @@ class Worker:
         self.say = say
         self.workspace = Workspace(Path(config.workspace))
         self.cache = FeatureCache.open(self.workspace, config.cache_key)
-        self.data: tuple[Features, Features] | None = None
+        self.data: tuple[Examples, Examples] | None = None
 
     def run(self, job: TrainingJob) -> None:
         """Do one job; a failure is the job's own unless nothing can go on."""
@@ -111,8 +111,8 @@ class Worker:
         backend = keras.backend.backend()
         return to_json(what) | {"cache_key": self.config.cache_key, "backend": backend}
 
-    def _load(self) -> tuple[Features, Features]:
-        return self.cache.load("train"), self.cache.load("val")
+    def _load(self) -> tuple[Examples, Examples]:
+        return Examples.of(self.cache.load("train")), Examples.of(self.cache.load("val"))
 
     def _resumed(self, job: TrainingJob, start: TrainingState | None) -> float:
         """Say from where the training goes on; returns the seconds it took so far."""

@@ -16,7 +16,7 @@ from cars_bench.training.heads import build_head
 from cars_bench.training.loop import train
 from cars_bench.training.specs import HeadSpec, TrainingSpec
 
-SPEC = TrainingSpec("sgd", learning_rate=0.01, momentum=0.0, batch_size=8, epochs=1)
+SPEC = TrainingSpec(optimizer="sgd", learning_rate=0.01, momentum=0.0, batch_size=8, epochs=1)
 KERNELS = ("block3_conv/kernel", "logits/kernel")
 
 

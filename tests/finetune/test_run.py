@@ -92,7 +92,7 @@ def test_a_refit_trains_on_both_for_all_epochs_and_is_measured_on_test_alone(
     tuned: Workspace, recipe: Path
 ) -> None:
     options = FinetuneOptions(recipe=str(recipe), refit=True)
-    with mock.patch.object(loop, "plan_epoch", wraps=loop.plan_epoch) as planned:
+    with mock.patch.object(loop, "draw_epoch", wraps=loop.draw_epoch) as planned:
         record = finetune(tuned, options, Progress()).record
     dataset = Dataset.load(tuned)
     both = len(dataset.records("train")) + len(dataset.records("val"))

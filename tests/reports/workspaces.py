@@ -14,9 +14,9 @@ import pandas as pd
 from PIL import Image, ImageDraw
 
 from cars_bench.cache.cost import add_cost
-from cars_bench.cache.made_up import MadeUpCache, batch_of_dataset
 from cars_bench.cache.shard_plan import PlannedShard
 from cars_bench.cache.store import FeatureCache
+from cars_bench.cache.testing import MadeUpCache, batch_of_dataset
 from cars_bench.data.card import CardSource, Quarantined
 from cars_bench.data.dataset import Dataset, write_dataset
 from cars_bench.data.images import RESIZE_METHOD
@@ -223,7 +223,7 @@ def _proposed(number: int, generator: np.random.Generator) -> tuple[Trial, float
         trial_id=f"t{number:04d}",
         number=number,
         values={"depth": depth, "learning_rate": rate, "optimizer": optimizer, "dropout": dropout},
-        head=HeadSpec(tuple(layers)),
+        head=HeadSpec(layers=tuple(layers)),
         training=TrainingSpec(optimizer=optimizer, learning_rate=rate, epochs=12),
     )
     return trial, peak
@@ -323,7 +323,7 @@ def _record(study: Study, dataset: Dataset, scores: dict[tuple[str, str], SplitS
         cache_key=study.cache_key,
         features=RunFeatures("float32", "tensorflow", "float32"),
         backbone=RunBackbone("tiny", 64, "avg", "ab" * 32),
-        head=HeadSpec(()),
+        head=HeadSpec(),
         width=WIDTH,
         unfreeze=Unfrozen("conv3", "conv2", ("c3",), 1234),
         boundary_cache_key=None,

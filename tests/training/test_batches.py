@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cars_bench.training.batches import plan_epoch
+from cars_bench.training.batches import draw_epoch
 from cars_bench.training.specs import TrainingSpec
 
 LABELS = np.repeat(np.arange(4), [40, 10, 5, 1]).astype(np.int64)
 
 
 def plan(seed=0, epoch=0, views=3, labels=LABELS, **options):
-    return plan_epoch(TrainingSpec(**options), labels, views, seed, epoch)
+    return draw_epoch(TrainingSpec(**options), labels, views, seed, epoch)
 
 
 @given(count=st.integers(1, 200), batch=st.integers(1, 64), epoch=st.integers(0, 5))
@@ -46,7 +46,7 @@ def test_balanced_sampling_shows_every_class_equally_often():
 @pytest.mark.parametrize(("asked", "stored", "seen"), [(1, 3, 1), (2, 3, 2), (0, 3, 3), (9, 3, 3)])
 def test_views_are_drawn_from_those_asked_for(asked, stored, seen):
     spec = TrainingSpec(views=asked, batch_size=8)
-    drawn = plan_epoch(spec, LABELS, stored, 0, 0).view
+    drawn = draw_epoch(spec, LABELS, stored, 0, 0).view
     assert set(np.unique(drawn)) == set(range(seen))
 
 

@@ -19,9 +19,12 @@ LABELS = np.arange(20) % CLASSES
 
 HEADS = [
     HeadSpec(),
-    HeadSpec((DenseLayer(9),), dropout=0.3, noise=0.1),
-    HeadSpec((DenseLayer(9, "gelu", True, 0.5), DenseLayer(4, "tanh")), "batch"),
-    *[HeadSpec((DenseLayer(5, activation),)) for activation in ACTIVATIONS],
+    HeadSpec(layers=(DenseLayer(9),), dropout=0.3, noise=0.1),
+    HeadSpec(
+        layers=(DenseLayer(9, "gelu", batch_norm=True, dropout=0.5), DenseLayer(4, "tanh")),
+        normalisation="batch",
+    ),
+    *[HeadSpec(layers=(DenseLayer(5, activation),)) for activation in ACTIVATIONS],
     *[HeadSpec(normalisation=kind) for kind in NORMALISATIONS],
 ]
 
@@ -40,7 +43,7 @@ def test_parameters_are_counted_without_building(spec):
 
 
 def test_the_same_seed_gives_the_same_kernels_and_another_one_others():
-    spec = HeadSpec((DenseLayer(9),))
+    spec = HeadSpec(layers=(DenseLayer(9),))
     first, again, other = (
         ops.convert_to_numpy(build_head(spec, WIDTH, CLASSES, seed).weights[0].value)
         for seed in (3, 3, 4)
@@ -50,14 +53,15 @@ def test_the_same_seed_gives_the_same_kernels_and_another_one_others():
 
 
 def test_hidden_kernels_start_as_he_et_al_say():
-    kernel = build_head(HeadSpec((DenseLayer(400),)), 300, CLASSES).get_layer("dense1").kernel
+    model = build_head(HeadSpec(layers=(DenseLayer(400),)), 300, CLASSES)
+    kernel = model.get_layer("dense1").kernel
     drawn = ops.convert_to_numpy(kernel.value)
     assert drawn.std() == pytest.approx((2 / 300) ** 0.5, rel=0.01)
     assert abs(drawn).max() < 2.3 * (2 / 300) ** 0.5
 
 
 def test_an_l2_penalty_is_the_sum_of_squared_kernels():
-    model = build_head(HeadSpec((DenseLayer(9),), l2=0.1), WIDTH, CLASSES)
+    model = build_head(HeadSpec(layers=(DenseLayer(9),), l2=0.1), WIDTH, CLASSES)
     kernel = ops.convert_to_numpy(model.weights[0].value)
     assert float(sum(model.losses)) == pytest.approx(0.1 * float((kernel**2).sum()), rel=1e-5)
 

@@ -1,4 +1,7 @@
-"""Mixing by share and by window: exact shares, on numpy and on JAX."""
+"""Mixing by share and by window: exact shares, on numpy and on JAX.
+
+Covers cars_bench/training/batches.py, with `test_batches.py`.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cars_bench.errors import UsageError
-from cars_bench.training.batches import plan_epoch
+from cars_bench.training.batches import Window, covered, draw_epoch, shares
 from cars_bench.training.engine import Engine, Examples, build_engine
 from cars_bench.training.heads import build_head
 from cars_bench.training.loop import compile_model, train
-from cars_bench.training.mixing import shares
 from cars_bench.training.specs import HeadSpec, TrainingSpec
 
 LABELS = np.arange(24, dtype=np.int64) % 3
@@ -35,6 +37,18 @@ def test_a_window_lies_where_it_says():
     np.testing.assert_allclose(part, [[1] * 4, [1] * 4, [0, 0, 1, 1], [0, 0, 1, 1]])
 
 
+def test_cells_are_covered_by_their_share():
+    found = covered(np, np.float64(0.3), np.float64(0.8), 5)
+    np.testing.assert_allclose(found, [0, 0.5, 1, 1, 0], atol=1e-12)
+    rows = covered(np, np.array([0.0, 0.5]), np.array([1.0, 0.5]), 2)
+    np.testing.assert_allclose(rows, [[1, 1], [0, 0]])
+
+
+def test_a_windows_edges_have_names():
+    assert Window.of(np.array([0.1, 0.2, 0.3, 0.4])) == Window(0.1, 0.2, 0.3, 0.4)
+    assert Window.of(np.zeros((3, 2, 4))).left.shape == (3, 2)
+
+
 def test_without_windows_the_share_holds_everywhere():
     mix = np.array([0.25, 1.0], np.float32)
     part = shares(np, mix, np.zeros((2, 0), np.float32), 1, (7,))
@@ -42,7 +56,7 @@ def test_without_windows_the_share_holds_everywhere():
 
 
 def planned(**options):
-    return plan_epoch(TrainingSpec(batch_size=8, **options), LABELS, 2, 0, 0)
+    return draw_epoch(TrainingSpec(batch_size=8, **options), LABELS, 2, 0, 0)
 
 
 def test_cutmix_has_one_window_a_batch():
@@ -54,7 +68,7 @@ def test_cutmix_has_one_window_a_batch():
 
 
 def test_with_both_each_batch_is_mixed_in_one_way():
-    made = plan_epoch(TrainingSpec(batch_size=1, cutmix=1.0, mixup=1.0), LABELS, 2, 0, 0)
+    made = draw_epoch(TrainingSpec(batch_size=1, cutmix=1.0, mixup=1.0), LABELS, 2, 0, 0)
     cut, mixed = made.window[:, 0].any(1), made.mix[:, 0] < 1
     assert cut.any()
     assert mixed.any()
@@ -96,5 +110,5 @@ def test_every_engine_trains_with_windows():
     spec = TrainingSpec(batch_size=8, cutmix=1.0, epochs=1)
     compile_model(model, spec)
     engine = build_engine(model, Examples(maps, LABELS))
-    plan = plan_epoch(spec, LABELS, 2, 0, 0)
+    plan = draw_epoch(spec, LABELS, 2, 0, 0)
     assert np.isfinite(engine.run(plan, np.full(plan.steps, 0.01, np.float32)))

@@ -18,14 +18,21 @@ LINEAR = {
     "adam": (HeadSpec(), TrainingSpec(batch_size=16, epochs=4, learning_rate=0.02)),
     "averaged": (
         HeadSpec(),
-        TrainingSpec("adamw", 0.02, batch_size=16, epochs=4, averaging=0.8, patience_epochs=0),
+        TrainingSpec(
+            optimizer="adamw",
+            learning_rate=0.02,
+            batch_size=16,
+            epochs=4,
+            averaging=0.8,
+            patience_epochs=0,
+        ),
     ),
     "everything": (
         HeadSpec(normalisation="batch", l2=1e-3),
         TrainingSpec(
             optimizer="sgd",
             learning_rate=0.1,
-            schedule=Schedule("triangular", cycle_epochs=2),
+            schedule=Schedule(kind="triangular", cycle_epochs=2),
             batch_size=24,
             epochs=4,
             loss="focal",
@@ -36,7 +43,7 @@ LINEAR = {
         ),
     ),
 }
-HIDDEN = HeadSpec((DenseLayer(16, batch_norm=True, dropout=0.3),), dropout=0.2, noise=0.1)
+HIDDEN = HeadSpec(layers=(DenseLayer(16, batch_norm=True, dropout=0.3),), dropout=0.2, noise=0.1)
 MIXED = TrainingSpec(batch_size=16, epochs=6, learning_rate=0.01, mixup=0.2, patience_epochs=0)
 
 

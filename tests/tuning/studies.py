@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from cars_bench.cache.made_up import MadeUpCache, batch_of_dataset
 from cars_bench.cache.shard_plan import PlannedShard
 from cars_bench.cache.store import FeatureCache
+from cars_bench.cache.testing import MadeUpCache, batch_of_dataset
 from cars_bench.data.dataset import Dataset
 from cars_bench.training.specs import DenseLayer, HeadSpec, TrainingSpec
 from cars_bench.tuning.leaderboard import LeaderboardRow
@@ -79,7 +79,7 @@ def begin_trial(ledger: Ledger, number: int, units: int = 8) -> Trial:
         trial_id=f"t{number:04d}",
         number=number,
         values={"depth": 1},
-        head=HeadSpec((DenseLayer(units),)),
+        head=HeadSpec(layers=(DenseLayer(units),)),
         training=TrainingSpec(),
     )
     ledger.proposed(trial)

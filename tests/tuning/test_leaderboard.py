@@ -122,7 +122,7 @@ def test_rows_tell_scripts_what_they_hold(study):
         write_trial(ledger, 0, right(0.8), repeats=(right(0.7),))
         write_probe(ledger, "ridge", right(0.6))
     trial, probe = (row.to_json() for row in leaderboard(study))
-    assert trial["head"] == to_json(HeadSpec((DenseLayer(8),)))
+    assert trial["head"] == to_json(HeadSpec(layers=(DenseLayer(8),)))
     assert trial["training"] == to_json(TrainingSpec())
     assert (trial["repeats"], trial["single"], trial["epochs"]) == (1, 0.8, 0)
     assert (probe["head"], probe["training"], probe["beats_probes"]) == (None, None, None)

@@ -37,7 +37,7 @@ def config(workspace, tiny_dataset):
 
 @pytest.fixture
 def job(tmp_path):
-    head = HeadSpec((DenseLayer(8, batch_norm=True, dropout=0.2),))
+    head = HeadSpec(layers=(DenseLayer(8, batch_norm=True, dropout=0.2),))
     training = TrainingSpec(batch_size=16, epochs=EPOCHS, patience_epochs=0, learning_rate=0.01)
     checkpoint = str(tmp_path / "running" / "t0000.npz")
     return TrainingJob(

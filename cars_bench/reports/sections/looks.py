@@ -13,7 +13,7 @@ from cars_bench.evaluation.metrics import Estimate, bootstrap
 from cars_bench.finetune.heatmaps import Heatmap, overlaid
 from cars_bench.reports.inputs import Inputs
 from cars_bench.reports.pictures import Thumbnails, data_uri
-from cars_bench.training.mixing import covered
+from cars_bench.training.batches import covered
 
 SHOWN = 12
 SIDE_PIXELS = 168

@@ -76,14 +76,14 @@ def test_a_hyperparameter_that_never_varied_is_left_out():
     ("best", "edge"), [(1e-4, "low"), (1.1e-4, "low"), (1e-2, ""), (0.97, "high")]
 )
 def test_an_optimum_at_the_edge_of_a_log_range_is_flagged(best, edge):
-    space = _space(Dimension("rate", "float", low=1e-4, high=1.0, log=True))
+    space = _space(Dimension(name="rate", kind="float", low=1e-4, high=1.0, log=True))
     trials = [_trial(0, 0.1, rate=0.05), _trial(1, 0.9, rate=best)]
     (found,) = hyperparameters(trials, space)
     assert (found.log, found.edge) == (True, edge)
 
 
 def test_a_choice_keeps_the_order_of_the_space():
-    space = _space(Dimension("optimizer", "choice", values=("sgd", "adam")))
+    space = _space(Dimension(name="optimizer", kind="choice", values=("sgd", "adam")))
     trials = [_trial(0, 0.1, optimizer="adam"), _trial(1, 0.2, optimizer="sgd")]
     (found,) = hyperparameters(trials, space)
     assert (found.kind, found.options) == ("choice", ("sgd", "adam"))
@@ -91,7 +91,7 @@ def test_a_choice_keeps_the_order_of_the_space():
 
 def _choices(name: str, values: list[object], *seen: object) -> Hyperparameter:
     """A choice of `values` that trials took as `seen`; the last one is the best."""
-    space = _space(Dimension(name, "choice", values=tuple(values)))
+    space = _space(Dimension(name=name, kind="choice", values=tuple(values)))
     trials = [_trial(n, 0.1 + 0.1 * n, **{name: value}) for n, value in enumerate(seen)]
     (found,) = hyperparameters(trials, space)
     return found
@@ -117,13 +117,13 @@ def test_choices_without_an_order_have_no_edge(values, best):
 
 
 def test_nothing_below_nought_is_called_a_limit_not_an_edge():
-    space = _space(Dimension("dropout", "float", low=0.0, high=0.5))
+    space = _space(Dimension(name="dropout", kind="float", low=0.0, high=0.5))
     trials = [_trial(0, 0.1, dropout=0.4), _trial(1, 0.2, dropout=0.0)]
     assert hyperparameters(trials, space)[0].edge == "limit"
 
 
 def test_the_winner_decides_the_edge_though_another_score_is_higher():
-    space = _space(Dimension("rate", "float", low=0.1, high=1.0))
+    space = _space(Dimension(name="rate", kind="float", low=0.1, high=1.0))
     trials = [_trial(0, 0.1, rate=0.5), _trial(1, 0.9, rate=1.0)]
     assert hyperparameters(trials, space)[0].edge == "high"
     assert hyperparameters(trials, space, trials[0])[0].edge == ""

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cars_bench.cache.made_up import MadeUpCache, batch_of_dataset
 from cars_bench.cache.store import FeatureCache
+from cars_bench.cache.testing import MadeUpCache, batch_of_dataset
 from cars_bench.cache.verify import verify
 from cars_bench.progress import Progress
 
