@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from cars_bench.data.card import (
     Sizes,
     SplitSummary,
 )
+from cars_bench.data.csv_labels import CsvColumns, parse_columns
 from cars_bench.data.dataset import (
     COLUMNS,
     SPLITS,
@@ -67,6 +68,9 @@ class PrepareOptions:
         name: Name of the dataset; `None` takes the source's.
         allow_missing: Go on without images that are missing or web pages.
         demo: Draw the demo images and prepare those.
+        columns: Columns of the label file with path and class, and perhaps split, as
+            `path,label`; `None` takes those that the header tells.
+        group_columns: Columns of the label file with a property of the class.
     """
 
     source: Path | None = None
@@ -78,6 +82,8 @@ class PrepareOptions:
     name: str | None = None
     allow_missing: bool = False
     demo: bool = False
+    columns: str | None = None
+    group_columns: tuple[str, ...] = ()
 
 
 def prepare(workspace: Workspace, options: PrepareOptions, progress: Progress) -> Dataset:
@@ -159,7 +165,9 @@ def _read(folder: Path, options: PrepareOptions, progress: Progress) -> tuple[pd
     if options.demo:
         (folder / CARD_FILE).unlink(missing_ok=True)
         source = draw_demo(folder, options.seed, progress)
-    located = locate(_whole(source), _whole(options.labels), _whole(options.images))
+    located = locate(
+        _whole(source), _whole(options.labels), _whole(options.images), _columns(options)
+    )
     problems = Problems(warnings=list(located.labels.notes))
     rows = _existing(located, options, problems)
     rows["split"], how = _split(rows, located.labels, options, problems)
@@ -175,7 +183,12 @@ def _read(folder: Path, options: PrepareOptions, progress: Progress) -> tuple[pd
         layout=located.labels.layout,
     )
     card = make_card(table, problems, source=origin, how=how, seed=options.seed, crop=options.crop)
-    return table, card
+    return table, replace(card, groups=located.labels.groups)
+
+
+def _columns(options: PrepareOptions) -> CsvColumns:
+    named = () if options.columns is None else parse_columns(options.columns)
+    return CsvColumns(named, options.group_columns)
 
 
 def _existing(located: Located, options: PrepareOptions, problems: Problems) -> pd.DataFrame:
@@ -250,6 +263,7 @@ def _check(options: PrepareOptions) -> None:
         raise UsageError(f"--crop {options.crop} is unknown.", f"--crop {'|'.join(CROPS)}")
     if options.split not in (None, "column"):
         parse_split(options.split)
+    _columns(options)
 
 
 def _name(options: PrepareOptions) -> str:

@@ -229,3 +229,22 @@ def test_the_real_cars(real_cars, run):
     assert counts["val"] == pytest.approx(529, abs=3)
     assert decode_image(dataset.records("test")[0].path).mode == "RGB"
     assert json.dumps(to_json(dataset.card), allow_nan=False)
+
+
+def test_groups_of_a_column_stand_in_the_card_and_leave_the_digest(source, run):
+    labels = (source / "labels.csv").read_text().splitlines()
+    drawn = {"bar": "straight", "cross": "straight", "square": "straight", "disc": "round"}
+    rows = [f"{line},{drawn[line.rpartition(',')[2]]}" for line in labels[1:]]
+    (source / "labels.csv").write_text("\n".join([f"{labels[0]},outline", *rows]) + "\n")
+    grouped = run(source, group_columns=("outline",))
+    assert grouped.card.groups == {"outline": drawn}
+    assert grouped.digest == run(source).digest
+
+
+def test_columns_need_a_label_file(run, tmp_path):
+    for name in ("A", "B"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        (tmp_path / "photos" / name / "1.jpg").write_bytes(b"x")
+    for options in ({"columns": "a,b"}, {"group_columns": ("make",)}):
+        with pytest.raises(UsageError, match="name columns of a CSV"):
+            run(tmp_path / "photos", **options)
