@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from cars_bench.backbones.catalogue import check_pooling
+from cars_bench.backbones.catalogue import SMALLEST_IMAGE, check_pooling
 from cars_bench.cache.manifest import Origin
 from cars_bench.data.policies import Policy, policy
 from cars_bench.errors import UsageError
@@ -56,6 +56,11 @@ class ExtractOptions:
     def __post_init__(self) -> None:
         if not 1 <= self.views <= MOST_VIEWS:
             raise UsageError(f"--views {self.views} is not in 1..{MOST_VIEWS}.", "--views 2")
+        if self.image_size < SMALLEST_IMAGE:
+            raise UsageError(
+                f"--image-size {self.image_size} is less than {SMALLEST_IMAGE} pixels.",
+                "--image-size 224",
+            )
         if self.batch_size < 1:
             raise UsageError(f"--batch-size {self.batch_size} is less than 1.", "--batch-size 32")
         if self.dtype not in _DTYPES:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from cars_bench.workspace import Workspace
 
 Document = dict[str, Any]
+READER_GONE = 128 + 13
+"""Exit code where the reader of the output went away (`| head -1`): that of SIGPIPE."""
 BACKENDS = ("tensorflow", "jax", "torch")
 
 WorkspaceOption = Annotated[
@@ -121,6 +123,8 @@ class Session:
             )
         except CarsBenchError as error:
             return self._failed(error)
+        except BrokenPipeError:
+            return READER_GONE  # as a shell says it of a Unix tool: quietly
         except OSError as error:
             return self._failed(_plain_os_error(error))
         except Exception as error:

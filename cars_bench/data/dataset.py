@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from cars_bench.data.card import CARD_FILE, PREPARE, Card, read_card, write_card
 from cars_bench.data.copies import Copies, find_copies, labels_elsewhere, same_files
 from cars_bench.data.images import Box
-from cars_bench.errors import DatasetMissing
+from cars_bench.errors import DatasetMissing, known
 from cars_bench.workspace import Workspace, atomic_file
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class Dataset:
         folder = workspace.datasets / chosen
         if not (folder / CARD_FILE).is_file():
             raise DatasetMissing(
-                f"There is no dataset named {chosen!r}{_known(workspace)}.", PREPARE
+                f"There is no dataset named {chosen!r}{known(_names(workspace))}.", PREPARE
             )
         dataset = cls(chosen, folder, _read_table(folder), read_card(folder))
         if dataset.digest != dataset.card.digest:
@@ -265,9 +265,8 @@ def _read_table(folder: Path) -> pd.DataFrame:
     return table
 
 
-def _known(workspace: Workspace) -> str:
-    names = sorted(path.parent.name for path in workspace.datasets.glob(f"*/{CARD_FILE}"))
-    return f" (there are: {', '.join(names)})" if names else ""
+def _names(workspace: Workspace) -> list[str]:
+    return sorted(path.parent.name for path in workspace.datasets.glob(f"*/{CARD_FILE}"))
 
 
 def _portable(path: str, folder: Path) -> str:

@@ -48,6 +48,8 @@ def test_a_dry_run_for_people(workspace, tiny_dataset):
         (["--boundary", "block99", *TINY], 2),
         (["--augment", "no-such", *TINY], 2),
         (["--views", "0", *TINY], 2),
+        (["--image-size", "0"], 2),
+        (["--image-size", "-5"], 2),
         (["--runtime", "abacus", "--backbone", "tiny", "--weights", "none"], 2),
         (["--backbone", "tiny", "--weights", "nowhere.h5"], 3),
         (["--dataset", "no-such"], 3),
