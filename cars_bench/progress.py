@@ -93,8 +93,8 @@ class Progress:
 class PlainProgress(Progress):
     """One plain line per finished item, for logs and pipes."""
 
-    def __init__(self, stream: TextIO = sys.stderr) -> None:
-        self.stream = stream
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.stream = sys.stderr if stream is None else stream
 
     def log(self, text: str) -> None:
         """Print one line, at once."""

@@ -83,6 +83,11 @@ class Session:
         if not self.json_output:
             print(text, flush=True)
 
+    def suggest(self, package: str, gain: str) -> None:
+        """Say, if a package is not installed, what it would gain; not under `--json` or `-q`."""
+        if not self.json_output and importlib.util.find_spec(package) is None:
+            self.progress.log(f"Tip: {gain}: pip install 'cars-bench[all]'")
+
     def choose_backend(self, *preferred: str) -> str:
         """Set KERAS_BACKEND, before keras is imported, to the user's choice or the first installed.
 
