@@ -18,7 +18,6 @@ COMMANDS = (
     "prepare",
     "extract",
     "cache",
-    "cache",
     "check",
     "probe",
     "tune",
@@ -37,7 +36,6 @@ app = typer.Typer(
         "Ask a hundred architecture questions of a frozen backbone for the price of one pass "
         "over the images.\n\nprepare -> extract -> tune -> finetune -> report"
     ),
-    add_completion=False,
     rich_markup_mode=None,  # help texts are plain: "[default: ...]" is not markup
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -122,7 +122,40 @@ def test_a_name_that_is_not_there_is_answered_with_those_that_are(
     typed = [word.format(photo=photo) for word in arguments]
     code, _, err = program(*typed, "--workspace", str(workspace.root))
     assert code == 3
-    assert said in err.splitlines()[0]
+    assert said in err
+
+
+def test_completion_can_be_installed_and_completes(tmp_path: Path) -> None:
+    def complete(*words: str) -> list[str]:
+        asked = {
+            "_CARS_BENCH_COMPLETE": "complete_bash",
+            "COMP_WORDS": " ".join(words),
+            "COMP_CWORD": str(len(words) - 1),
+        }
+        command = [sys.executable, "-c", LOADED.partition("atexit.register")[0] + "main()"]
+        done = subprocess.run(
+            command, env=os.environ | asked, capture_output=True, text=True, check=True
+        )
+        return done.stdout.split()
+
+    assert complete("cars-bench", "e") == ["extract", "evaluate"]
+    assert complete("cars-bench", "extract", "--ba") == ["--backbone", "--batch-size"]
+
+
+def test_completion_is_offered(program) -> None:
+    assert "--install-completion" in program("--help")[1]
+
+
+@pytest.mark.parametrize(("installed", "said"), [(None, "Tip: It flies: pip install"), (1, "")])
+def test_a_suggestion_is_made_where_the_package_lacks(
+    monkeypatch, capsys, tmp_path, installed, said
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: installed)
+    for options in ({}, {"quiet": True}, {"json_output": True}):
+        Session(Workspace(tmp_path), **options).suggest("rocket", "It flies")
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert (said in captured.err) if not options else (captured.err == "")
 
 
 def test_version(program) -> None:
