@@ -121,9 +121,13 @@ def search(workspace: Workspace, space: Path, arguments: argparse.Namespace) -> 
 
     study = f"ours{time.time_ns()}"
     options = TuneOptions(
-        arguments.trials, "random", str(space), None, SEED, study, repeats=0,
+        trials=arguments.trials,
+        space=str(space),
+        seed=SEED,
+        study=study,
+        repeats=0,
         workers=arguments.workers,
-    )  # fmt: skip
+    )
     begun = time.time()
     tune(workspace, options, Progress())
     events = ledger_events(workspace, study)

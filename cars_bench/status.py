@@ -14,12 +14,11 @@ from typing import Any
 from cars_bench.cache.keys import FeatureRecipe, titles
 from cars_bench.cache.matching import Match
 from cars_bench.cache.matching import caches as matched_caches
-from cars_bench.data.card import CARD_FILE, read_card
+from cars_bench.data.card import prepared, read_card
 from cars_bench.errors import CarsBenchError, NoTrialCompleted
-from cars_bench.finetune.plan import FINAL
-from cars_bench.finetune.runs import RUN_FILE, Run, runs, unfinished
+from cars_bench.finetune.runs import Run, run_records, runs, unfinished
 from cars_bench.tuning.leaderboard import LeaderboardRow, best_trial, leaderboard
-from cars_bench.tuning.study import LEDGER_FILE, STUDY_FILE, Study, StudyRecord
+from cars_bench.tuning.study import Study, StudyRecord, ledger_path, study_names
 from cars_bench.workspace import Workspace
 
 Json = dict[str, Any]
@@ -156,8 +155,9 @@ def _current(workspace: Workspace, stage: str) -> str | None:
 
 def _datasets(workspace: Workspace) -> tuple[DatasetState, ...]:
     current = _current(workspace, "dataset")
-    folders = [path.parent for path in sorted(workspace.datasets.glob(f"*/{CARD_FILE}"))]
-    return tuple(replace(_dataset(folder), current=folder.name == current) for folder in folders)
+    return tuple(
+        replace(_dataset(folder), current=folder.name == current) for folder in prepared(workspace)
+    )
 
 
 def _dataset(folder: Path) -> DatasetState:
@@ -214,7 +214,7 @@ def _studies(
 ) -> tuple[StudyState, ...]:
     current = _current(workspace, "study")
     states = []
-    for name in (path.parent.name for path in sorted(workspace.studies.glob(f"*/{STUDY_FILE}"))):
+    for name in study_names(workspace):
         try:
             study = Study.open(workspace, name)
             state = replace(_study(study), stale=_stale(study.record, datasets, caches))
@@ -283,7 +283,7 @@ def _reports(workspace: Workspace) -> tuple[ReportState, ...]:
 
 def _older(report: Path, study: Path) -> bool:
     written = report.stat().st_mtime
-    sources = [study / LEDGER_FILE, *study.glob(f"{FINAL}/*/{RUN_FILE}")]
+    sources = [ledger_path(study), *run_records(study)]
     return any(path.stat().st_mtime > written for path in sources if path.is_file())
 
 

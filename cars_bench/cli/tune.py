@@ -86,7 +86,7 @@ def tune(
         f"{f', mean of {winner.repeats} new seeds' if winner.repeats else ''})"
     )
     for item in result.brackets:
-        session.say(f"bracket {item['number']}: {item['run']} of {item['planned']} trials planned")
+        session.say(f"bracket {item.number}: {item.run} of {item.planned} trials planned")
     if curse:
         session.say(
             f"expected drop of the best of {curse.candidates} on new images: "
@@ -99,7 +99,7 @@ def tune(
         "study": result.study.name,
         "planned": result.planned,
         "run": result.run,
-        "brackets": result.brackets,
+        "brackets": [asdict(item) for item in result.brackets],
         "winner": winner.to_json(),
         "winners_curse": asdict(curse) if curse else None,
         "refit": result.head.refit,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cars_bench.documents import read_record, write_record
 from cars_bench.errors import DatasetMissing
+from cars_bench.workspace import Workspace
 
 CARD_FILE = "card.json"
 PREPARE = "cars-bench prepare SOURCE, or cars-bench prepare --demo"
@@ -128,6 +129,11 @@ def read_card(folder: Path) -> Card:
     """
     missing = DatasetMissing(f"There is no dataset in {folder}.", PREPARE)
     return read_record(folder / CARD_FILE, Card, missing, "run prepare again")
+
+
+def prepared(workspace: Workspace) -> list[Path]:
+    """Folders of the datasets that were prepared to the end, by name."""
+    return [path.parent for path in sorted(workspace.datasets.glob(f"*/{CARD_FILE}"))]
 
 
 def write_card(folder: Path, card: Card) -> None:

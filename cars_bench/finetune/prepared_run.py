@@ -20,6 +20,7 @@ from cars_bench.finetune.live import LiveImages
 from cars_bench.finetune.plan import RunPlan
 from cars_bench.finetune.recipe import Recipe
 from cars_bench.finetune.unfreeze import Unfreeze, apply_unfreeze, parse_unfreeze
+from cars_bench.progress import Progress
 from cars_bench.training.engine import logits_of
 from cars_bench.training.heads import build_head
 from cars_bench.training.specs import HeadSpec
@@ -107,7 +108,7 @@ def _opened(workspace: Workspace, plan: RunPlan) -> tuple[Study, FeatureCache, D
     return study, cache, dataset
 
 
-def prove(prepared: PreparedRun) -> Handoff:
+def prove(prepared: PreparedRun, progress: Progress) -> Handoff:
     """Prove the hand-off in its two parts, on the validation images.
 
     Raises:
@@ -127,11 +128,13 @@ def prove(prepared: PreparedRun) -> Handoff:
         assembled=logits_of(prepared.assembled.whole(), prepared.images("val")),
     )
     recipe = cache.recipe
-    require_handoff(
+    warning = require_handoff(
         measured,
         f"{recipe.backbone} at {recipe.image_size} px",
         f"{recipe.runtime} in {recipe.precision}",
     )
+    if warning:
+        progress.log(f"warning: {warning}")
     return measured
 
 

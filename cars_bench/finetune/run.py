@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ import keras
 from cars_bench.data.dataset import Split
 from cars_bench.errors import CarsBenchError, Interrupted, ModelMissing, TrialFailed, UsageError
 from cars_bench.finetune.artifacts import (
-    Logits,
     Outcome,
     SplitLogits,
     Trained,
@@ -24,7 +23,7 @@ from cars_bench.finetune.artifacts import (
     write_tables,
 )
 from cars_bench.finetune.finished import FinishedModel
-from cars_bench.finetune.handoff import check_whole
+from cars_bench.finetune.handoff import measure_whole, require_whole
 from cars_bench.finetune.plan import RunPlan, last_plan, planned, read_plan
 from cars_bench.finetune.prepared_run import PreparedRun, prepare_run, prove
 from cars_bench.finetune.recipe import FinetuneOptions
@@ -131,7 +130,7 @@ def measure_test(workspace: Workspace, run: Run, progress: Progress) -> Run:
         return run
     progress.log(f"Evaluating {run.name} on test")
     prepared = prepare_run(workspace, read_plan(run.folder))
-    frozen: SplitLogits = {"test": _frozen_logits(prepared, "test")}
+    frozen = _frozen_logits(prepared, ("test",))
     whole = prepared.assembled.whole()
     whole.load_weights(FinishedModel(run).weights)
     finetuned: SplitLogits = {"test": logits_of(whole, prepared.images("test"))}
@@ -166,7 +165,7 @@ def _perform(workspace: Workspace, plan: RunPlan, progress: Progress) -> None:
         progress.log("Without KERAS_BACKEND=tensorflow there are no SavedModel and no heatmaps")
     prepared = prepare_run(workspace, plan)
     progress.log(f"Proving the hand-off of {prepared.head.trial_id} on the validation images")
-    handoff = prove(prepared)
+    handoff = prove(prepared, progress)
     prepared = prepared if plan.warm_up else prepared.with_fresh_head()
     trained = _trained(prepared, progress)
     splits = _measured(plan)
@@ -174,8 +173,8 @@ def _perform(workspace: Workspace, plan: RunPlan, progress: Progress) -> None:
     outcome = Outcome(
         handoff=handoff,
         trained=trained,
-        frozen={split: _frozen_logits(prepared, split) for split in splits},
-        finetuned={split: _finetuned_logits(prepared, trained, split) for split in splits},
+        frozen=_frozen_logits(prepared, splits),
+        finetuned=_finetuned_logits(prepared, trained, splits),
         seconds=time.monotonic() - begun,
     )
     write_run(prepared, outcome)
@@ -187,16 +186,22 @@ def _measured(plan: RunPlan) -> list[Split]:
     return [split for split in asked if split != "val" or not plan.refit]
 
 
-def _frozen_logits(prepared: PreparedRun, split: Split) -> Logits:
+def _frozen_logits(prepared: PreparedRun, splits: Sequence[Split]) -> SplitLogits:
     """What the head as it was tuned says of the cached features."""
-    return logits_of(prepared.head.model(), prepared.cache.load(split).x)
+    head = prepared.head.model()
+    return {split: logits_of(head, prepared.cache.load(split).x) for split in splits}
 
 
-def _finetuned_logits(prepared: PreparedRun, trained: Trained, split: Split) -> Logits:
-    """What the finished model says of the images, computed once."""
-    if split == "val" and trained.val is not None:
-        return trained.val
-    return logits_of(prepared.assembled.whole(), prepared.images(split))
+def _finetuned_logits(
+    prepared: PreparedRun, trained: Trained, splits: Sequence[Split]
+) -> SplitLogits:
+    """What the finished model says of the images; of no image is it asked twice."""
+    known: SplitLogits = {} if trained.val is None else {"val": trained.val}
+    whole = prepared.assembled.whole()
+    return {
+        split: known[split] if split in known else logits_of(whole, prepared.images(split))
+        for split in splits
+    }
 
 
 def _trained(prepared: PreparedRun, progress: Progress) -> Trained:
@@ -215,9 +220,12 @@ def _trained(prepared: PreparedRun, progress: Progress) -> Trained:
     progress.log("Proving the whole model on the validation images")
     whole = logits_of(prepared.assembled.whole(), prepared.images("val"))
     part = logits_of(data.model, data.validation.x)
+    check = measure_whole(part, whole, data.validation.labels)
+    if warning := require_whole(check):
+        progress.log(f"warning: {warning}")
     return replace(
         trained,
-        whole_check=check_whole(part, whole, data.validation.labels),
+        whole_check=check,
         boundary_key=data.boundary_key,
         val=whole,
     )

@@ -274,8 +274,12 @@ def runs(study: Study) -> tuple[Run, ...]:
     Raises:
         RecordDamaged: One's record is not what was written.
     """
-    paths = sorted((study.folder / FINAL).glob(f"*/{RUN_FILE}"))
-    return tuple(Run.open(path.parent) for path in paths)
+    return tuple(Run.open(path.parent) for path in run_records(study.folder))
+
+
+def run_records(study_folder: Path) -> list[Path]:
+    """The records of a study's finished runs, by name."""
+    return sorted((study_folder / FINAL).glob(f"*/{RUN_FILE}"))
 
 
 def is_finished(folder: Path) -> bool:

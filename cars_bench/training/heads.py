@@ -10,9 +10,11 @@ from scipy.special import ndtr, ndtri
 
 from cars_bench.training.specs import HeadSpec
 
-HEAD, OUTPUT_LAYER = "head", "logits"
+HEAD = "head"
+OUTPUT_LAYER = "logits"
 MOST_SEEDS = 64
-CUT, CUT_DEVIATION = 2.0, 0.87962566  # of a normal distribution cut there
+CUT = 2.0
+CUT_DEVIATION = 0.87962566  # of a normal distribution cut there
 
 
 def build_head(spec: HeadSpec, width: int, classes: int, seed: int = 0) -> keras.Model:
@@ -61,7 +63,8 @@ def build_head(spec: HeadSpec, width: int, classes: int, seed: int = 0) -> keras
 def parameter_count(spec: HeadSpec, width: int, classes: int) -> int:
     """Trainable and moving parameters of the head, without building it."""
     norm_parameters = {"none": 0, "l2": 0, "batch": 4, "layer": 2}
-    count, below = norm_parameters[spec.normalisation] * width, width
+    count = norm_parameters[spec.normalisation] * width
+    below = width
     for layer in spec.layers:
         count += below * layer.units + (4 * layer.units if layer.batch_norm else layer.units)
         below = layer.units
@@ -84,8 +87,8 @@ def _he_normal(shape: tuple[int, ...], seed: int) -> npt.NDArray[np.float32]:
     Drawn in numpy, so that a seed means the same on every backend, and JAX
     need not compile a random generator for every new shape.
     """
-    low, high = ndtr(-CUT), ndtr(CUT)
-    drawn = np.asarray(ndtri(np.random.default_rng(seed).uniform(low, high, shape)))
+    uniform = np.random.default_rng(seed).uniform(ndtr(-CUT), ndtr(CUT), shape)
+    drawn = np.asarray(ndtri(uniform))
     return np.asarray(drawn * np.sqrt(2 / shape[0]) / CUT_DEVIATION, dtype=np.float32)
 
 

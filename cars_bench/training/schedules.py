@@ -25,7 +25,8 @@ def rates(
         float32 `[steps]`.
     """
     positions = epoch + np.arange(steps) / steps
-    peak, schedule = spec.learning_rate, spec.schedule
+    peak = spec.learning_rate
+    schedule = spec.schedule
     match schedule.kind:
         case "step":
             values = [_step(schedule, peak, epoch, since_improved_epochs)] * steps

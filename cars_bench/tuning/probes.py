@@ -59,7 +59,7 @@ def run_probes(
     dataset = Dataset.load(workspace, cache.manifest.dataset)
     study = Study.open_or_create(workspace, cache, dataset, study_name)
     with locked(study.folder / ".lock", f"A search on study {study.name!r}"):
-        known = {record.trial_id for record in study.trials() if record.status == "completed"}
+        known = {trial.trial_id for trial in study.trials() if trial.status == "completed"}
         missing = {name: probe for name, probe in PROBES.items() if name not in known}
         if not missing:
             return study
@@ -69,11 +69,11 @@ def run_probes(
             progress.stage("Probing", len(missing), "probes") as task,
         ):
             for name, probe in missing.items():
-                record = _measured(name, probe, data)
-                ledger.proposed(record)
-                ledger.ended(record)
-                task.advance(note=f"{name} {record.score:.4f}")
-                task.line(f"{name}  val top-1 {record.score:.4f}  {record.seconds:.1f} s")
+                trial = _measured(name, probe, data)
+                ledger.proposed(trial)
+                ledger.ended(trial)
+                task.advance(note=f"{name} {trial.score:.4f}")
+                task.line(f"{name}  val top-1 {trial.score:.4f}  {trial.seconds:.1f} s")
     return study
 
 
@@ -120,10 +120,15 @@ PROBES: dict[str, Callable[[ProbeData], Iterator[Candidate]]] = {
 
 def standardised(train: Features, val: Features) -> ProbeData:
     """Both splits, each feature with the training split's mean 0 and deviation 1."""
-    raw, raw_val = np.asarray(train.x[:, 0], np.float32), np.asarray(val.x[:, 0], np.float32)
-    mean, deviation = raw.mean(0), raw.std(0) + 1e-6
+    raw = np.asarray(train.x[:, 0], np.float32)
+    raw_val = np.asarray(val.x[:, 0], np.float32)
+    mean = raw.mean(0)
+    deviation = raw.std(0) + 1e-6
     return ProbeData(
-        (raw - mean) / deviation, train.labels, (raw_val - mean) / deviation, val.labels
+        train=(raw - mean) / deviation,
+        train_labels=train.labels,
+        val=(raw_val - mean) / deviation,
+        val_labels=val.labels,
     )
 
 

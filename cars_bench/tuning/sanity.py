@@ -53,7 +53,8 @@ def run_checks(workspace: Workspace, cache_prefix: str | None = None) -> list[Ch
         CacheMissing: There is no cache to check.
     """
     cache = FeatureCache.open(workspace, cache_prefix)
-    train_set, val_set = cache.load("train", 1), cache.load("val")
+    train_set = cache.load("train", 1)
+    val_set = cache.load("val")
     classes = len(cache.manifest.class_names)
     return [
         features_vary(train_set),
@@ -85,10 +86,8 @@ def preprocessing_sane(train_set: Features, val_set: Features, classes: int) -> 
 
 def untrained_loss(train_set: Features, classes: int) -> Check:
     """Before any step the loss is ln(classes): the output layer starts at zero."""
-    saw, expected = (
-        _untrained_loss(HeadSpec(layers=(DenseLayer(64),)), train_set, classes),
-        math.log(classes),
-    )
+    saw = _untrained_loss(HeadSpec(layers=(DenseLayer(64),)), train_set, classes)
+    expected = math.log(classes)
     passed = abs(saw - expected) <= UNTRAINED_TOLERANCE * expected
     return Check("untrained loss", passed, f"{expected:.4f} within 5%", f"{saw:.4f}")
 

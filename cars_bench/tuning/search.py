@@ -60,6 +60,15 @@ class TuneOptions:
     refit: str = ""
 
 
+@dataclass(frozen=True)
+class BracketsRun:
+    """How many trials of one kind of Hyperband's brackets were planned, and have an end."""
+
+    number: int
+    planned: int
+    run: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class TuneResult:
     """What a search came to.
@@ -70,7 +79,7 @@ class TuneResult:
         head: That trial's trained head.
         planned: Trials asked for.
         run: Trials with an end, earlier runs included.
-        brackets: Of Hyperband: `number`, `planned` and `run` trials of each kind.
+        brackets: Of Hyperband, the longest first.
     """
 
     study: Study
@@ -78,7 +87,7 @@ class TuneResult:
     head: TrainedHead
     planned: int
     run: int
-    brackets: list[dict[str, int]]
+    brackets: list[BracketsRun]
 
 
 def tune(
@@ -131,7 +140,13 @@ def _refuse_unknown(options: TuneOptions) -> None:
 
 def _settled(study: Study, space: Space, options: TuneOptions) -> Study:
     backend = keras.backend.backend()
-    plan = SearchPlan(space.document, options.oracle, options.seed, options.epochs, backend)
+    plan = SearchPlan(
+        space=space.document,
+        oracle=options.oracle,
+        seed=options.seed,
+        epochs=options.epochs,
+        backend=backend,
+    )
     study = study.settle(plan, options.trials)
     window = study.record.window or max(WINDOW, options.workers or 0)
     return study.changed(window=window, asked=Asked(options.space, options.repeats))
@@ -252,7 +267,7 @@ def _with_winner(
     return study.changed(winner=replace(found, **asdict(curse)) if curse else found)
 
 
-def _brackets(study: Study, space: Space, options: TuneOptions) -> list[dict[str, int]]:
+def _brackets(study: Study, space: Space, options: TuneOptions) -> list[BracketsRun]:
     if options.oracle != "hyperband":
         return []
     fitting = hyperband_brackets(_longest(space, options), options.trials)
@@ -262,7 +277,7 @@ def _brackets(study: Study, space: Space, options: TuneOptions) -> list[dict[str
     ended = [item for item in _trials(study) if item.status != "running"]
     run = Counter(int(item.values["tuner/bracket"]) for item in ended)
     return [
-        {"number": number, "planned": planned[number], "run": run[number]}
+        BracketsRun(number, planned[number], run[number])
         for number in sorted(planned | run, reverse=True)
     ]
 

@@ -122,7 +122,7 @@ def parse_space(text: str, source: str = "space") -> Space:
 
 def space_of(document: Values) -> Space:
     """The space that a study keeps as it was read."""
-    return _space(YamlText("study.json", document, {}))
+    return _space(YamlText("the study's space", document, {}))
 
 
 def _space(file: YamlText) -> Space:

@@ -144,7 +144,7 @@ class StudyRecord:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SearchPlan:
     """What a search varies and how; two runs of one study must agree on it.
 
@@ -234,7 +234,7 @@ class Study:
     @property
     def ledger_path(self) -> Path:
         """The study's ledger."""
-        return self.folder / LEDGER_FILE
+        return ledger_path(self.folder)
 
     @property
     def running(self) -> Path:
@@ -332,6 +332,16 @@ class Study:
         raise StudyMissing(
             f"Study {self.name!r} has no completed trial {trial_id!r}.", "cars-bench trials"
         )
+
+
+def study_names(workspace: Workspace) -> list[str]:
+    """Names of a workspace's studies, in order."""
+    return [path.parent.name for path in sorted(workspace.studies.glob(f"*/{STUDY_FILE}"))]
+
+
+def ledger_path(folder: Path) -> Path:
+    """The ledger in a study's folder."""
+    return folder / LEDGER_FILE
 
 
 def default_name(cache: FeatureCache) -> str:

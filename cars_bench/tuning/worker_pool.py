@@ -21,6 +21,7 @@ from cars_bench.documents import to_json
 from cars_bench.errors import CarsBenchError
 from cars_bench.training.specs import HeadSpec, TrainingSpec
 
+WORKER = (sys.executable, "-P", "-m", "cars_bench.tuning.worker")
 GROWTH_BYTES = 400 * 2**20
 ATTEMPTS = 2
 MOST_WORKERS = 4
@@ -100,7 +101,7 @@ class _Member:
         path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
         with log.open("ab") as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "cars_bench.tuning.worker"],
+                WORKER,
                 env=os.environ | environment | {"PYTHONPATH": path},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -153,7 +154,7 @@ class WorkerPool:
 
     Args:
         size: How many.
-        setup: Where the data is.
+        config: Where the data is.
         folder: Of the study; `workers.log` there takes what the workers' libraries print.
         tell: Says that a worker died.
     """

@@ -1,4 +1,7 @@
-"""The program as a whole: help, version, usage errors, one JSON document."""
+"""The program as a whole: help, version, usage errors, one JSON document.
+
+Covers cars_bench/cli/session.py.
+"""
 
 import json
 import os

@@ -1,14 +1,12 @@
-"""`cars-bench finetune` and `predict`: what they print and how they fail."""
+"""`cars-bench finetune`: what it prints and how it fails."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
 from cars_bench.cli.finetune import finetune
-from cars_bench.cli.predict import predict
 from cars_bench.cli.session import Session
 from cars_bench.tuning.leaderboard import best_trial
 from cars_bench.tuning.study import Study
@@ -73,14 +71,3 @@ def test_what_makes_no_sense_is_refused_in_one_sentence(tuned, capsys, options, 
     assert said.startswith("error: ")
     assert "Traceback" not in said
     assert not list(tuned.studies.glob("*/final/*/plan.json"))
-
-
-def test_predict_counts_images_and_heatmaps(finished, tmp_path: Path, capsys):
-    session = Session(finished, quiet=True)
-    photos = finished.root / "source" / "images"
-    options = {"folder": photos, "output": tmp_path / "out.csv", "heatmaps": tmp_path / "heat"}
-    assert session.run(lambda: predict(session, **options)) == 0
-    printed = capsys.readouterr().out
-    assert "60 images predicted" in printed
-    assert "60 heatmaps" in printed
-    assert len(list((tmp_path / "heat").glob("*.png"))) == 60

@@ -1,18 +1,25 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
+from cars_bench.documents import from_json, to_json
 from cars_bench.errors import HandoffFailed
 from cars_bench.finetune.handoff import (
     Drift,
     Handoff,
-    check_whole,
     measure_handoff,
+    measure_whole,
     require_handoff,
+    require_whole,
 )
 
-NO_DRIFT = Drift(1, 0.0, 1.0)
+Judge = Callable[["Case"], str | None]
+
+NO_DRIFT = Drift(12, 0.0, 1.0)
 NAMES = ("a network", "a runtime in float32")
 LABELS = np.arange(12) % 4
 WITNESS = np.eye(4, dtype=np.float32)[LABELS]
@@ -39,8 +46,8 @@ def test_a_wrong_head_stops_it() -> None:
     ("drift", "assembled_is_right", "cause"),
     [
         (NO_DRIFT, True, "the head's weights changed"),
-        (Drift(1, 1.0, 0.9), True, "a runtime in float32 is not what it was"),
-        (Drift(1, 1.0, 0.9), False, "the image size or the weights"),
+        (Drift(12, 1.0, 0.9), True, "a runtime in float32 is not what it was"),
+        (Drift(12, 1.0, 0.9), False, "the image size or the weights"),
     ],
 )
 def test_the_likeliest_cause_is_named(drift: Drift, assembled_is_right: bool, cause: str) -> None:
@@ -49,16 +56,89 @@ def test_the_likeliest_cause_is_named(drift: Drift, assembled_is_right: bool, ca
         require_handoff(measured(-WITNESS, assembled, drift), *NAMES)
 
 
-def test_a_fall_of_more_than_one_point_stops_it() -> None:
-    with pytest.raises(HandoffFailed, match="less accurate"):
+def test_a_fall_of_all_images_stops_it() -> None:
+    with pytest.raises(HandoffFailed, match=r"100\.0 percentage points less accurate"):
         require_handoff(measured(WITNESS, -WITNESS), *NAMES)
 
 
-def test_a_finished_model_that_answers_otherwise_than_its_trained_part_is_refused() -> None:
+@dataclass(frozen=True)
+class Case:
+    """Two models' answers to the same images: how many the second lost and won."""
+
+    images: int
+    lost: int
+    won: int = 0
+
+    @property
+    def labels(self) -> np.ndarray:
+        return np.arange(self.images) % 4
+
+    @property
+    def before(self) -> np.ndarray:
+        """The first is right but for the images that the second wins, which come last."""
+        wrong = np.arange(self.images) >= self.images - self.won
+        return np.eye(4, dtype=np.float32)[(self.labels + wrong) % 4]
+
+    @property
+    def after(self) -> np.ndarray:
+        wrong = np.arange(self.images) < self.lost
+        return np.eye(4, dtype=np.float32)[(self.labels + wrong) % 4]
+
+
+WITHIN_A_POINT = [Case(120, 0), Case(120, 1), Case(2000, 20), Case(120, 0, 30)]
+MAYBE_CHANCE = [Case(80, 1), Case(120, 4), Case(120, 5), Case(120, 12, 8)]
+WORSE = [Case(120, 8), Case(120, 6), Case(1600, 40, 8)]
+
+
+def handed_off(case: Case) -> str | None:
+    drift = Drift(case.images, 0.0, 1.0)
+    found = measure_handoff(
+        case.before, case.labels, drift, recomputed=case.before, assembled=case.after
+    )
+    assert (found.only_witness_right, found.only_assembled_right) == (case.lost, case.won)
+    return require_handoff(found, *NAMES)
+
+
+def finished(case: Case) -> str | None:
+    found = measure_whole(case.before, case.after, case.labels)
+    assert (found.only_trained_right, found.only_whole_right) == (case.lost, case.won)
+    return require_whole(found)
+
+
+@pytest.mark.parametrize("judge", [handed_off, finished])
+@pytest.mark.parametrize("case", WITHIN_A_POINT, ids=str)
+def test_a_loss_within_a_point_is_not_worth_a_word(judge: Judge, case: Case) -> None:
+    assert judge(case) is None
+
+
+@pytest.mark.parametrize("judge", [handed_off, finished])
+@pytest.mark.parametrize("case", MAYBE_CHANCE, ids=str)
+def test_a_larger_loss_that_may_be_chance_is_a_warning(judge: Judge, case: Case) -> None:
+    warning = judge(case)
+    assert warning
+    assert f"{100 * (case.lost - case.won) / case.images:.1f} percentage points less" in warning
+    assert f"({case.lost} lost, {case.won} won, McNemar p " in warning
+    assert warning.endswith("so the run goes on.")
+
+
+@pytest.mark.parametrize("judge", [handed_off, finished])
+@pytest.mark.parametrize("case", WORSE, ids=str)
+def test_a_larger_loss_that_is_not_chance_stops_it(judge: Judge, case: Case) -> None:
+    with pytest.raises(HandoffFailed, match="percentage points less accurate"):
+        judge(case)
+
+
+def test_a_proof_from_before_the_images_were_counted_is_read() -> None:
+    document = to_json(measured(WITNESS, WITNESS))
+    for name in ("only_witness_right", "only_assembled_right", "p_value"):
+        del document[name]
+    assert from_json(Handoff, document).p_value is None
+
+
+def test_a_finished_model_is_compared_with_its_trained_part() -> None:
     trained = np.eye(4, dtype=np.float32)
     labels = np.arange(4)
-    found = check_whole(trained, trained + np.float32(0.001), labels)
+    found = measure_whole(trained, trained + np.float32(0.001), labels)
     assert (found.top1_agreement, found.trained_top1, found.whole_top1) == (1.0, 1.0, 1.0)
     assert found.max_abs_diff == pytest.approx(0.001, rel=1e-3)
-    with pytest.raises(HandoffFailed, match=r"25\.0% less accurate"):
-        check_whole(trained, trained[[0, 1, 2, 0]], labels)
+    assert (found.images, found.p_value) == (4, 1.0)

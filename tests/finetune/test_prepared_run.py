@@ -19,6 +19,7 @@ from cars_bench.finetune.prepared_run import (
     prove,
 )
 from cars_bench.finetune.recipe import FinetuneOptions
+from cars_bench.progress import Progress
 from cars_bench.tuning.study import Study
 from cars_bench.tuning.trained_head import TrainedHead, store_winner
 from cars_bench.workspace import Workspace
@@ -27,7 +28,7 @@ from tests.finetune.conftest import flip_bit
 
 def test_an_honest_study_passes(tuned: Workspace) -> None:
     prepared = prepared_of(tuned)
-    found = prove(prepared)
+    found = prove(prepared, Progress())
     assert found.features.images == len(prepared.head.image_ids)
     assert found.features.max_abs_diff < 1e-3
     assert found.features.min_cosine > 0.9999
@@ -49,7 +50,7 @@ def test_other_pixels_stop_it_and_say_by_how_much(
     honest = ImageSource.pixels
     monkeypatch.setattr(ImageSource, "pixels", lambda *args: 255 - honest(*args), raising=True)
     with pytest.raises(HandoffFailed, match=r"differ by up to \d") as caught:
-        prove(prepared_of(tuned))
+        prove(prepared_of(tuned), Progress())
     assert caught.value.code == 1
     assert "preprocessing" in caught.value.message + caught.value.fix
 
@@ -58,7 +59,7 @@ def test_another_image_file_stops_it(tuned: Workspace) -> None:
     image = next(iter(prepared_of(tuned).dataset.records("val"))).path
     image.write_bytes(next(image.parent.glob("00*.png")).read_bytes() + b"more")
     with pytest.raises(InputError, match=image.name):
-        prove(prepared_of(tuned))
+        prove(prepared_of(tuned), Progress())
 
 
 def test_another_preprocessing_of_the_assembled_model_stops_it(
@@ -70,7 +71,7 @@ def test_another_preprocessing_of_the_assembled_model_stops_it(
     layer.scale, layer.offset = 1.0, 0.0
     monkeypatch.setattr(prepared_run, "recompute", lambda cache, *_: cache.load("val").x[:, 0])
     with pytest.raises(HandoffFailed, match="less accurate"):
-        prove(prepared)
+        prove(prepared, Progress())
 
 
 def test_a_damaged_witness_is_refused_by_name(tuned: Workspace) -> None:

@@ -1,4 +1,4 @@
-"""Small studies: a made-up cache of a prepared dataset, ledgers written by hand, a crew of none."""
+"""Small studies: a made-up cache of a prepared dataset, ledgers of any trials, no workers."""
 
 from __future__ import annotations
 

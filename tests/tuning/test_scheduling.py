@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from cars_bench.errors import CarsBenchError, NoTrialCompleted
 from cars_bench.progress import Progress
-from cars_bench.tuning.ledger import Ledger, read_trials
+from cars_bench.training.specs import HeadSpec
+from cars_bench.tuning.ledger import Ledger, Trial, read_trials
 from cars_bench.tuning.oracles import Proposer
 from cars_bench.tuning.proposals import Proposals
-from cars_bench.tuning.scheduling import FAILURES_IN_A_ROW, Trials
+from cars_bench.tuning.scheduling import FAILURES_IN_A_ROW, Board, Repeats, Trials
 from cars_bench.tuning.space import parse_space, specs_of
 from tests.tuning.studies import SPACE, NoWorkers, results, write_study
 
@@ -91,3 +94,48 @@ def test_asked_to_stop_it_lets_running_trials_end_and_begins_no_other(study):
     run(study, 8, answer, size=2, stop=lambda: len(asked) >= 3)
     assert {item.status for item in study.trials()} == {"completed"}
     assert len(study.trials()) == 4
+
+
+def repeated(study, count, answer=completed):
+    with Ledger(study.ledger_path) as ledger:
+        repeats = Repeats(study, ledger, count, Progress())
+        pool = NoWorkers(answer)
+        repeats.run(pool, lambda: False)
+    return [(job.trial_id, job.repeat, job.seed) for job in pool.done]
+
+
+def test_the_best_are_trained_again_with_seeds_of_their_own(study):
+    run(study, 7)
+    best = sorted(study.trials(), key=lambda item: -item.score)[:5]
+    seeds = {(trial_id, repeat): seed for trial_id, repeat, seed in repeated(study, 2)}
+    assert {trial_id for trial_id, _ in seeds} == {item.trial_id for item in best}
+    assert {repeat for _, repeat in seeds} == {1, 2}
+    assert all(seed == study.repeat_seed(repeat) for (_, repeat), seed in seeds.items())
+    assert repeated(study, 2) == []
+    assert {repeat for _, repeat, _ in repeated(study, 3)} == {3}
+
+
+def test_a_failed_repeat_is_one_without_a_score(study):
+    run(study, 1)
+    repeated(study, 1, failed)
+    (again,) = study.trials()[0].repeats
+    assert (again.score, again.reason) == (None, "the loss became nan in epoch 1")
+    assert study.trials()[0].status == "completed"
+
+
+def test_the_table_shows_the_best_few_first():
+    told = []
+    task = SimpleNamespace(
+        advance=lambda note, earlier: told.append((note, earlier)),
+        line=told.append,
+        table=lambda columns, rows: told.append([row[0] for row in rows]),
+    )
+    board = Board(task)
+    for number, score in enumerate((0.5, 0.7, 0.6, 0.1, 0.2, 0.3)):
+        head = HeadSpec()
+        trial = Trial(trial_id=f"t{number}", values={}, head=head, score=score, low=0.0, high=1.0)
+        board.count(trial)
+    assert told[-2] == ["t1", "t2", "t0", "t5", "t4"]
+    assert told[-1].endswith("best 0.7000 (t1)")
+    board.count(Trial(trial_id="t6", values={}, reason="out of memory"), earlier=True)
+    assert told[-2:] == [("t6 failed", True), "t6  failed: out of memory"]

@@ -78,6 +78,17 @@ def test_a_missing_file_names_the_shipped_spaces():
     assert "wide" in caught.value.fix
 
 
+def test_a_field_that_stands_twice_is_refused_by_its_second_line():
+    text = "hyperparameters:\n  l2: {type: choice, values: [1]}\n  l2: 3\n"
+    with pytest.raises(UsageError, match="line 3: l2 stands there twice"):
+        parse_space(text, "mine.yaml")
+
+
+def test_fixed_values_are_tried_too():
+    with pytest.raises(UsageError, match=r"mine\.yaml line 1: fixed: epochs must be at least 1"):
+        parse_space("fixed: {epochs: 0}\nhyperparameters: {}\n", "mine.yaml")
+
+
 @pytest.mark.parametrize("name", shipped_spaces())
 def test_a_study_gives_back_the_space_that_it_kept(name):
     space = load_space(name)

@@ -17,7 +17,7 @@ KEYS = [
     "space", "oracle", "seed", "backend", "budget", "versions",
 ]  # fmt: skip
 LATER = ["window", "asked", "winner"]
-PLAN = SearchPlan({"name": "small"}, "random", 3, 4, "jax")
+PLAN = SearchPlan(space={"name": "small"}, oracle="random", seed=3, epochs=4, backend="jax")
 
 
 @pytest.fixture

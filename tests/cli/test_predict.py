@@ -1,0 +1,51 @@
+"""`cars-bench predict`: what it prints and how it fails."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from cars_bench.cli.predict import predict
+from cars_bench.cli.session import Session
+from tests.finetune import conftest as fixtures
+
+finished, finished_once = fixtures.finished, fixtures.finished_once
+tuned, tuned_once, recipe = fixtures.tuned, fixtures.tuned_once, fixtures.recipe
+
+
+def test_predict_counts_images_and_heatmaps(finished, tmp_path: Path, capsys):
+    session = Session(finished, quiet=True)
+    photos = finished.root / "source" / "images"
+    options = {"folder": photos, "output": tmp_path / "out.csv", "heatmaps": tmp_path / "heat"}
+    assert session.run(lambda: predict(session, **options)) == 0
+    printed = capsys.readouterr().out
+    assert "60 images predicted" in printed
+    assert "60 heatmaps" in printed
+    assert len(list((tmp_path / "heat").glob("*.png"))) == 60
+
+
+def test_json_names_what_could_not_be_read(finished, tmp_path: Path, capsys):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "a.png").write_bytes((finished.root / "source/images/000.png").read_bytes())
+    (photos / "empty.png").write_bytes(b"")
+    session = Session(finished, json_output=True, quiet=True)
+    options = {"folder": photos, "output": tmp_path / "out.csv"}
+    assert session.run(lambda: predict(session, **options)) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document == {
+        "schema_version": 1,
+        "output": str(tmp_path / "out.csv"),
+        "images": 1,
+        "unreadable": {"empty.png": "the file is empty"},
+        "heatmaps": 0,
+        "warnings": [],
+    }
+
+
+def test_before_fine_tuning_there_is_nothing_to_predict_with(tuned, tmp_path: Path, capsys):
+    session = Session(tuned, quiet=True)
+    photos = tuned.root / "source" / "images"
+    options = {"folder": photos, "output": tmp_path / "out.csv"}
+    assert session.run(lambda: predict(session, **options)) == 3
+    assert "cars-bench finetune --best" in capsys.readouterr().err
