@@ -93,8 +93,8 @@ class Progress:
 class PlainProgress(Progress):
     """One plain line per finished item, for logs and pipes."""
 
-    def __init__(self, stream: TextIO = sys.stderr) -> None:
-        self.stream = stream
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.stream = sys.stderr if stream is None else stream
 
     def log(self, text: str) -> None:
         """Print one line, at once."""
@@ -222,6 +222,13 @@ def stop_when_asked(progress: Progress, message: str) -> Iterator[Callable[[], b
         yield lambda: bool(asked)
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def plural(number: int, noun: str) -> str:
+    """A number with its noun: `1 image`, `2,000 images`, `3 classes`."""
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number:,} {noun}{'es' if noun.endswith(('s', 'x')) else 's'}"
 
 
 def duration(seconds: float) -> str:

@@ -15,6 +15,7 @@ from cars_bench.cli.session import Document, Session, command
     app,
     "prepare",
     "cars-bench prepare photos/                     # one folder a class",
+    "cars-bench prepare birds.csv --columns path,label --group-column family",
     "cars-bench prepare cars/labels.csv --crop boxes",
     "cars-bench prepare --labels devkit/cars_train_annos.mat --images cars_train/",
     "cars-bench prepare --demo",
@@ -36,6 +37,22 @@ def prepare(
         typer.Option(
             help="Percentages train/val/test such as 65/20/15, or `column` for the label file's "
             "own [default: its own if it has one, else 65/20/15].",
+            show_default=False,
+        ),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            help="Columns of the CSV with path and class, such as path,label (and a third "
+            "with the split) [default: those that the header tells].",
+            show_default=False,
+        ),
+    ] = None,
+    group_column: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Column of the CSV with a property of the class, such as make: accuracy is "
+            "told by it too. May be given again.",
             show_default=False,
         ),
     ] = None,
@@ -68,6 +85,8 @@ def prepare(
         name=name,
         allow_missing=allow_missing,
         demo=demo,
+        columns=columns,
+        group_columns=tuple(group_column or ()),
     )
     dataset = run(session.workspace, options, session.progress)
     for line in card_lines(dataset.name, dataset.card):

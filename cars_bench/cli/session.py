@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from cars_bench.workspace import Workspace
 
 Document = dict[str, Any]
+READER_GONE = 128 + 13
+"""Exit code where the reader of the output went away (`| head -1`): that of SIGPIPE."""
 BACKENDS = ("tensorflow", "jax", "torch")
 
 WorkspaceOption = Annotated[
@@ -81,6 +83,11 @@ class Session:
         if not self.json_output:
             print(text, flush=True)
 
+    def suggest(self, package: str, gain: str) -> None:
+        """Say, if a package is not installed, what it would gain; not under `--json` or `-q`."""
+        if not self.json_output and importlib.util.find_spec(package) is None:
+            self.progress.log(f"Tip: {gain}: pip install 'cars-bench[all]'")
+
     def choose_backend(self, *preferred: str) -> str:
         """Set KERAS_BACKEND, before keras is imported, to the user's choice or the first installed.
 
@@ -121,6 +128,8 @@ class Session:
             )
         except CarsBenchError as error:
             return self._failed(error)
+        except BrokenPipeError:
+            return READER_GONE  # as a shell says it of a Unix tool: quietly
         except OSError as error:
             return self._failed(_plain_os_error(error))
         except Exception as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -51,6 +52,9 @@ def tune(
     ] = None,
 ) -> Document:
     """Search dense heads on the cached features; the same command again goes on."""
+    first = not any(session.workspace.studies.glob("*/study.json"))
+    if first and "KERAS_BACKEND" not in os.environ:
+        session.suggest("jax", "JAX makes the search two to four times faster")
     session.choose_backend("jax", "tensorflow")
     from dataclasses import asdict
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cars_bench.documents import read_record, write_record
@@ -99,6 +99,8 @@ class Card:
         warnings: Plain sentences.
         versions: Of the packages that read the images.
         digest: SHA-256 over everything about the images but where they lie.
+        groups: Properties of classes by which accuracy is told too (`prepare
+            --group-column`), such as `make`: each class to its value.
     """
 
     created: str
@@ -115,6 +117,7 @@ class Card:
     warnings: tuple[str, ...]
     versions: dict[str, str]
     digest: str
+    groups: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 def read_card(folder: Path) -> Card:

@@ -8,10 +8,10 @@ from pathlib import Path
 import keras
 
 from cars_bench.backbones.build import build_backbone
-from cars_bench.errors import CarsBenchError, ModelMissing
+from cars_bench.errors import CarsBenchError, ModelMissing, known
 from cars_bench.finetune.assemble import Assembled
 from cars_bench.finetune.plan import FINAL, remembered
-from cars_bench.finetune.runs import FINETUNE, Run, RunRecord
+from cars_bench.finetune.runs import FINETUNE, RUN_FILE, Run, RunRecord
 from cars_bench.training.heads import build_head
 from cars_bench.workspace import Workspace, sha256_file
 
@@ -109,4 +109,9 @@ def _folder(workspace: Workspace, model: str | None) -> Path:
     if Path(model).is_dir():
         return Path(model)
     study, _, run = model.partition("/")
-    return workspace.studies / study / FINAL / run
+    folder = workspace.studies / study / FINAL / run
+    if not (folder / RUN_FILE).is_file():
+        found = sorted(workspace.studies.glob(f"*/{FINAL}/*/{RUN_FILE}"))
+        names = [f"{path.parents[2].name}/{path.parent.name}" for path in found]
+        raise ModelMissing(f"There is no finished model {model!r}{known(names)}.", FINETUNE)
+    return folder

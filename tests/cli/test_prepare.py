@@ -45,7 +45,7 @@ def test_quarantined_images_are_printed(workspace, tiny_source, tmp_path, capsys
     ("name", "content", "words"),
     [
         ("labels.csv", b"", "is empty"),
-        ("labels.csv", b"img_file,label\n1.jpg,A\n", "no column 'class'"),
+        ("labels.csv", b"img_file,kind\n1.jpg,A\n", "plainly the path and the class"),
         ("cars_annos.mat", b"MATLAB 5.0" + bytes(200), "corrupt"),
         ("labels.txt", b"1.jpg A", "neither a CSV nor a .mat"),
     ],
