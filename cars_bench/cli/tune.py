@@ -52,7 +52,9 @@ def tune(
     ] = None,
 ) -> Document:
     """Search dense heads on the cached features; the same command again goes on."""
-    first = not any(session.workspace.studies.glob("*/study.json"))
+    from cars_bench.tuning.study import study_names
+
+    first = not study_names(session.workspace)
     if first and "KERAS_BACKEND" not in os.environ:
         session.suggest("jax", "JAX makes the search two to four times faster")
     session.choose_backend("jax", "tensorflow")

@@ -16,7 +16,7 @@ tuned, tuned_once, recipe = fixtures.tuned, fixtures.tuned_once, fixtures.recipe
 def test_predict_counts_images_and_heatmaps(finished, tmp_path: Path, capsys):
     session = Session(finished, quiet=True)
     photos = finished.root / "source" / "images"
-    options = {"folder": photos, "output": tmp_path / "out.csv", "heatmaps": tmp_path / "heat"}
+    options = {"paths": [photos], "output": tmp_path / "out.csv", "heatmaps": tmp_path / "heat"}
     assert session.run(lambda: predict(session, **options)) == 0
     printed = capsys.readouterr().out
     assert "60 images predicted" in printed
@@ -30,7 +30,7 @@ def test_json_names_what_could_not_be_read(finished, tmp_path: Path, capsys):
     (photos / "a.png").write_bytes((finished.root / "source/images/000.png").read_bytes())
     (photos / "empty.png").write_bytes(b"")
     session = Session(finished, json_output=True, quiet=True)
-    options = {"folder": photos, "output": tmp_path / "out.csv"}
+    options = {"paths": [photos], "output": tmp_path / "out.csv"}
     assert session.run(lambda: predict(session, **options)) == 0
     document = json.loads(capsys.readouterr().out)
     assert document == {
@@ -46,6 +46,6 @@ def test_json_names_what_could_not_be_read(finished, tmp_path: Path, capsys):
 def test_before_fine_tuning_there_is_nothing_to_predict_with(tuned, tmp_path: Path, capsys):
     session = Session(tuned, quiet=True)
     photos = tuned.root / "source" / "images"
-    options = {"folder": photos, "output": tmp_path / "out.csv"}
+    options = {"paths": [photos], "output": tmp_path / "out.csv"}
     assert session.run(lambda: predict(session, **options)) == 3
     assert "cars-bench finetune --best" in capsys.readouterr().err
