@@ -19,8 +19,8 @@ def test_predict_counts_images_and_heatmaps(finished, tmp_path: Path, capsys):
     options = {"paths": [photos], "output": tmp_path / "out.csv", "heatmaps": tmp_path / "heat"}
     assert session.run(lambda: predict(session, **options)) == 0
     printed = capsys.readouterr().out
-    assert "60 images predicted" in printed
-    assert "60 heatmaps" in printed
+    assert f"{tmp_path / 'out.csv'} (60 images)" in printed
+    assert f"heatmaps: {tmp_path / 'heat'} (60 images)" in printed
     assert len(list((tmp_path / "heat").glob("*.png"))) == 60
 
 
