@@ -30,7 +30,8 @@ from cars_bench.finetune.recipe import FinetuneOptions
 from cars_bench.finetune.runs import FINETUNE, FINETUNED, FROZEN, Run, is_finished
 from cars_bench.finetune.training_data import TrainingData, gather_training_data
 from cars_bench.finetune.unfreeze import apply_unfreeze, check_frozen, seed_dropout, values_of
-from cars_bench.progress import Progress, Task, stop_when_asked
+from cars_bench.interrupts import stop_when_asked
+from cars_bench.progress import Progress, Task
 from cars_bench.training.checkpoint import (
     CHECKPOINT_FILE,
     EpochResult,
