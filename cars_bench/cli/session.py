@@ -255,6 +255,11 @@ def _plain_os_error(error: OSError) -> CarsBenchError:
     return CarsBenchError(f"{error.strerror or error}{where}.", "run again with --debug")
 
 
+def points(share: float) -> str:
+    """A difference of shares in percentage points: `2.1 points`; never `-0.0`."""
+    return f"{round(100 * share, 1) + 0.0:.1f} points"
+
+
 def score_lines(document: Document) -> list[str]:
     """Scores as a person reads them, one line a stage and split, with 95% intervals."""
     return [

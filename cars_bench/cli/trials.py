@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cars_bench.cli.app import app
-from cars_bench.cli.session import Document, Session, command
+from cars_bench.cli.session import Document, Session, command, points
 from cars_bench.progress import plural
 
 if TYPE_CHECKING:
@@ -80,12 +80,12 @@ def _print_table(
 def _best_of(curse: WinnersCurse) -> str:
     """What the winner's score is expected to lose, and what it lost."""
     said = (
-        f", the pick of {curse.candidates}: expect {100 * curse.expected_drop:.1f} points less "
-        "on new images"
+        f", the pick of {curse.candidates}: expect {points(curse.expected_drop)} less on new images"
     )
     if curse.observed_drop is None:
         return said
-    return f"{said}; on the test images it was {100 * curse.observed_drop:.1f}"
+    way = "less" if curse.observed_drop >= 0 else "more"
+    return f"{said}; on the test images it was {points(abs(curse.observed_drop))} {way}"
 
 
 def _line(row: LeaderboardRow, wins: bool) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cars_bench.cli.app import app
-from cars_bench.cli.session import Document, Session, accuracy, command
+from cars_bench.cli.session import Document, Session, accuracy, command, points
 from cars_bench.progress import plural
 
 
@@ -93,7 +93,7 @@ def tune(
     if curse:
         session.say(
             f"expected drop of the best of {curse.candidates} on new images: "
-            f"{100 * curse.expected_drop:.1f} points"
+            f"{points(curse.expected_drop)}"
         )
     if no_head_beats(rows, winner.trial_id):
         session.say("no head beats the best probe: cars-bench trials")
