@@ -68,7 +68,7 @@ def extract(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say the cost.")] = False,
 ) -> Document:
-    """Run the frozen backbone once over every image and cache the features.
+    """Cache the frozen backbone's features of every image, once.
 
     Killed at any moment, the same command goes on where it stopped.
     """
@@ -117,7 +117,7 @@ def _summary(result: ExtractResult) -> str:
         made = "all of them were there"
     return (
         f"Cache {result.key}: {what}; {made} ({result.runtime}, {result.precision}).\n"
-        "Next: cars-bench tune"
+        "next: cars-bench tune"
     )
 
 

@@ -69,7 +69,11 @@ def prepare(
         bool, typer.Option("--demo", help="Draw the demo images and take those.")
     ] = False,
 ) -> Document:
-    """Read labels and images in any known layout into one dataset with a split."""
+    """Read labels and images in any known layout, and split them.
+
+    Folders: one a class, or train/, valid/ and test/ with one a class in each.  Label
+    files: a CSV with a path and a class in each row, or the .mat files of Stanford Cars.
+    """
     from cars_bench.data.card import card_lines
     from cars_bench.data.prepare import PrepareOptions
     from cars_bench.data.prepare import prepare as run

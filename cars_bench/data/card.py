@@ -146,12 +146,11 @@ def card_lines(name: str, card: Card) -> list[str]:
     counts = card.split.counts
     totals = sorted(sum(row.values()) for row in card.class_counts.values())
     lines = [
-        f"{name}: {card.images:,} images of {card.classes:,} classes "
-        f"({totals[0]:,} to {totals[-1]:,} a class, median {totals[len(totals) // 2]:,})",
+        f"{name}: {card.images:,} images of {card.classes:,} classes ({_a_class(totals)})",
         f"split: {counts['train']:,} train, {counts['val']:,} val, {counts['test']:,} test "
         f"({card.split.how})",
         _size_line(card.sizes),
-        f"boxes: {card.boxes:,}; crop: {card.crop}",
+        *([f"boxes: {card.boxes:,}; crop: {card.crop}"] if card.boxes else []),
     ]
     if card.missing.count:
         lines.append(f"missing: {card.missing.count:,} labelled images have no file")
@@ -159,12 +158,21 @@ def card_lines(name: str, card: Card) -> list[str]:
     return lines + [f"warning: {text}" for text in card.warnings]
 
 
+def _a_class(totals: list[int]) -> str:
+    """`20 a class`, or how far the classes differ."""
+    if totals[0] == totals[-1]:
+        return f"{totals[0]:,} a class"
+    return f"{totals[0]:,} to {totals[-1]:,} a class, median {totals[len(totals) // 2]:,}"
+
+
 def _size_line(sizes: Sizes) -> str:
     width = sizes.width
     height = sizes.height
+    if width.min == width.max and height.min == height.max:
+        return f"sizes: all {width.min:.0f} x {height.min:.0f} pixels"
     return (
-        f"sizes: median {width.median:g} x {height.median:g} pixels; 90% have widths "
-        f"{width.p05:g} to {width.p95:g} and heights {height.p05:g} to {height.p95:g}"
+        f"sizes: median {width.median:.0f} x {height.median:.0f} pixels; 90% have widths "
+        f"{width.p05:.0f} to {width.p95:.0f} and heights {height.p05:.0f} to {height.p95:.0f}"
     )
 
 

@@ -128,6 +128,32 @@ def test_a_name_that_is_not_there_is_answered_with_those_that_are(
     assert said in err
 
 
+@pytest.mark.parametrize("names", [[], ["cache"]], ids=["all", "cache"])
+def test_no_summary_is_cut_at_80_columns(program, monkeypatch, names) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    listed = program(*names, "--help")[1].partition("Commands:\n")[2].splitlines()
+    assert listed
+    assert not [line for line in listed if line.endswith("...") or not line.endswith(".")]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
+def test_on_a_terminal_no_word_is_broken(tmp_path: Path) -> None:
+    name = "a-study-with-quite-a-long-name-that-does-not-exist"
+    command = [sys.executable, "-m", "cars_bench", "trials", "--study", name]
+    for study in range(4):
+        write_study(tmp_path / "tuning" / f"another-study-with-a-long-name-{study}")
+    ours, theirs = os.openpty()
+    environment = os.environ | {"COLUMNS": "80", "CARS_BENCH_WORKSPACE": str(tmp_path)}
+    subprocess.run(command, env=environment, stderr=theirs, check=False)
+    os.close(theirs)
+    said = os.read(ours, 10_000).decode().splitlines()
+    os.close(ours)
+    assert len(said) > 2
+    assert all(len(line) <= 80 for line in said)
+    assert f"'{name}'" in " ".join(said)
+    assert "another-study-with-a-long-name-3" in " ".join(said)
+
+
 def test_completion_can_be_installed_and_completes(tmp_path: Path) -> None:
     def complete(*words: str) -> list[str]:
         asked = {

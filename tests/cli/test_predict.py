@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from cars_bench.cli.predict import predict
@@ -19,9 +20,21 @@ def test_predict_counts_images_and_heatmaps(finished, tmp_path: Path, capsys):
     options = {"paths": [photos], "output": tmp_path / "out.csv", "heatmaps": tmp_path / "heat"}
     assert session.run(lambda: predict(session, **options)) == 0
     printed = capsys.readouterr().out
-    assert f"{tmp_path / 'out.csv'} (60 images)" in printed
-    assert f"heatmaps: {tmp_path / 'heat'} (60 images)" in printed
+    assert printed.splitlines() == [
+        f"written: {tmp_path / 'out.csv'} (60 images)",
+        f"heatmaps: {tmp_path / 'heat'} (60 images)",
+    ]
     assert len(list((tmp_path / "heat").glob("*.png"))) == 60
+
+
+def test_the_answers_to_a_few_images_are_told(finished, tmp_path: Path, capsys):
+    session = Session(finished, quiet=True)
+    photo = finished.root / "source" / "images" / "000.png"
+    options = {"paths": [photo], "output": tmp_path / "out.csv"}
+    assert session.run(lambda: predict(session, **options)) == 0
+    answer, written = capsys.readouterr().out.splitlines()
+    assert re.match(r"000\.png: (bar|cross|disc|square) \d+\.\d%", answer)
+    assert written.endswith("out.csv (1 image)")
 
 
 def test_json_names_what_could_not_be_read(finished, tmp_path: Path, capsys):

@@ -74,7 +74,7 @@ def test_a_person_reads_counts_sizes_and_the_first_of_what_was_set_aside():
         warnings=("Watch out.",),
     )
     lines = card_lines("cars", card)
-    assert lines[0] == "cars: 60 images of 4 classes (15 to 15 a class, median 15)"
+    assert lines[0] == "cars: 60 images of 4 classes (15 a class)"
     assert lines[1] == "split: 36 train, 12 val, 12 test (the source's own)"
     assert "missing: 2 labelled images have no file" in lines
     assert "  4.jpg: it is HTML" in lines
