@@ -142,7 +142,7 @@ def measure_test(workspace: Workspace, run: Run, progress: Progress) -> Run:
         frozen=run.record.frozen | scores(prepared, frozen),
         finetuned=run.record.finetuned | scores(prepared, finetuned),
     )
-    return seal(prepared, record)
+    return seal(prepared, record, progress)
 
 
 @contextlib.contextmanager
@@ -164,6 +164,7 @@ def _perform(workspace: Workspace, plan: RunPlan, progress: Progress) -> None:
     begun = time.monotonic()
     if keras.backend.backend() != "tensorflow":
         progress.log("Without KERAS_BACKEND=tensorflow there are no SavedModel and no heatmaps")
+    progress.log(f"Opening the backbone and the head of {plan.trial_id}")
     prepared = prepare_run(workspace, plan)
     progress.log(f"Proving the hand-off of {prepared.head.trial_id} on the validation images")
     handoff = prove(prepared, progress)
@@ -178,7 +179,7 @@ def _perform(workspace: Workspace, plan: RunPlan, progress: Progress) -> None:
         finetuned=_finetuned_logits(prepared, trained, splits),
         seconds=time.monotonic() - begun,
     )
-    write_run(prepared, outcome)
+    write_run(prepared, outcome, progress)
 
 
 def _measured(plan: RunPlan) -> list[Split]:
@@ -244,6 +245,7 @@ def _train(
         stop_when_asked(progress, STOPPING) as stop,
     ):
         task.advance(len(start.history) if start else 0, earlier=True)
+        task.doing("compiling; the first epoch takes longest")
         keeper = _EpochKeeper(
             prepared=prepared,
             model=data.model,
