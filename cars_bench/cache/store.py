@@ -10,9 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cars_bench.cache.cost import cost_path
 from cars_bench.cache.keys import KEY_DIGITS, FeatureRecipe, titles
-from cars_bench.cache.manifest import MANIFEST_FILE, REPAIR, Manifest, read_manifest
+from cars_bench.cache.manifest import MANIFEST_FILE, REPAIR, Manifest, cost_path, read_manifest
 from cars_bench.cache.records import Records
 from cars_bench.cache.shards import (
     Batch,

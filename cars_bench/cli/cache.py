@@ -48,7 +48,7 @@ def ls(
         session.say("no caches yet\nnext: cars-bench extract")
     document: Document = {"caches": [_row(item) for item in found]}
     if sheet:
-        from cars_bench.cache.sheet import contact_sheet
+        from cars_bench.cache.export import contact_sheet
         from cars_bench.cache.store import FeatureCache
 
         path = contact_sheet(session.workspace, FeatureCache.open(session.workspace, cache))

@@ -6,13 +6,13 @@ from typing import Any
 
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset, Split
+from cars_bench.data.pixels import LiveImages
 from cars_bench.documents import to_json
 from cars_bench.errors import CacheStale, UsageError
 from cars_bench.evaluation.assessment import Assessment, assess
 from cars_bench.evaluation.comparison import answers_changed
 from cars_bench.evaluation.predictions import Predictions, predictions
 from cars_bench.finetune.finished import FinishedModel
-from cars_bench.finetune.live import LiveImages
 from cars_bench.progress import Progress
 from cars_bench.training.engine import logits_of
 from cars_bench.tuning.study import Study

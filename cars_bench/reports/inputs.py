@@ -9,8 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from cars_bench.cache.cost import Cost, read_cost
-from cars_bench.cache.manifest import Manifest, read_manifest
+from cars_bench.cache.manifest import Cost, Manifest, read_cost, read_manifest
 from cars_bench.data.dataset import Dataset
 from cars_bench.errors import CacheMissing, DatasetMissing, InputError, StudyMissing
 from cars_bench.evaluation.predictions import Predictions
