@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import sys
 import textwrap
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from types import FrameType
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -72,6 +69,14 @@ class Task:
         else:
             self._latest = time.monotonic()
 
+    def doing(self, text: str) -> None:
+        """Say what goes on before the first item of this stage ends; nothing afterwards."""
+        if self.pace is None:
+            self._show(text)
+
+    def _show(self, text: str) -> None:
+        """Show what goes on where it is seen."""
+
     def line(self, text: str) -> None:
         """Say one finished item (a shard, a trial, an epoch) on a line of its own."""
 
@@ -113,6 +118,12 @@ class _PlainTask(Task):
     def __init__(self, total: int | None, progress: PlainProgress) -> None:
         super().__init__(total)
         self.progress = progress
+        self._shown = ""
+
+    def _show(self, text: str) -> None:
+        if text != self._shown:
+            self.progress.log(f"  {text}")
+        self._shown = text
 
     def line(self, text: str) -> None:
         left = self.seconds_left
@@ -175,6 +186,9 @@ class _BarTask(Task):
         super().advance(count, note, earlier)
         self._bar.update(self._identity, completed=self.done, note=note)
 
+    def _show(self, text: str) -> None:
+        self._bar.update(self._identity, note=text)
+
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         from rich.console import Group
         from rich.table import Table
@@ -193,36 +207,6 @@ def for_stream(quiet: bool) -> Progress:
     if quiet:
         return Progress()
     return TerminalProgress() if sys.stderr.isatty() else PlainProgress()
-
-
-@contextlib.contextmanager
-def stop_when_asked(progress: Progress, message: str) -> Iterator[Callable[[], bool]]:
-    """Let the piece of work that is running end after the first Ctrl-C; a second one stops now.
-
-    Outside the main thread, where signals cannot be caught, nothing changes.
-
-    Args:
-        progress: Is told `message` at the first Ctrl-C.
-        message: What will happen, as a sentence.
-
-    Yields:
-        A function that says whether Ctrl-C was pressed.
-    """
-    asked: list[int] = []
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        asked.append(number)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        progress.log(message)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    before = signal.signal(signal.SIGINT, ask)
-    try:
-        yield lambda: bool(asked)
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def folded(text: str, width: int, hang: int = 2) -> str:

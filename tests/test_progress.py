@@ -89,6 +89,23 @@ def test_a_bar_tells_rate_and_time_left_however_slow_the_items_are(
     assert f"9/30 {said}" in capfd.readouterr().err
 
 
+def test_what_goes_on_is_said_once_and_only_before_the_first_item_ends() -> None:
+    stream = io.StringIO()
+    with PlainProgress(stream).stage("Tuning", 10, "trials") as task:
+        task.advance(3, earlier=True)
+        for text in ("loading Keras", "loading Keras", "compiling"):
+            task.doing(text)
+        task.advance()
+        task.doing("loading Keras")
+    assert stream.getvalue() == "Tuning (10 trials)\n  loading Keras\n  compiling\n"
+
+
+def test_a_bar_shows_what_goes_on(capfd: pytest.CaptureFixture[str]) -> None:
+    with TerminalProgress().stage("Tuning", 10, "trials") as task:
+        task.doing("compiling")
+    assert "0/10  compiling" in capfd.readouterr().err
+
+
 def test_quiet_progress_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     progress = for_stream(quiet=True)
     progress.log("a sentence")

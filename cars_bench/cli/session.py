@@ -26,15 +26,17 @@ import typer
 
 from cars_bench import SCHEMA_VERSION
 from cars_bench.errors import CarsBenchError, InputError, Interrupted, UsageError
+from cars_bench.interrupts import interrupts_remembered
 
 if TYPE_CHECKING:
     from cars_bench.progress import Progress
     from cars_bench.workspace import Workspace
 
 Document = dict[str, Any]
+INTERRUPTED = Interrupted("Interrupted; what was finished is kept.", "run it again")
 READER_GONE = 128 + 13
 """Exit code where the reader of the output went away (`| head -1`): that of SIGPIPE."""
-BACKENDS = ("tensorflow", "jax", "torch")
+BACKENDS = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 
 WorkspaceOption = Annotated[
     Path | None,
@@ -114,6 +116,8 @@ class Session:
                 f"KERAS_BACKEND={' or '.join(installed)}, or unset it",
             )
         os.environ["KERAS_BACKEND"] = chosen
+        if "keras" not in sys.modules:  # takes seconds, on a cold disk many
+            self.progress.log(f"Loading Keras on {BACKENDS[chosen]}")
         if chosen == "tensorflow":
             import_without_chatter("tensorflow")
         return chosen
@@ -124,24 +128,19 @@ class Session:
         Returns:
             The exit code.
         """
-        try:
-            document = self._quietly(body)
-            if self.json_output:
-                print_json(document)
-        except KeyboardInterrupt:
-            return self._failed(
-                Interrupted("Interrupted; what was finished is kept.", "run it again")
-            )
-        except CarsBenchError as error:
-            return self._failed(error)
-        except BrokenPipeError:
-            return READER_GONE  # as a shell says it of a Unix tool: quietly
-        except OSError as error:
-            return self._failed(_plain_os_error(error))
-        except Exception as error:
-            return self._failed(
-                CarsBenchError(f"{type(error).__name__}: {error}", "run again with --debug")
-            )
+        with interrupts_remembered() as interrupt:
+            try:
+                document = self._quietly(body)
+                if self.json_output:
+                    print_json(document)
+            except KeyboardInterrupt:
+                return self._failed(INTERRUPTED)
+            except CarsBenchError as error:
+                return self._failed(error)
+            except BrokenPipeError:
+                return READER_GONE  # as a shell says it of a Unix tool: quietly
+            except Exception as error:
+                return self._failed(INTERRUPTED if interrupt.pressed else _plain(error))
         return 0
 
     def _quietly(self, body: Callable[[], Document]) -> Document:
@@ -241,6 +240,13 @@ def _session(workspace: Path | None, json_output: bool, quiet: bool, debug: bool
     from cars_bench.workspace import Workspace
 
     return Session(Workspace.locate(workspace), json_output, quiet, debug)
+
+
+def _plain(error: Exception) -> CarsBenchError:
+    """An unforeseen error in one sentence, with what mends it."""
+    if isinstance(error, OSError):
+        return _plain_os_error(error)
+    return CarsBenchError(f"{type(error).__name__}: {error}", "run again with --debug")
 
 
 def _plain_os_error(error: OSError) -> CarsBenchError:

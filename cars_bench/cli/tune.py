@@ -56,7 +56,9 @@ def tune(
 
     The same command again goes on where it stopped.
     """
-    first = not any(session.workspace.studies.glob("*/study.json"))
+    from cars_bench.tuning.study import study_names
+
+    first = not study_names(session.workspace)
     if first and "KERAS_BACKEND" not in os.environ:
         session.suggest("jax", "JAX makes the search two to four times faster")
     session.choose_backend("jax", "tensorflow")

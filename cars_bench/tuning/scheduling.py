@@ -108,7 +108,9 @@ class Trials:
 
     def _heard(self, board: Board, job: TrainingJob, message: Message) -> None:
         said = message["say"]
-        if said == "started":
+        if said == "doing":
+            board.task.doing(message["text"])
+        elif said == "started":
             self.ledger.started(job.trial_id, int(message["after"]))
         elif said == "epoch":
             self.ledger.epoch(job.trial_id, from_json(EpochResult, message, partly=True))

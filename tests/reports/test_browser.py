@@ -8,53 +8,21 @@ from __future__ import annotations
 import base64
 import os
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cars_bench.reports.compare_page import build_comparison
-from cars_bench.reports.page import build_report
-from cars_bench.workspace import Workspace
-from tests.reports.workspaces import CLASSES, EVIL, make_workspace
+from tests.reports.browser import seen_at
+from tests.reports.workspaces import EVIL
 
 pytestmark = pytest.mark.browser
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-FLAGS = (
-    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-sync --hide-scrollbars"
-)
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    selenium = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    if BROWSER is None or DRIVER is None:
-        pytest.skip("no chromium with its chromedriver is installed")
-    options = selenium.ChromeOptions()
-    options.binary_location = BROWSER
-    for flag in FLAGS.split():
-        options.add_argument(flag)
-    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('profile')}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    service = selenium.ChromeService(executable_path=DRIVER)
-    with selenium.Chrome(options=options, service=service) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    classes = (EVIL, *CLASSES)
-    return build_report(make_workspace(tmp_path_factory.mktemp("browser"), classes=classes))
 
 
 @pytest.fixture
-def opened(driver: Any, page: Path) -> Any:
+def opened(driver: Any, written: dict[str, Path]) -> Any:
     driver.set_window_size(1280, 1000)
-    driver.get(page.as_uri())
+    driver.get(written["report"].as_uri())
     driver.execute_async_script("document.getElementById('atlas').decode().then(arguments[0])")
     return driver
 
@@ -173,9 +141,9 @@ def test_tab_reaches_every_interactive_part(opened):
     assert parts <= reached
 
 
-def test_without_scripts_the_page_reads_in_full(driver, page, tmp_path):
+def test_without_scripts_the_page_reads_in_full(driver, written, tmp_path):
     bare = tmp_path / "bare.html"
-    text = page.read_text("utf-8")
+    text = written["report"].read_text("utf-8")
     start = text.rindex("<script>")
     bare.write_text(text[:start] + text[text.index("</script>", start) :], encoding="utf-8")
     driver.get(bare.as_uri())
@@ -186,31 +154,15 @@ def test_without_scripts_the_page_reads_in_full(driver, page, tmp_path):
     assert driver.execute_script(hidden)
 
 
-@pytest.fixture(scope="module")
-def pages(page: Path) -> dict[str, Path]:
-    """The report, the index and a comparison, by name."""
-    workspace = Workspace(page.parents[2])
-    shutil.copytree(workspace.studies / "drawn-tiny", workspace.studies / "another")
-    compared = build_comparison(workspace, "drawn-tiny", "another")
-    return {"report": page, "index": workspace.reports / "index.html", "compare": compared}
-
-
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize(("device", "width"), [("desktop", 1280), ("phone", 390)])
 @pytest.mark.parametrize("name", ["report", "index", "compare"])
-def test_every_page_fits_its_window(driver, pages, tmp_path, name, device, width, theme):
-    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-    media = {"features": [{"name": "prefers-color-scheme", "value": theme}]}
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
-    try:
-        driver.get(pages[name].as_uri())
+def test_every_page_fits_its_window(driver, written, tmp_path, name, device, width, theme):
+    with seen_at(driver, width, theme):
+        driver.get(written[name].as_uri())
         wide = driver.execute_script("return document.documentElement.scrollWidth")
         colour = driver.execute_script("return getComputedStyle(document.body).backgroundColor")
         _keep_screenshot(driver, f"{name}-{device}-{theme}", tmp_path)
-    finally:
-        driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
     assert wide <= width
     assert (max(map(int, re.findall(r"\d+", colour)[:3])) < 80) == (theme == "dark")
     assert driver.get_log("browser") == []
