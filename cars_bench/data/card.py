@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cars_bench.documents import read_record, write_record
 from cars_bench.errors import DatasetMissing
+from cars_bench.progress import plural
 from cars_bench.workspace import Workspace
 
 CARD_FILE = "card.json"
@@ -151,6 +152,11 @@ def card_lines(name: str, card: Card) -> list[str]:
         f"({card.split.how})",
         _size_line(card.sizes),
         *([f"boxes: {card.boxes:,}; crop: {card.crop}"] if card.boxes else []),
+    ]
+    lines += [
+        f"groups: {column}, {plural(len(set(values.values())), 'value')} "
+        f"for {plural(len(values), 'class')}"
+        for column, values in card.groups.items()
     ]
     if card.missing.count:
         lines.append(f"missing: {card.missing.count:,} labelled images have no file")
