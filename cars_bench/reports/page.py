@@ -24,6 +24,7 @@ from cars_bench.reports.pictures import (
 from cars_bench.reports.render import Missing, check_size, island, render
 from cars_bench.reports.report import Report, gather, write_tables
 from cars_bench.reports.sections import (
+    class_counts,
     errors,
     features,
     finetune,
@@ -46,9 +47,9 @@ MODULES = (
     "trial",
     "parallel",
     "map",
-    "near_duplicates",
     "confusion",
     "gallery",
+    "files",
     "main",
 )
 MARKS = {"val": "○", "test": "●"}
@@ -129,6 +130,7 @@ def page_context(report: Report, inputs: Inputs) -> dict[str, Any]:
         "examples": class_examples(report, inputs),
         "looked": looks.figure(report.looks, inputs.dataset, thumbnails),
         "thumbnails": thumbnails,
+        "files": inputs.files,
         "island": island(island_document(report, inputs, atlas)),
     }
 
@@ -146,6 +148,8 @@ def figures(report: Report) -> Figures:
         found |= ranks.figure(report.ranks)
     if report.mistakes:
         found |= errors.figure(report.mistakes)
+    if report.counts:
+        found |= class_counts.figure(report.counts)
     return found
 
 
@@ -162,6 +166,8 @@ def tables(report: Report) -> Tables:
         found |= ranks.table(report.ranks)
     if report.mistakes:
         found |= errors.table(report.mistakes)
+    if report.counts:
+        found |= class_counts.table(report.counts)
     return found
 
 

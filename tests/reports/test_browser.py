@@ -122,6 +122,52 @@ def test_pointing_at_the_confusion_names_both_classes(opened):
     assert "Predicted:" in text
 
 
+@pytest.mark.parametrize("name", ["gallery", "pairs", "near-duplicates", "suspects"])
+def test_a_file_is_found_by_its_name_and_its_path_is_copied(opened, name):
+    permissions = ["clipboardReadWrite", "clipboardSanitizedWrite"]
+    opened.execute_cdp_cmd("Browser.grantPermissions", {"permissions": permissions})
+    own = " .wrong" if name == "pairs" else ""  # the others of a pair stand in several
+    button = _find(opened, f"#{name}{own} button.file")
+    path = button.get_attribute("title").removeprefix("Copy ")
+    _find(opened, f"#{name} input[type=search]").send_keys(button.text)
+    cards = opened.find_elements("css selector", f"#{name} [data-number]")
+    assert 0 < sum(card.is_displayed() for card in cards) < len(cards)
+    button.click()
+    assert _note(opened) == f"Copied {path}"
+    read = "navigator.clipboard.readText().then(arguments[0])"
+    assert opened.execute_async_script(read) == path
+
+
+def test_where_the_clipboard_is_refused_the_path_is_selected_to_copy_by_hand(opened):
+    opened.execute_script(
+        "navigator.clipboard.writeText = () => Promise.reject(new Error('refused'));"
+        "document.execCommand = () => false;"
+    )
+    button = _find(opened, "#gallery button.file")
+    button.click()
+    path = button.get_attribute("title").removeprefix("Copy ")
+    assert _note(opened) == f"Selected, copy it with the keyboard: {path}"
+    assert opened.execute_script("return getSelection().toString()") == path
+
+
+def test_the_file_names_of_a_gallery_are_one_stop_of_the_tab_key(opened):
+    first, second = opened.find_elements("css selector", "#gallery button.file")[:2]
+    opened.execute_script("arguments[0].focus()", first)
+    first.send_keys("\ue014")  # arrow right
+    assert opened.switch_to.active_element == second
+    second.send_keys("\ue004")  # tab
+    inside = "return document.activeElement.closest('#gallery') !== null"
+    assert not opened.execute_script(inside)
+
+
+def _note(driver: Any) -> str:
+    """What the line at the foot of the window says, once it does."""
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    shown = "const note = document.querySelector('.note.shown'); return note?.innerText ?? ''"
+    return str(WebDriverWait(driver, 5).until(lambda browser: browser.execute_script(shown)))
+
+
 def test_the_theme_button_turns_the_page_dark(opened):
     colour = "return getComputedStyle(document.body).backgroundColor"
     light = opened.execute_script(colour)
