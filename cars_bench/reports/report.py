@@ -101,7 +101,7 @@ def gather(inputs: Inputs) -> Report:
 def write_tables(folder: Path, report: Report) -> None:
     """Write the numbers of the tables as CSV, one file a table."""
     if report.search:
-        _write_csv(folder / "trials.csv", [_flat(row) for row in report.search.rows])
+        _write_csv(folder / "trials.csv", trial_columns(report.search))
     if report.data:
         _write_csv(folder / "classes.csv", [asdict(row) for row in report.data.classes])
     if report.labels and report.labels.suspects:
@@ -110,6 +110,11 @@ def write_tables(folder: Path, report: Report) -> None:
         _write_csv(folder / "near-duplicates.csv", [_both(p) for p in report.near_duplicates.pairs])
     if report.mistakes:
         _write_csv(folder / "confusions.csv", [_pair(pair) for pair in report.mistakes.pairs])
+
+
+def trial_columns(search: SearchFacts) -> list[Json]:
+    """The leaderboard as a table of plain numbers, one row a trial or probe."""
+    return [_flat(row) for row in search.rows]
 
 
 def _flat(row: TrialRow) -> Json:

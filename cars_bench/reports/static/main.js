@@ -1,5 +1,5 @@
 // Wakes the interactive parts.  Without it the page reads in full.
-import { readIsland, startCopy, startTheme } from "./core.js";
+import { readIsland, startCopy, startPrinting, startTheme } from "./core.js";
 import { RowFilter, startSearch } from "./filter.js";
 import { startConfusion } from "./confusion.js";
 import { copyNote, startFiles } from "./files.js";
@@ -23,7 +23,7 @@ function startTables(data) {
   }
   for (const button of document.querySelectorAll("button[data-csv]")) {
     const name = button.dataset.csv;
-    startCsv(button, document.getElementById(name), `${data.title}-${name}`);
+    startCsv(button, document.getElementById(name), `${data.title}-${name}`, data.csv);
   }
   return filters;
 }
@@ -81,6 +81,4 @@ document.body.append(note);
 for (const group of document.querySelectorAll("[data-files]")) startFiles(group, copy);
 startTrials(islandData);
 startContents();
-addEventListener("beforeprint", () => {
-  for (const closed of document.querySelectorAll("details:not([open], .numbers)")) closed.open = true;
-});
+startPrinting(document.documentElement);

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { percentText, place } from "../../../cars_bench/reports/static/core.js";
-import { boundaries, countWords, errorColour, fittingNames, groupedOrder, legendCounts, makeGroups, nearestCell, nextCell, viridis } from "../../../cars_bench/reports/static/confusion.js";
+import { boundaries, countWords, errorColour, fittingNames, groupedOrder, legendCounts, makeGroups, nearestCell, nextCell, viridis, wrongWords } from "../../../cars_bench/reports/static/confusion.js";
 import { stepped } from "../../../cars_bench/reports/static/files.js";
 import { cardPasses, digitsOf, shownText } from "../../../cars_bench/reports/static/gallery.js";
-import { isError, nearestPoint, pointText } from "../../../cars_bench/reports/static/map.js";
+import { classColour, isError, nearestPoint, pointText } from "../../../cars_bench/reports/static/map.js";
 import { axesOf, endLabel, inBrushes, nameTop, optionIndex, position } from "../../../cars_bench/reports/static/parallel.js";
 import { curvePath, titleText } from "../../../cars_bench/reports/static/trial.js";
 
@@ -145,4 +145,18 @@ test("the colours of errors run to the fullest wrong cell, and the legend says w
 test("a cell counts its images out of those of the true class", () => {
   assert.equal(countWords([1, 2, 3], 8), "3 of 8 test images");
   assert.equal(countWords([1, 1, 1], 1), "1 of 1 test image, named right");
+});
+
+test("one image is said in the singular", () => {
+  assert.equal(wrongWords(1), " image named wrong in a cell");
+  assert.equal(wrongWords(3), " images named wrong in a cell");
+});
+
+test("each class of a few has a colour of its own, in light and in dark", () => {
+  for (const dark of [false, true]) {
+    const colours = [...Array(12).keys()].map((label) => classColour(label, 12, dark));
+    assert.equal(new Set(colours).size, 12);
+  }
+  assert.notEqual(classColour(0, 12, true), classColour(0, 12, false));
+  assert.equal(new Set([...Array(100).keys()].map((label) => classColour(label, 100, false))).size, 100);
 });
