@@ -10,7 +10,7 @@ from cars_bench.reports.inputs import Inputs
 from cars_bench.reports.page import figures
 from cars_bench.reports.render import environment
 from cars_bench.reports.report import gather
-from cars_bench.reports.sections.search import best_so_far, facts, table
+from cars_bench.reports.sections.search import best_so_far, facts, figure, table
 from cars_bench.tuning.ledger import Repeat
 from tests.reports.changes import with_row
 
@@ -108,3 +108,19 @@ def _section(inputs: Inputs, **changes: object) -> str:
 def test_a_curve_is_written_out_epoch_by_epoch(report):
     row = table(report.search)["curves"].rows[0]
     assert len(row[3].split()) == int(row[1])
+
+
+def test_epochs_are_whole_numbers_on_the_axis(report):
+    curves = figure(replace(report.search, rows=_ran(report.search.rows, 5)))["curves"]
+    words = re.findall(r"<text[^>]*>([\d.]+)</text>", curves)
+    assert words
+    assert not [word for word in words if "." in word]
+
+
+def _ran(rows, epochs):
+    return tuple(replace(row, curve=row.curve[:epochs]) for row in rows)
+
+
+def test_one_head_is_said_in_the_singular(finished):
+    search = facts(finished)
+    assert "1 head tried" in _section(finished, search=replace(search, completed=1, planned=1))
