@@ -13,10 +13,9 @@ import pytest
 
 from cars_bench.cache.decoding import ImageSource
 from cars_bench.cache.extract import extract, repair, run_pass
-from cars_bench.cache.extraction import prepare_extraction
+from cars_bench.cache.extraction import prepare_extraction, recompute
 from cars_bench.cache.manifest import MANIFEST_FILE
 from cars_bench.cache.options import ExtractOptions
-from cars_bench.cache.recompute import recompute
 from cars_bench.cache.runtimes import Runner
 from cars_bench.cache.store import FeatureCache, cache_keys, lock_path
 from cars_bench.errors import CacheStale, CarsBenchError, InputError
