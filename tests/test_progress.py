@@ -131,7 +131,13 @@ def test_long_lines_are_folded_between_words_only():
 
 @pytest.mark.parametrize(
     ("number", "noun", "said"),
-    [(1, "class", "1 class"), (2, "class", "2 classes"), (1000, "image", "1,000 images")],
+    [
+        (1, "class", "1 class"),
+        (2, "class", "2 classes"),
+        (1, "trial", "1 trial"),
+        (2000, "trial", "2,000 trials"),
+        (1000, "image", "1,000 images"),
+    ],
 )
 def test_a_number_and_its_noun(number, noun, said):
     assert plural(number, noun) == said

@@ -26,8 +26,6 @@ from cars_bench.errors import WeightsUnavailable
 from cars_bench.workspace import atomic_file, sha256_file
 
 _FIX = "give a .weights.h5 or .h5 file of the network without its classifier"
-
-
 DOWNLOAD_TIMEOUT_SECONDS = 5.0
 
 

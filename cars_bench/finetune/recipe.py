@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from cars_bench.documents import at_least, from_yaml, named_text, shipped
+from cars_bench.documents import at_least, from_yaml, named_text
 from cars_bench.errors import UsageError
 from cars_bench.training.specs import TrainingSpec
 
@@ -35,11 +35,6 @@ class Recipe:
 
     def __post_init__(self) -> None:
         at_least("views", self.views, 1)
-
-
-def shipped_recipes() -> list[str]:
-    """Names of the recipes that come with the package."""
-    return shipped(PACKAGE, FOLDER)
 
 
 def load_recipe(name_or_path: str | Path = DEFAULT) -> Recipe:

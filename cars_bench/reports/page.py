@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from cars_bench import __version__
@@ -136,38 +138,31 @@ def page_context(report: Report, inputs: Inputs) -> dict[str, Any]:
 
 def figures(report: Report) -> Figures:
     """Every figure for which the numbers exist."""
-    found = verdict.figure(report.verdict) | finetune.figure(report.runs, _changes(report))
-    if report.search:
-        found |= search.figure(report.search)
-    if report.search and report.importance:
-        found |= hyperparameters.figure(report.search.varied, report.importance)
-    if report.winner:
-        found |= winner.figure(report.winner)
-    if report.ranks:
-        found |= ranks.figure(report.ranks)
-    if report.mistakes:
-        found |= errors.figure(report.mistakes)
-    if report.counts:
-        found |= class_counts.figure(report.counts)
-    return found
+    drawn = (section.figure(*facts) for section, facts in _sections(report))
+    return {name: figure for found in drawn for name, figure in found.items()}
 
 
 def tables(report: Report) -> Tables:
     """The numbers beneath every figure, by the figure's name."""
-    found = verdict.table(report.verdict) | finetune.table(report.runs, _changes(report))
+    written = (section.table(*facts) for section, facts in _sections(report))
+    return {name: table for found in written for name, table in found.items()}
+
+
+def _sections(report: Report) -> Iterator[tuple[ModuleType, tuple[Any, ...]]]:
+    """The sections that draw numbers and write them down, each with the facts that it takes."""
+    yield verdict, (report.verdict,)
+    yield finetune, (report.runs, _changes(report))
     if report.search:
-        found |= search.table(report.search)
+        yield search, (report.search,)
     if report.search and report.importance:
-        found |= hyperparameters.table(report.search.varied, report.importance)
-    if report.winner:
-        found |= winner.table(report.winner)
-    if report.ranks:
-        found |= ranks.table(report.ranks)
-    if report.mistakes:
-        found |= errors.table(report.mistakes)
-    if report.counts:
-        found |= class_counts.table(report.counts)
-    return found
+        yield hyperparameters, (report.search.varied, report.importance)
+    alone = (
+        (winner, report.winner),
+        (ranks, report.ranks),
+        (errors, report.mistakes),
+        (class_counts, report.counts),
+    )
+    yield from ((section, (facts,)) for section, facts in alone if facts)
 
 
 def _changes(report: Report) -> tuple[ClassChange, ...]:

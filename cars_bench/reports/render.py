@@ -14,7 +14,7 @@ import jinja2
 from markupsafe import Markup
 
 from cars_bench.errors import CarsBenchError
-from cars_bench.progress import duration
+from cars_bench.progress import duration, plural
 from cars_bench.reports import words
 
 LIMIT_BYTES = 5_000_000
@@ -73,7 +73,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"percent": words.percent, "short": words.short, "count": words.count}
-    made.filters |= {"plural": words.plural, "breakable": breakable}
+    made.filters |= {"plural": plural, "breakable": breakable}
     made.filters |= {"points": words.points, "options": words.options, "duration": duration}
     made.tests["missing"] = lambda value: isinstance(value, Missing)
     return made

@@ -15,8 +15,6 @@ Pairs = tuple[tuple[str, str], ...]
 """(name, value) of each property that a card shows."""
 Cells = tuple[str, ...]
 KILO = 1000
-
-
 OFF_AT_0 = {
     "patience_epochs": "off",
     "weight_decay": "off",
@@ -72,11 +70,6 @@ def interval(low: float, high: float, digits: int = 1) -> str:
 def points(change: float, digits: int = 1) -> str:
     """A change of a share in percentage points, with its sign."""
     return f"{100 * change:+.{digits}f}"
-
-
-def plural(number: int, noun: str, many: str = "") -> str:
-    """A number and its noun: `1 trial`, `2 trials`; `many` where it is not the noun with an s."""
-    return f"{number:,} {noun if number == 1 else many or noun + 's'}"
 
 
 def count(value: int | None) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cars_bench.documents import YamlText, named_text, parse_yaml, shipped
+from cars_bench.documents import YamlText, named_text, parse_yaml
 from cars_bench.errors import UsageError
 from cars_bench.training.specs import DenseLayer, HeadSpec, Schedule, TrainingSpec
 
@@ -95,11 +95,6 @@ class Space:
     hyperparameters: tuple[Hyperparameter, ...]
     fixed: Values
     document: dict[str, Any]
-
-
-def shipped_spaces() -> list[str]:
-    """Names of the spaces that come with the package."""
-    return shipped(PACKAGE, FOLDER)
 
 
 def load_space(name_or_path: str) -> Space:

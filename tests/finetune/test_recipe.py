@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from cars_bench.documents import from_json, to_json
+from cars_bench.documents import from_json, shipped, to_json
 from cars_bench.errors import UsageError
-from cars_bench.finetune.recipe import FinetuneOptions, Recipe, load_recipe, shipped_recipes
+from cars_bench.finetune.recipe import FOLDER, PACKAGE, FinetuneOptions, Recipe, load_recipe
 
 
-@pytest.mark.parametrize("name", shipped_recipes())
+@pytest.mark.parametrize("name", shipped(PACKAGE, FOLDER))
 def test_every_shipped_recipe_is_read_and_round_trips(name: str) -> None:
     recipe = load_recipe(name)
     assert from_json(Recipe, to_json(recipe)) == recipe

@@ -6,7 +6,6 @@ from cars_bench.reports.words import (
     flat,
     head_settings,
     number_text,
-    plural,
     size,
     training_settings,
     trial_settings,
@@ -19,10 +18,6 @@ from cars_bench.training.specs import DenseLayer, HeadSpec, Schedule, TrainingSp
 )
 def test_numbers_are_labelled_in_full(value, text):
     assert number_text(value) == text
-
-
-def test_plural():
-    assert (plural(1, "trial"), plural(2000, "trial")) == ("1 trial", "2,000 trials")
 
 
 @pytest.mark.parametrize(

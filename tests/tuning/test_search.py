@@ -21,7 +21,7 @@ from cars_bench.tuning.ledger import Ledger
 from cars_bench.tuning.search import TuneOptions, tidy_checkpoints, tune
 from cars_bench.tuning.study import Study
 from tests.tuning.searches import TRIALS, children, command, ended, wait_for
-from tests.tuning.studies import SPACE, begin_trial, make_cache, results, write_study, write_trial
+from tests.tuning.studies import begin_trial, results, write_study, write_trial
 
 KILLS = int(os.environ.get("CARS_BENCH_KILLS", "3"))
 
@@ -29,20 +29,6 @@ WILD = """
 fixed: {epochs: 2, batch_size: 16, optimizer: sgd, learning_rate: RATE}
 hyperparameters: {features_dropout: {type: float, min: 0.0, max: 0.5}}
 """
-
-
-@pytest.fixture
-def cached(workspace, tiny_dataset):
-    """A workspace with a dataset and a cache of it."""
-    make_cache(workspace, tiny_dataset)
-    return workspace
-
-
-@pytest.fixture
-def space(tmp_path) -> Path:
-    path = tmp_path / "space.yaml"
-    path.write_text(SPACE)
-    return path
 
 
 def test_an_unknown_refit_is_refused_before_anything_is_read(workspace):

@@ -6,9 +6,10 @@ import json
 
 import pytest
 
+from cars_bench.documents import shipped
 from cars_bench.errors import UsageError
 from cars_bench.tuning.oracles import Proposer
-from cars_bench.tuning.space import load_space, parse_space, shipped_spaces, space_of, specs_of
+from cars_bench.tuning.space import FOLDER, PACKAGE, load_space, parse_space, space_of, specs_of
 
 WIDE = {
     "normalisation", "activation", "label_smoothing", "loss", "epsilon", "schedule", "sampling",
@@ -17,11 +18,11 @@ WIDE = {
 
 
 def test_the_shipped_spaces_are_the_documented_ones():
-    assert shipped_spaces() == ["default", "quick", "wide"]
+    assert shipped(PACKAGE, FOLDER) == ["default", "quick", "wide"]
     assert {item.name for item in load_space("wide").hyperparameters} >= WIDE
 
 
-@pytest.mark.parametrize("name", shipped_spaces())
+@pytest.mark.parametrize("name", shipped(PACKAGE, FOLDER))
 def test_every_proposal_of_a_shipped_space_is_a_valid_spec(name):
     space = load_space(name)
     proposer = Proposer(space, "random", 0, 30)
@@ -89,7 +90,7 @@ def test_fixed_values_are_tried_too():
         parse_space("fixed: {epochs: 0}\nhyperparameters: {}\n", "mine.yaml")
 
 
-@pytest.mark.parametrize("name", shipped_spaces())
+@pytest.mark.parametrize("name", shipped(PACKAGE, FOLDER))
 def test_a_study_gives_back_the_space_that_it_kept(name):
     space = load_space(name)
     kept = json.loads(json.dumps(space.document))

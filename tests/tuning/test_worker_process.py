@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import time
-from pathlib import Path
 
 import pytest
 
 from cars_bench.tuning.study import Study
 from tests.tuning.searches import TRIALS, alive, children, command, ended, wait_for
-from tests.tuning.studies import SPACE, make_cache
 
 # A line that the search prints, and the seconds after it at which Ctrl-C is pressed.
 MOMENTS = [
@@ -19,19 +17,6 @@ MOMENTS = [
     *(("Tuning", delay) for delay in (0.0, 0.2, 0.5, 1.0, 2.0)),
 ]
 PROMPT_SECONDS = 5.0
-
-
-@pytest.fixture
-def cached(workspace, tiny_dataset):
-    make_cache(workspace, tiny_dataset)
-    return workspace
-
-
-@pytest.fixture
-def space(tmp_path) -> Path:
-    path = tmp_path / "space.yaml"
-    path.write_text(SPACE)
-    return path
 
 
 @pytest.mark.slow

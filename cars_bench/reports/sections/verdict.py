@@ -11,6 +11,7 @@ from cars_bench.data.copies import SAID, remedy, sentence
 from cars_bench.data.dataset import Dataset
 from cars_bench.evaluation.metrics import Estimate, SplitScore
 from cars_bench.finetune.runs import STAGES, Run
+from cars_bench.progress import plural
 from cars_bench.reports.inputs import MEASURED, Inputs
 from cars_bench.reports.svg import (
     BLUE,
@@ -24,7 +25,7 @@ from cars_bench.reports.svg import (
     draw,
     share_rows,
 )
-from cars_bench.reports.words import Table, Tables, count, interval, percent, plural
+from cars_bench.reports.words import Table, Tables, count, interval, percent
 from cars_bench.tuning.leaderboard import LeaderboardRow, no_head_beats
 
 PROBE_NAMES = {"ridge": "ridge", "logistic": "logistic regression", "knn": "nearest neighbours"}
