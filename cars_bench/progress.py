@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TextIO
@@ -98,8 +99,8 @@ class Progress:
 class PlainProgress(Progress):
     """One plain line per finished item, for logs and pipes."""
 
-    def __init__(self, stream: TextIO = sys.stderr) -> None:
-        self.stream = stream
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.stream = sys.stderr if stream is None else stream
 
     def log(self, text: str) -> None:
         """Print one line, at once."""
@@ -136,11 +137,11 @@ class TerminalProgress(Progress):
     def __init__(self) -> None:
         from rich.console import Console
 
-        self.console = Console(stderr=True, highlight=False)
+        self.console = Console(stderr=True, highlight=False, emoji=False)
 
     def log(self, text: str) -> None:
         """Print one line above the bar."""
-        self.console.print(text, markup=False)
+        self.console.print(folded(text, self.console.width), markup=False, soft_wrap=True)
 
     @contextlib.contextmanager
     def stage(self, title: str, total: int | None, unit: str = "items") -> Iterator[Task]:
@@ -206,6 +207,30 @@ def for_stream(quiet: bool) -> Progress:
     if quiet:
         return Progress()
     return TerminalProgress() if sys.stderr.isatty() else PlainProgress()
+
+
+def folded(text: str, width: int, hang: int = 2) -> str:
+    """Lines no wider than `width`, broken between words only, as a path is to be copied whole.
+
+    Args:
+        text: Lines that may be longer.
+        width: Columns of the terminal.
+        hang: Columns by which what goes on is indented further.
+    """
+    lines = []
+    for line in text.split("\n"):
+        indent = " " * (len(line) - len(line.lstrip()) + hang)
+        lines += textwrap.wrap(
+            line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        ) or [line]
+    return "\n".join(lines)
+
+
+def plural(number: int, noun: str) -> str:
+    """A number with its noun: `1 image`, `2,000 images`, `3 classes`."""
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number:,} {noun}{'es' if noun.endswith(('s', 'x')) else 's'}"
 
 
 def duration(seconds: float) -> str:

@@ -11,7 +11,9 @@ from cars_bench.progress import (
     Task,
     TerminalProgress,
     duration,
+    folded,
     for_stream,
+    plural,
 )
 
 
@@ -116,3 +118,20 @@ def test_quiet_progress_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_off_a_terminal_progress_is_plain() -> None:
     assert isinstance(for_stream(quiet=False), PlainProgress)
+
+
+def test_long_lines_are_folded_between_words_only():
+    path = "/a/path/that-is/longer than/the-line-is-wide-by-far"
+    assert folded(f"  written: {path} here\nshort", 24) == (
+        "  written:\n    /a/path/that-is/longer\n    than/the-line-is-wide-by-far\n    here\nshort"
+    )
+    assert folded("a  table  with  columns", 80) == "a  table  with  columns"
+    assert folded("", 10) == ""
+
+
+@pytest.mark.parametrize(
+    ("number", "noun", "said"),
+    [(1, "class", "1 class"), (2, "class", "2 classes"), (1000, "image", "1,000 images")],
+)
+def test_a_number_and_its_noun(number, noun, said):
+    assert plural(number, noun) == said

@@ -64,7 +64,6 @@ DOCUMENTS = {
 }
 
 PARSERS = {
-    "cache/cost.py": "owns the record of what an extraction cost",
     "cache/keys.py": "a policy is canonical JSON inside a feature recipe",
     "cache/manifest.py": "owns manifest.json, whose digest is checked before it becomes a record",
     "cli/demo.py": "what its stages print, each a process of its own",

@@ -296,7 +296,7 @@ class _EpochKeeper:
         if row.epoch == 1:
             check_frozen(self.before, self.prepared.assembled.backbone.model)
         write_checkpoint(self.checkpoint, capture(), _identity(self.model))
-        found = "" if row.val_top1 is None else f"  val top-1 {row.val_top1:.4f}"
+        found = "" if row.val_top1 is None else f"  val top-1 {row.val_top1:.1%}"
         self.task.advance(note=found.strip())
         self.task.line(f"epoch {row.epoch}  loss {row.train_loss:.4f}{found}  {row.seconds:.1f} s")
         epochs = self.prepared.recipe.training.epochs

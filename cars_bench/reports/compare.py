@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from cars_bench import SCHEMA_VERSION, __version__
 from cars_bench.documents import to_json
@@ -19,7 +18,8 @@ from cars_bench.reports.inputs import Inputs, Json
 from cars_bench.reports.sections import data, features, verdict
 from cars_bench.reports.sections.search import head_words
 from cars_bench.reports.sections.verdict import Baseline, Verdict
-from cars_bench.reports.words import percent, short
+from cars_bench.reports.settings import training_settings
+from cars_bench.reports.words import percent
 from cars_bench.tuning.ranking import unpack
 
 MEASURES = (
@@ -234,8 +234,9 @@ def _winner(inputs: Inputs) -> dict[str, str]:
     if winner is None:
         return found
     spec = {"Winner": winner.trial_id, "Head": head_words(winner.trial)}
-    training = to_json(winner.trial.training) if winner.trial.training else {}
-    return found | spec | dict(flat(training)) | _finished(inputs)
+    training = winner.trial.training
+    said = dict(training_settings(training)) if training else {}
+    return found | spec | said | _finished(inputs)
 
 
 def _finished(inputs: Inputs) -> dict[str, str]:
@@ -247,20 +248,6 @@ def _finished(inputs: Inputs) -> dict[str, str]:
         "Unfrozen": record.unfreeze.text,
         "Fine-tuning epochs": str(record.epochs),
     }
-
-
-def flat(document: Json, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """(name, value) of every leaf of nested specs, names in words."""
-    for name, value in document.items():
-        words = f"{prefix}{name.replace('_', ' ')}"
-        if isinstance(value, dict):
-            yield from flat(value, f"{words} ")
-        else:
-            yield words.capitalize(), _value(value)
-
-
-def _value(value: Any) -> str:
-    return "none" if value is None else short(value)
 
 
 def paired_facts(first: Inputs, second: Inputs) -> PairedFacts:

@@ -7,15 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-from cars_bench.cache.cost import Cost, read_cost
-from cars_bench.cache.manifest import Manifest, read_manifest
+import numpy as np
+
+from cars_bench.cache.manifest import Cost, Manifest, read_cost, read_manifest
 from cars_bench.data.dataset import Dataset
 from cars_bench.errors import CacheMissing, DatasetMissing, InputError, StudyMissing
+from cars_bench.evaluation.label_check import OutOfSample, leave_one_out
 from cars_bench.evaluation.predictions import Predictions
 from cars_bench.finetune.heatmaps import Heatmaps
 from cars_bench.finetune.runs import STAGES, Ranking, Run, best_run, read_ranking, runs
+from cars_bench.reports.image_features import ImageFeatures, read_features
 from cars_bench.tuning.leaderboard import LeaderboardRow, WinnersCurse, leaderboard, winners_curse
 from cars_bench.tuning.ledger import Trial, busy_seconds
 from cars_bench.tuning.space import Space, space_of
@@ -67,6 +72,35 @@ class Inputs:
         if self.study:
             return list(self.study.class_names)
         return self.dataset.class_names if self.dataset else []
+
+    @cached_property
+    def features(self) -> ImageFeatures | None:
+        """The cached features of every image, read once; `None` where there are none.
+
+        Raises:
+            CacheCorrupt: A shard's bytes are not the promised ones.
+        """
+        return read_features(self.workspace, self.manifest)
+
+    @cached_property
+    def out_of_sample(self) -> OutOfSample | None:
+        """What a classifier of all other images says of each; `None` without two classes."""
+        found = self.features
+        if found is None or len(np.unique(found.labels)) == 1:
+            return None
+        return leave_one_out(found.x, found.labels, len(self.class_names))
+
+    @cached_property
+    def files(self) -> dict[str, str]:
+        """Where every image lies: below the workspace as seen from there, others from the root."""
+        images = self.dataset.images if self.dataset else {}
+        return {name: self.place(image.path) for name, image in images.items()}
+
+    def place(self, path: Path) -> str:
+        """A file's path, as seen from the workspace where it lies in it."""
+        root = self.workspace.root.resolve()
+        whole = path.resolve()
+        return whole.relative_to(root).as_posix() if whole.is_relative_to(root) else str(path)
 
     @property
     def space(self) -> Space | None:

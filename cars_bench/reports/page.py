@@ -9,7 +9,7 @@ from typing import Any
 from cars_bench import __version__
 from cars_bench.data.dataset import Dataset
 from cars_bench.evaluation.comparison import ClassChange
-from cars_bench.evaluation.groups import parse_name
+from cars_bench.evaluation.groups import class_groups
 from cars_bench.progress import Progress
 from cars_bench.reports.index import write_index
 from cars_bench.reports.inputs import Inputs, Json, read_inputs
@@ -22,8 +22,9 @@ from cars_bench.reports.pictures import (
     make_atlas,
 )
 from cars_bench.reports.render import Missing, check_size, island, render
-from cars_bench.reports.report import Report, gather, write_tables
+from cars_bench.reports.report import Report, gather, trial_columns, write_tables
 from cars_bench.reports.sections import (
+    class_counts,
     errors,
     features,
     finetune,
@@ -34,8 +35,10 @@ from cars_bench.reports.sections import (
     verdict,
     winner,
 )
+from cars_bench.reports.settings import trial_settings
 from cars_bench.reports.svg import Figures
 from cars_bench.reports.words import Tables
+from cars_bench.tuning.ledger import Trial
 from cars_bench.workspace import Workspace, write_json, write_text
 
 THUMBNAIL_BYTES = 1_400_000
@@ -46,9 +49,9 @@ MODULES = (
     "trial",
     "parallel",
     "map",
-    "near_duplicates",
     "confusion",
     "gallery",
+    "files",
     "main",
 )
 MARKS = {"val": "○", "test": "●"}
@@ -65,8 +68,6 @@ ISLAND_COLUMNS = (
     "trial_id",
     "score",
     "values",
-    "head_spec",
-    "training_spec",
     "curve",
     "best_epoch",
     "single",
@@ -129,6 +130,7 @@ def page_context(report: Report, inputs: Inputs) -> dict[str, Any]:
         "examples": class_examples(report, inputs),
         "looked": looks.figure(report.looks, inputs.dataset, thumbnails),
         "thumbnails": thumbnails,
+        "files": inputs.files,
         "island": island(island_document(report, inputs, atlas)),
     }
 
@@ -146,6 +148,8 @@ def figures(report: Report) -> Figures:
         found |= ranks.figure(report.ranks)
     if report.mistakes:
         found |= errors.figure(report.mistakes)
+    if report.counts:
+        found |= class_counts.figure(report.counts)
     return found
 
 
@@ -162,6 +166,8 @@ def tables(report: Report) -> Tables:
         found |= ranks.table(report.ranks)
     if report.mistakes:
         found |= errors.table(report.mistakes)
+    if report.counts:
+        found |= class_counts.table(report.counts)
     return found
 
 
@@ -200,15 +206,28 @@ def _atlas_images(report: Report, inputs: Inputs) -> list[str]:
     return [*_first_images(inputs).values(), *(point.image_id for point in points)]
 
 
+def _first_group(inputs: Inputs) -> dict[str, str]:
+    """The property by which the confusion canvas is ordered: each class to its group."""
+    given = inputs.dataset.card.groups if inputs.dataset else None
+    return next(iter(class_groups(inputs.class_names, given).values()), {})
+
+
 def island_document(report: Report, inputs: Inputs, atlas: Atlas) -> Json:
     """What the interactive parts read; the same numbers as the page's tables and figures."""
     rows = report.search.rows if report.search else ()
+    settings = {trial.trial_id: trial_settings(trial) for trial in _tried(inputs)}
     varied = report.search.hyperparameters if report.search else ()
     points = report.features.points if report.features else ()
+    groups = _first_group(inputs)
     return {
         "title": report.title,
-        "classes": [[name, parse_name(name).make] for name in inputs.class_names],
-        "trials": [{name: getattr(row, name) for name in ISLAND_COLUMNS} for row in rows],
+        "classes": [[name, groups.get(name, "")] for name in inputs.class_names],
+        "trials": [
+            {name: getattr(row, name) for name in ISLAND_COLUMNS}
+            | {"settings": settings.get(row.trial_id, ())}
+            for row in rows
+        ],
+        "csv": _csv(report),
         "hyperparameters": [
             {name: value for name, value in asdict(item).items() if name != "values"}
             for item in varied
@@ -220,9 +239,22 @@ def island_document(report: Report, inputs: Inputs, atlas: Atlas) -> Json:
     }
 
 
+def _tried(inputs: Inputs) -> list[Trial]:
+    return [row.trial for row in inputs.board]
+
+
+def _csv(report: Report) -> Json:
+    """The table of trials as `trials.csv` has it, a row by its trial."""
+    rows = trial_columns(report.search) if report.search else []
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    by_trial = {row["trial_id"]: [row.get(name) for name in columns] for row in rows}
+    return {"columns": columns, "rows": by_trial}
+
+
 def _point(point: features.Point, atlas: Atlas) -> list[Any]:
     predicted = -1 if point.predicted is None else point.predicted
-    return [point.x, point.y, point.label, predicted, atlas.tiles.get(point.image_id, -1)]
+    tile = atlas.tiles.get(point.image_id, -1)
+    return [point.x, point.y, point.label, predicted, tile, point.image_id]
 
 
 def _class_tiles(inputs: Inputs, atlas: Atlas) -> list[int]:

@@ -73,9 +73,15 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"percent": words.percent, "short": words.short, "count": words.count}
+    made.filters |= {"plural": words.plural, "breakable": breakable}
     made.filters |= {"points": words.points, "options": words.options, "duration": duration}
     made.tests["missing"] = lambda value: isinstance(value, Missing)
     return made
+
+
+def breakable(path: str) -> Markup:
+    """A path that may go on in another line after each of its folders."""
+    return Markup("/<wbr>").join(path.split("/"))
 
 
 def script(modules: tuple[str, ...]) -> str:

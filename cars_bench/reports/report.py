@@ -12,25 +12,31 @@ from cars_bench.evaluation.confusion import MutualPair
 from cars_bench.reports.inputs import Inputs, Json
 from cars_bench.reports.reproduce import Reproduce, reproduce
 from cars_bench.reports.sections import (
+    class_counts,
     data,
     errors,
     features,
     fidelity,
     finetune,
     hyperparameters,
+    labels,
     looks,
+    near_duplicates,
     ranks,
     search,
     verdict,
     winner,
 )
+from cars_bench.reports.sections.class_counts import CountFacts
 from cars_bench.reports.sections.data import DataFacts
 from cars_bench.reports.sections.errors import MistakeFacts
 from cars_bench.reports.sections.features import CacheFacts, FeatureFacts
 from cars_bench.reports.sections.fidelity import FidelityFacts
 from cars_bench.reports.sections.finetune import RunFacts
 from cars_bench.reports.sections.hyperparameters import ImportanceFacts
+from cars_bench.reports.sections.labels import LabelFacts
 from cars_bench.reports.sections.looks import LookFacts
+from cars_bench.reports.sections.near_duplicates import NearDuplicate, NearDuplicateFacts
 from cars_bench.reports.sections.ranks import RankFacts
 from cars_bench.reports.sections.search import SearchFacts, TrialRow
 from cars_bench.reports.sections.verdict import Verdict
@@ -46,8 +52,10 @@ class Report:
     verdict: Verdict
     reproduce: Reproduce
     data: DataFacts | None
+    labels: LabelFacts | None
     cache: CacheFacts | None
     features: FeatureFacts | None
+    near_duplicates: NearDuplicateFacts | None
     search: SearchFacts | None
     importance: ImportanceFacts | None
     winner: WinnerFacts | None
@@ -55,6 +63,7 @@ class Report:
     runs: tuple[RunFacts, ...]
     ranks: RankFacts | None
     mistakes: MistakeFacts | None
+    counts: CountFacts | None
     looks: LookFacts | None
     fidelity: FidelityFacts | None
 
@@ -72,8 +81,10 @@ def gather(inputs: Inputs) -> Report:
         verdict=verdict.facts(inputs),
         reproduce=reproduce(inputs),
         data=data.facts(inputs),
+        labels=labels.facts(inputs),
         cache=features.card(inputs),
         features=features.facts(inputs),
+        near_duplicates=near_duplicates.facts(inputs),
         search=searched,
         importance=hyperparameters.facts(searched.varied) if searched else None,
         winner=winner.facts(inputs),
@@ -81,6 +92,7 @@ def gather(inputs: Inputs) -> Report:
         runs=finetune.facts(inputs),
         ranks=ranks.facts(inputs),
         mistakes=errors.facts(inputs),
+        counts=class_counts.facts(inputs),
         looks=looks.facts(inputs),
         fidelity=fidelity.facts(inputs),
     )
@@ -89,11 +101,20 @@ def gather(inputs: Inputs) -> Report:
 def write_tables(folder: Path, report: Report) -> None:
     """Write the numbers of the tables as CSV, one file a table."""
     if report.search:
-        _write_csv(folder / "trials.csv", [_flat(row) for row in report.search.rows])
+        _write_csv(folder / "trials.csv", trial_columns(report.search))
     if report.data:
         _write_csv(folder / "classes.csv", [asdict(row) for row in report.data.classes])
+    if report.labels and report.labels.suspects:
+        _write_csv(folder / "suspect-labels.csv", [asdict(row) for row in report.labels.suspects])
+    if report.near_duplicates:
+        _write_csv(folder / "near-duplicates.csv", [_both(p) for p in report.near_duplicates.pairs])
     if report.mistakes:
         _write_csv(folder / "confusions.csv", [_pair(pair) for pair in report.mistakes.pairs])
+
+
+def trial_columns(search: SearchFacts) -> list[Json]:
+    """The leaderboard as a table of plain numbers, one row a trial or probe."""
+    return [_flat(row) for row in search.rows]
 
 
 def _flat(row: TrialRow) -> Json:
@@ -112,6 +133,12 @@ def _pair(pair: MutualPair) -> Json:
         "of": pair.of,
         "images": " ".join(pair.images),
     }
+
+
+def _both(pair: NearDuplicate) -> Json:
+    sides = {"first": pair.first, "second": pair.second}
+    named = {f"{side}_{name}": v for side, of in sides.items() for name, v in asdict(of).items()}
+    return named | {"cosine": pair.cosine, "same_file": pair.same_file}
 
 
 def _write_csv(path: Path, rows: list[Json]) -> None:

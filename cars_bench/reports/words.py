@@ -45,9 +45,9 @@ def points(change: float, digits: int = 1) -> str:
     return f"{100 * change:+.{digits}f}"
 
 
-def plural(number: int, noun: str) -> str:
-    """A number and its noun: `1 trial`, `2 trials`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def plural(number: int, noun: str, many: str = "") -> str:
+    """A number and its noun: `1 trial`, `2 trials`; `many` where it is not the noun with an s."""
+    return f"{number:,} {noun if number == 1 else many or noun + 's'}"
 
 
 def count(value: int | None) -> str:

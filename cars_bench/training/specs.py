@@ -7,8 +7,9 @@ so nothing that was saved is executed.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
-from cars_bench.documents import above, at_least, one_of, within
+from cars_bench.documents import above, at_least, one_of, to_json, within
 from cars_bench.errors import UsageError
 
 ACTIVATIONS = ("relu", "gelu", "silu", "tanh", "elu", "selu")
@@ -16,6 +17,28 @@ NORMALISATIONS = ("none", "l2", "batch", "layer")
 OPTIMIZERS = ("adam", "adamw", "sgd")
 LOSSES = ("cross_entropy", "focal")
 SAMPLINGS = ("uniform", "balanced")
+READ_BY = {
+    "momentum": ("optimizer", ("sgd",)),
+    "weight_decay": ("optimizer", ("adamw",)),
+    "epsilon": ("optimizer", ("adam", "adamw")),
+    "focal_gamma": ("loss", ("focal",)),
+}
+"""Settings of a training that only some values of another one read."""
+READ_BY_SCHEDULES = {
+    "factor": ("step",),
+    "every_epochs": ("step",),
+    "floor": ("step", "cosine"),
+    "rise": ("step",),
+    "boundaries": ("piecewise",),
+    "values": ("piecewise",),
+    "warmup_epochs": ("cosine",),
+    "minimum": ("triangular", "exp_range"),
+    "cycle_epochs": ("triangular", "exp_range"),
+    "gamma": ("exp_range",),
+}
+"""Settings of a schedule that only some kinds read."""
+BELOW_THE_HEAD = ("backbone_rate", "mixed_precision", "cutmix")
+"""Settings that say nothing where only a head on pooled features is trained."""
 SCHEDULES = ("constant", "step", "piecewise", "cosine", "triangular", "exp_range")
 
 
@@ -66,7 +89,9 @@ class HeadSpec:
         at_least("l2", self.l2, 0.0)
 
     def describe(self) -> str:
-        """One line a person can read, such as `480 relu, dropout 0.2 -> classes`."""
+        """One line a person can read, such as `480 relu, dropout 0.2 -> classes`, or `linear`."""
+        if not self.layers:
+            return "linear"
         return " -> ".join([*map(_describe_layer, self.layers), "classes"])
 
 
@@ -189,6 +214,30 @@ class TrainingSpec:
         at_least("cutmix", self.cutmix, 0.0)
         within("averaging", self.averaging, 0.0, 0.99999)
         above("backbone_rate", self.backbone_rate, 0.0)
+
+
+def active_settings(spec: TrainingSpec, whole: bool = True) -> dict[str, Any]:
+    """The settings that something reads, as plain JSON values: no momentum of Adam.
+
+    Args:
+        spec: How a model is trained.
+        whole: More than a head on pooled features is trained.
+    """
+    document = to_json(spec)
+    chosen = {"optimizer": spec.optimizer, "loss": spec.loss}
+    read = {
+        name: value
+        for name, value in document.items()
+        if name not in READ_BY or chosen[READ_BY[name][0]] in READ_BY[name][1]
+    }
+    schedule = to_json(spec.schedule)
+    curve = {
+        name: value
+        for name, value in schedule.items()
+        if spec.schedule.kind in READ_BY_SCHEDULES.get(name, SCHEDULES)
+    }
+    found = read | {"schedule": curve}
+    return found if whole else {k: v for k, v in found.items() if k not in BELOW_THE_HEAD}
 
 
 def _describe_layer(layer: DenseLayer) -> str:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from html import unescape
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cars_bench.reports.compare_page import build_comparison
 from cars_bench.reports.inputs import Inputs, read_inputs
-from cars_bench.reports.page import report_page
+from cars_bench.reports.page import build_report, report_page
 from cars_bench.reports.report import Report, gather
 from cars_bench.workspace import Workspace
-from tests.reports.workspaces import make_workspace
+from tests.reports.browser import started
+from tests.reports.workspaces import CLASSES, EVIL, make_workspace
 
 
 @pytest.fixture(scope="session")
@@ -56,3 +61,31 @@ def section(page: str) -> Callable[[str], str]:
         return " ".join(unescape(re.sub(r"<[^>]+>", " ", part)).split())
 
     return words
+
+
+@pytest.fixture(scope="session")
+def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the browser puts what is downloaded."""
+    return tmp_path_factory.mktemp("downloads")
+
+
+@pytest.fixture(scope="session")
+def driver(tmp_path_factory: pytest.TempPathFactory, downloads: Path) -> Iterator[Any]:
+    """A real browser; the test skips where there is none."""
+    with started(tmp_path_factory.mktemp("profile"), downloads) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The report of hostile names, the index and a comparison on disk, by name.
+
+    Also the report before a model has answered, `tuned`.
+    """
+    workspace = make_workspace(tmp_path_factory.mktemp("browser"), classes=(EVIL, *CLASSES))
+    early = make_workspace(tmp_path_factory.mktemp("early"), "tuned")
+    report = build_report(workspace)
+    shutil.copytree(workspace.studies / "drawn-tiny", workspace.studies / "another")
+    compared = build_comparison(workspace, "drawn-tiny", "another")
+    index = workspace.reports / "index.html"
+    return {"report": report, "index": index, "compare": compared, "tuned": build_report(early)}

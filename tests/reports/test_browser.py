@@ -8,53 +8,22 @@ from __future__ import annotations
 import base64
 import os
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
-from cars_bench.reports.compare_page import build_comparison
-from cars_bench.reports.page import build_report
-from cars_bench.workspace import Workspace
-from tests.reports.workspaces import CLASSES, EVIL, make_workspace
+from tests.reports.browser import seen_at
+from tests.reports.workspaces import CLASSES, EVIL
 
 pytestmark = pytest.mark.browser
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-FLAGS = (
-    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-sync --hide-scrollbars"
-)
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    selenium = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    if BROWSER is None or DRIVER is None:
-        pytest.skip("no chromium with its chromedriver is installed")
-    options = selenium.ChromeOptions()
-    options.binary_location = BROWSER
-    for flag in FLAGS.split():
-        options.add_argument(flag)
-    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('profile')}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    service = selenium.ChromeService(executable_path=DRIVER)
-    with selenium.Chrome(options=options, service=service) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    classes = (EVIL, *CLASSES)
-    return build_report(make_workspace(tmp_path_factory.mktemp("browser"), classes=classes))
 
 
 @pytest.fixture
-def opened(driver: Any, page: Path) -> Any:
+def opened(driver: Any, written: dict[str, Path]) -> Any:
     driver.set_window_size(1280, 1000)
-    driver.get(page.as_uri())
+    driver.get(written["report"].as_uri())
     driver.execute_async_script("document.getElementById('atlas').decode().then(arguments[0])")
     return driver
 
@@ -134,6 +103,10 @@ def test_a_trial_opens_with_its_curve_and_spec_and_escape_closes_it(opened):
     dialog = opened.find_element("css selector", "dialog[open]")
     assert dialog.find_elements("css selector", "svg.trial-curve path")
     assert "learning_rate" in dialog.text
+    assert not dialog.find_elements("css selector", "pre")
+    terms = [term.text for term in dialog.find_elements("css selector", "dt")]
+    assert {"learning_rate", "Normalisation of the features", "Optimizer", "Epochs"} <= set(terms)
+    assert "{" not in dialog.text
     dialog.send_keys("\ue00c")
     assert not opened.find_elements("css selector", "dialog[open]")
 
@@ -152,6 +125,52 @@ def test_pointing_at_the_confusion_names_both_classes(opened):
     text = opened.find_element("css selector", "#confusion .card").text
     assert "True:" in text
     assert "Predicted:" in text
+
+
+@pytest.mark.parametrize("name", ["gallery", "pairs", "near-duplicates", "suspects"])
+def test_a_file_is_found_by_its_name_and_its_path_is_copied(opened, name):
+    permissions = ["clipboardReadWrite", "clipboardSanitizedWrite"]
+    opened.execute_cdp_cmd("Browser.grantPermissions", {"permissions": permissions})
+    own = " .wrong" if name == "pairs" else ""  # the others of a pair stand in several
+    button = _find(opened, f"#{name}{own} button.file")
+    path = button.get_attribute("title").removeprefix("Copy ")
+    _find(opened, f"#{name} input[type=search]").send_keys(button.text)
+    cards = opened.find_elements("css selector", f"#{name} [data-number]")
+    assert 0 < sum(card.is_displayed() for card in cards) < len(cards)
+    button.click()
+    assert _note(opened) == f"Copied {path}"
+    read = "navigator.clipboard.readText().then(arguments[0])"
+    assert opened.execute_async_script(read) == path
+
+
+def test_where_the_clipboard_is_refused_the_path_is_selected_to_copy_by_hand(opened):
+    opened.execute_script(
+        "navigator.clipboard.writeText = () => Promise.reject(new Error('refused'));"
+        "document.execCommand = () => false;"
+    )
+    button = _find(opened, "#gallery button.file")
+    button.click()
+    path = button.get_attribute("title").removeprefix("Copy ")
+    assert _note(opened) == f"Selected, copy it with the keyboard: {path}"
+    assert opened.execute_script("return getSelection().toString()") == path
+
+
+def test_the_file_names_of_a_gallery_are_one_stop_of_the_tab_key(opened):
+    first, second = opened.find_elements("css selector", "#gallery button.file")[:2]
+    opened.execute_script("arguments[0].focus()", first)
+    first.send_keys("\ue014")  # arrow right
+    assert opened.switch_to.active_element == second
+    second.send_keys("\ue004")  # tab
+    inside = "return document.activeElement.closest('#gallery') !== null"
+    assert not opened.execute_script(inside)
+
+
+def _note(driver: Any) -> str:
+    """What the line at the foot of the window says, once it does."""
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    shown = "const note = document.querySelector('.note.shown'); return note?.innerText ?? ''"
+    return str(WebDriverWait(driver, 5).until(lambda browser: browser.execute_script(shown)))
 
 
 def test_the_theme_button_turns_the_page_dark(opened):
@@ -173,9 +192,9 @@ def test_tab_reaches_every_interactive_part(opened):
     assert parts <= reached
 
 
-def test_without_scripts_the_page_reads_in_full(driver, page, tmp_path):
+def test_without_scripts_the_page_reads_in_full(driver, written, tmp_path):
     bare = tmp_path / "bare.html"
-    text = page.read_text("utf-8")
+    text = written["report"].read_text("utf-8")
     start = text.rindex("<script>")
     bare.write_text(text[:start] + text[text.index("</script>", start) :], encoding="utf-8")
     driver.get(bare.as_uri())
@@ -186,31 +205,15 @@ def test_without_scripts_the_page_reads_in_full(driver, page, tmp_path):
     assert driver.execute_script(hidden)
 
 
-@pytest.fixture(scope="module")
-def pages(page: Path) -> dict[str, Path]:
-    """The report, the index and a comparison, by name."""
-    workspace = Workspace(page.parents[2])
-    shutil.copytree(workspace.studies / "drawn-tiny", workspace.studies / "another")
-    compared = build_comparison(workspace, "drawn-tiny", "another")
-    return {"report": page, "index": workspace.reports / "index.html", "compare": compared}
-
-
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize(("device", "width"), [("desktop", 1280), ("phone", 390)])
 @pytest.mark.parametrize("name", ["report", "index", "compare"])
-def test_every_page_fits_its_window(driver, pages, tmp_path, name, device, width, theme):
-    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-    media = {"features": [{"name": "prefers-color-scheme", "value": theme}]}
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
-    try:
-        driver.get(pages[name].as_uri())
+def test_every_page_fits_its_window(driver, written, tmp_path, name, device, width, theme):
+    with seen_at(driver, width, theme):
+        driver.get(written[name].as_uri())
         wide = driver.execute_script("return document.documentElement.scrollWidth")
         colour = driver.execute_script("return getComputedStyle(document.body).backgroundColor")
         _keep_screenshot(driver, f"{name}-{device}-{theme}", tmp_path)
-    finally:
-        driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
     assert wide <= width
     assert (max(map(int, re.findall(r"\d+", colour)[:3])) < 80) == (theme == "dark")
     assert driver.get_log("browser") == []
@@ -223,3 +226,97 @@ def _keep_screenshot(driver: Any, name: str, otherwise: Path) -> None:
     asked = {"captureBeyondViewport": True, "format": "png"}
     picture = driver.execute_cdp_cmd("Page.captureScreenshot", asked)["data"]
     (folder / f"{name}.png").write_bytes(base64.b64decode(picture))
+
+
+def test_the_trials_are_downloaded_as_the_plain_numbers_of_their_file(opened, written, downloads):
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    for old in downloads.iterdir():
+        old.unlink()
+    _find(opened, "button[data-csv=trials]").click()
+    folder = WebDriverWait(opened, 10).until(lambda _: list(downloads.glob("*.csv")))
+    found = pd.read_csv(folder[0])
+    own = pd.read_csv(written["report"].parent / "trials.csv")
+    pd.testing.assert_frame_equal(found, own)
+    assert found["score"].dropna().between(0, 1).all()
+    assert found["winner"].sum() == 1
+
+
+def test_only_the_rows_that_are_shown_are_downloaded(opened, downloads):
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    for old in downloads.iterdir():
+        old.unlink()
+    _find(opened, "input[data-filter=trials]").send_keys("probe")
+    _find(opened, "button[data-csv=trials]").click()
+    folder = WebDriverWait(opened, 10).until(lambda _: list(downloads.glob("*.csv")))
+    assert set(pd.read_csv(folder[0])["kind"]) == {"probe"}
+
+
+def test_the_map_is_coloured_by_class_before_there_are_answers(driver, written):
+    driver.get(written["tuned"].as_uri())
+    driver.execute_async_script("document.getElementById('atlas').decode().then(arguments[0])")
+    canvas = _find(driver, "#map canvas")
+    hues = driver.execute_script(HUES, canvas)
+    assert len(hues) >= 4
+    legend = driver.find_element("css selector", "#map .legend")
+    assert all(name in legend.text for name in CLASSES)
+
+
+HUES = """
+const [canvas, seen] = [arguments[0], new Set()];
+const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+for (let i = 0; i < data.length; i += 4) {
+  const [r, g, b] = data.slice(i, i + 3);
+  const [most, least] = [Math.max(r, g, b), Math.min(r, g, b)];
+  if (data[i + 3] < 200 || most - least < 60) continue;
+  const spread = most - least;
+  const green = most === g ? 2 + (b - r) / spread : 4 + (r - g) / spread;
+  const part = most === r ? (g - b) / spread : green;
+  seen.add(Math.round((part + 6) % 6));
+}
+return [...seen];
+"""
+"""Sixths of the circle of hues that a canvas shows."""
+
+EMPTY_HEADINGS = """
+const shown = (item) => item.checkVisibility() && item.getBoundingClientRect().height > 2;
+const heads = [...document.querySelectorAll("h2, h3, h4, summary")].filter(shown);
+const after = (head) => {
+  let next = head.nextElementSibling;
+  while (next && !shown(next)) next = next.nextElementSibling;
+  return next;
+};
+const empty = (head) => {
+  const next = after(head);
+  return !next || (/^H[1-4]$/.test(next.tagName) && next.tagName <= head.tagName);
+};
+return heads.filter(empty).map((head) => head.textContent);
+"""
+
+
+@pytest.mark.parametrize("name", ["report", "compare", "tuned"])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_on_paper_no_heading_stands_over_nothing_and_nothing_is_cut_off(
+    driver, written, name, theme
+):
+    with seen_at(driver, 718, theme, media="print"):
+        driver.get(written[name].as_uri())
+        driver.execute_script("dispatchEvent(new Event('beforeprint'))")
+        assert driver.execute_script(EMPTY_HEADINGS) == []
+        assert driver.execute_script("return document.documentElement.scrollWidth") <= 718
+        breaks = "return [...document.querySelectorAll('h2, h3, h4, summary')]"
+        kept = driver.execute_script(f"{breaks}.map((head) => getComputedStyle(head).breakAfter)")
+        assert set(kept) == {"avoid"}
+        paper = "return getComputedStyle(document.body).backgroundColor"
+        assert driver.execute_script(paper) == "rgb(255, 255, 255)"
+        driver.execute_script("dispatchEvent(new Event('afterprint'))")
+
+
+def test_what_is_only_drawn_by_scripts_is_printed_too(driver, written):
+    with seen_at(driver, 718, "light", media="print"):
+        driver.get(written["report"].as_uri())
+        for part in ("#map canvas", "#confusion canvas", "#parallel svg"):
+            assert driver.find_element("css selector", part).is_displayed()
+        for part in (".tools", ".bar", "#confusion .card"):
+            assert not driver.find_element("css selector", part).is_displayed()

@@ -12,7 +12,7 @@ import pytest
 from cars_bench.errors import StudyMissing, UsageError
 from cars_bench.evaluation.metrics import split_score
 from cars_bench.evaluation.predictions import Predictions
-from cars_bench.reports.compare import answers, compare, flat, lines, paired_facts
+from cars_bench.reports.compare import answers, compare, lines, paired_facts
 from cars_bench.reports.compare_page import build_comparison, comparison_page
 from cars_bench.reports.index import COMPARISON, entries
 from cars_bench.reports.inputs import read_inputs
@@ -94,11 +94,13 @@ def test_what_only_one_side_has_stays():
     ]  # fmt: skip
 
 
-def test_nested_specs_become_flat_lines():
-    document = {"learning_rate": 0.001, "schedule": {"kind": "cosine", "end": None}}
-    assert list(flat(document)) == [
-        ("Learning rate", "0.001"), ("Schedule kind", "cosine"), ("Schedule end", "none"),
-    ]  # fmt: skip
+def test_settings_that_nothing_reads_are_left_out(finished):
+    names = {line.name for line in compare(finished, finished).winners}
+    assert {"Optimizer", "Learning rate", "Schedule"} <= names
+    unread = ("gamma", "momentum", "boundaries", "cycle", "backbone", "precision", "floor")
+    optimizer = finished.winner.trial.training.optimizer
+    assert optimizer != "sgd"
+    assert [name for name in names for word in unread if word in name.lower()] == []
 
 
 def test_the_page_is_written_with_its_numbers_and_listed(tmp_path):

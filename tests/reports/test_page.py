@@ -11,9 +11,7 @@ import pandas as pd
 import pytest
 
 from cars_bench.data.card import read_card, write_card
-from cars_bench.reports.inputs import read_inputs
 from cars_bench.reports.page import build_report, figures, tables
-from cars_bench.reports.sections.features import facts
 from tests.reports.workspaces import CLASSES, EVIL, STAGES, make_workspace
 
 
@@ -107,12 +105,17 @@ def _part(page: str, begin: str, end: str) -> str:
     return page.split(begin, 1)[1].split(end, 1)[0]
 
 
-def test_the_pairs_slider_begins_at_the_least_alike_pair_and_says_how_many_there_are(drawn, pages):
-    found = facts(read_inputs(drawn("finetuned")))
-    data = _part(pages["finetuned"], '<section id="data"', "</section>")
-    least = found.least_cosine
-    assert f"Shown: the {len(found.near_duplicates)} closest of {found.images}." in data
-    assert f'min="{least}" max="1" step="0.001" value="{least}"' in data
+def test_every_picture_names_its_file_and_where_it_lies(finished, pages):
+    found = re.findall(r'<span class="file" data-path="([^"]+)">(.*?)</span>', pages["finetuned"])
+    assert len(found) > 100
+    for path, shown in found:
+        image = finished.dataset.images[shown.replace("<wbr>", "")]
+        assert finished.workspace.root / path == image.path
+    alone = re.sub(r"<svg.*?</svg>", "", pages["finetuned"], flags=re.DOTALL)
+    for part in ("gallery", "pairs", "near-duplicates", "suspects"):
+        block = alone.split(f'<div id="{part}"')[1].split("<h3", 1)[0]
+        assert block.count('class="file"') >= block.count("<img") // 2 > 0
+        assert '<input type="search">' in block
 
 
 def test_open_marks_are_validation_and_filled_ones_test_whatever_the_model(pages):

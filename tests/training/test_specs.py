@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,16 @@ from hypothesis import strategies as st
 from cars_bench.documents import from_json, to_json
 from cars_bench.errors import UsageError
 from cars_bench.training import specs
-from cars_bench.training.specs import DenseLayer, HeadSpec, Schedule, TrainingSpec
+from cars_bench.training.specs import (
+    BELOW_THE_HEAD,
+    READ_BY_SCHEDULES,
+    SCHEDULES,
+    DenseLayer,
+    HeadSpec,
+    Schedule,
+    TrainingSpec,
+    active_settings,
+)
 
 share = st.floats(0, 0.9)
 small = st.floats(0, 10)
@@ -94,3 +104,37 @@ def test_a_bad_value_is_refused_and_its_field_named(kind, document, field):
 def test_a_head_describes_itself_in_one_line():
     spec = HeadSpec(layers=(DenseLayer(480, dropout=0.2), DenseLayer(64, "gelu", True)))
     assert spec.describe() == "480 relu, dropout 0.2 -> 64 bn gelu -> classes"
+
+
+def test_a_head_without_hidden_layers_is_linear():
+    assert HeadSpec().describe() == "linear"
+
+
+@pytest.mark.parametrize(
+    ("changes", "read", "unread"),
+    [
+        ({}, {"epsilon"}, {"momentum", "weight_decay", "focal_gamma"}),
+        ({"optimizer": "sgd"}, {"momentum"}, {"epsilon", "weight_decay"}),
+        ({"optimizer": "adamw"}, {"weight_decay", "epsilon"}, {"momentum"}),
+        ({"loss": "focal"}, {"focal_gamma"}, {"momentum"}),
+    ],
+)
+def test_active_settings_are_those_that_something_reads(changes, read, unread):
+    found = active_settings(TrainingSpec(**changes))
+    assert read <= set(found)
+    assert not unread & set(found)
+    assert set(found) <= {field.name for field in fields(TrainingSpec)}
+
+
+@pytest.mark.parametrize("kind", SCHEDULES)
+def test_a_schedule_shows_its_kind_and_what_that_kind_reads(kind):
+    found = active_settings(TrainingSpec(schedule=Schedule(kind=kind)))["schedule"]
+    assert found["kind"] == kind
+    assert {name for name, kinds in READ_BY_SCHEDULES.items() if kind in kinds} == set(found) - {
+        "kind"
+    }
+
+
+def test_a_head_alone_has_nothing_below_it():
+    assert set(BELOW_THE_HEAD) <= set(active_settings(TrainingSpec()))
+    assert not set(BELOW_THE_HEAD) & set(active_settings(TrainingSpec(), whole=False))

@@ -1,8 +1,7 @@
-"""The cached features: their card, a map of the test images, near-duplicates across the split."""
+"""The cached features: their card, and a map of the test images."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,17 +9,13 @@ from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
 from cars_bench.cache.manifest import Manifest
-from cars_bench.cache.store import FeatureCache, Features
-from cars_bench.errors import CacheUnusable
+from cars_bench.reports.image_features import ImageFeatures
 from cars_bench.reports.inputs import Inputs
 from cars_bench.reports.pictures import Strip, contact_strips
 from cars_bench.reports.words import Pairs, size
 
 MOST_POINTS = 900
 FEWEST_FOR_TSNE = 60
-CHUNK = 512
-NEAR_DUPLICATES = 24
-"""Closest pairs across train and test that are shown."""
 
 
 @dataclass(frozen=True)
@@ -45,37 +40,17 @@ class Point:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NearDuplicate:
-    """A test image and its nearest training image by cosine of their features."""
-
-    test_id: str
-    train_id: str
-    test_label: int
-    train_label: int
-    cosine: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class FeatureFacts:
-    """The map and the near-duplicates.
+    """The map.
 
     Attributes:
-        method: How the map was made, in words.
-        images: Test images that have features; the map shows `points` of them.
-        near_duplicates: Closest pairs across train and test, closest first.
-        median_cosine: Of all test images to their nearest training image.
+        method: How it was made, in words.
+        images: Test images that have features; it shows `points` of them.
     """
 
     method: str
     images: int
     points: tuple[Point, ...]
-    near_duplicates: tuple[NearDuplicate, ...]
-    median_cosine: float
-
-    @property
-    def least_cosine(self) -> float:
-        """At or just below the least alike of `near_duplicates`, to three digits."""
-        return math.floor(1000 * min(pair.cosine for pair in self.near_duplicates)) / 1000
 
     @property
     def predicted(self) -> bool:
@@ -120,60 +95,20 @@ def figure(inputs: Inputs) -> tuple[Strip, ...]:
 
 
 def facts(inputs: Inputs) -> FeatureFacts | None:
-    """Read train (view 0) and test features; `None` where there are none, or only boundary ones.
+    """Lay out the test images by their features; `None` where there are none.
 
     Raises:
         CacheCorrupt: A shard's bytes are not the promised ones.
     """
-    manifest = inputs.manifest
-    if manifest is None or manifest.recipe.boundary or not manifest.images("test"):
+    found = inputs.features
+    test = found.rows("test") if found else np.array([], int)
+    if found is None or not test.size:
         return None
-    try:
-        cache = FeatureCache.open(inputs.workspace, manifest.recipe.key)
-    except CacheUnusable:
-        return None
-    train = cache.load("train", 1)
-    test = cache.load("test", 1)
-    method, places = project(_flat(test))
-    best, cosine = nearest(_flat(test), _flat(train))
+    method, places = project(found.x[test])
+    shown = test[sampled(len(test))]
     return FeatureFacts(
-        method=method,
-        images=len(test.labels),
-        points=tuple(_points(inputs, test, places)),
-        near_duplicates=tuple(_near_duplicates(test, train, best, cosine)),
-        median_cosine=float(np.median(cosine)),
+        method=method, images=len(test), points=tuple(_points(inputs, found, shown, places))
     )
-
-
-def _flat(features: Features) -> np.ndarray:
-    return np.asarray(features.x[:, 0], np.float32).reshape(len(features.labels), -1)
-
-
-def nearest(queries: np.ndarray, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The nearest key of each query by cosine, in bounded memory.
-
-    Args:
-        queries: float [Q, D].
-        keys: float [K, D], K at least 1.
-
-    Returns:
-        Row of the nearest key, int [Q]; its cosine, float [Q].
-    """
-    length_one = _unit(keys)
-    rows = []
-    values = []
-    for start in range(0, len(queries), CHUNK):
-        cosine = _unit(queries[start : start + CHUNK]) @ length_one.T
-        rows.append(cosine.argmax(axis=1))
-        values.append(cosine.max(axis=1))
-    return np.concatenate(rows), np.concatenate(values)
-
-
-def _unit(x: np.ndarray) -> np.ndarray:
-    centred = x.astype(np.float32)
-    length = np.linalg.norm(centred, axis=1, keepdims=True)
-    unit: np.ndarray = centred / np.maximum(length, 1e-12)
-    return unit
 
 
 def project(x: np.ndarray, seed: int = 0) -> tuple[str, np.ndarray]:
@@ -211,34 +146,20 @@ def _square(places: np.ndarray) -> np.ndarray:
     return scaled
 
 
-def _points(inputs: Inputs, test: Features, places: np.ndarray) -> list[Point]:
+def _points(
+    inputs: Inputs, found: ImageFeatures, shown: np.ndarray, places: np.ndarray
+) -> list[Point]:
     answers = inputs.answers("finetuned", "test")
     said = answers.by_image if answers else {}
     label_of = {name: label for label, name in enumerate(inputs.class_names)}
     return [
         Point(
             image_id=image_id,
-            label=int(test.labels[row]),
+            label=int(found.labels[row]),
             x=round(float(x), 4),
             y=round(float(y), 4),
             predicted=label_of.get(said[image_id].answers[0]) if image_id in said else None,
         )
-        for row, (x, y) in zip(sampled(len(test.labels)), places, strict=True)
-        for image_id in [test.image_ids[row]]
-    ]
-
-
-def _near_duplicates(
-    test: Features, train: Features, best: np.ndarray, cosine: np.ndarray
-) -> list[NearDuplicate]:
-    order = np.argsort(-cosine, kind="stable")[:NEAR_DUPLICATES]
-    return [
-        NearDuplicate(
-            test_id=test.image_ids[row],
-            train_id=train.image_ids[best[row]],
-            test_label=int(test.labels[row]),
-            train_label=int(train.labels[best[row]]),
-            cosine=round(float(cosine[row]), 5),
-        )
-        for row in order
+        for row, (x, y) in zip(shown, places, strict=True)
+        for image_id in [found.image_ids[row]]
     ]

@@ -36,6 +36,8 @@ from cars_bench.training.checkpoint import EpochResult
 from cars_bench.training.specs import Schedule, TrainingSpec
 
 STAGE_NAMES = {"frozen": "Frozen", "finetuned": "Fine-tuned"}
+LABEL_GROUND = {"facecolor": PAPER, "edgecolor": "none", "pad": 1.5}
+"""Behind a label, so that no line strikes it through."""
 NAME_WIDTH = 24
 MOST_CLASSES = 10
 """Classes shown that gained most, and as many that lost most."""
@@ -252,7 +254,8 @@ def _top1(axes: Axes, run: RunFacts) -> None:
     if run.unfrozen:
         axes.annotate(f"{run.unfrozen} unfrozen", (run.history[0].epoch, 1), xytext=(4, -1),
                       xycoords=axes.get_xaxis_transform(), textcoords="offset points",
-                      va="top", color=MUTED, fontsize=8.5, parse_math=False)  # fmt: skip
+                      va="top", color=MUTED, fontsize=8.5, parse_math=False,
+                      bbox=LABEL_GROUND)  # fmt: skip
 
 
 def _losses(axes: Axes, run: RunFacts) -> None:

@@ -77,6 +77,10 @@ def figure(ranks: RankFacts) -> Figures:
         axes.grid(visible=False)
         for head in heads:
             _slope(axes, head)
+        for place, ids, score in _together([(head.before, head.frozen, head) for head in heads]):
+            _label(axes, (-0.07, place), f"{ids}  {percent(score)}", "right")
+        for place, ids, score in _together([(head.after, head.finetuned, head) for head in heads]):
+            _label(axes, (1.07, place), f"{percent(score)}  {ids}", "left")
         axes.set_xlim(-0.75, 1.75)
         axes.set_ylim(len(heads) + 0.6, 0.4)
         axes.set_xticks([0, 1], ["on the cache", "after fine-tuning"])
@@ -95,10 +99,19 @@ def _slope(axes: Axes, head: PlacedHead) -> None:
     colour = MUTED if head.drawn else BLUE
     dash = "--" if head.drawn else "-"
     axes.plot([0, 1], [head.before, head.after], dash, color=colour, marker="o", markersize=5)
-    before = f"{head.trial_id}  {percent(head.frozen)}"
-    after = f"{percent(head.finetuned)}  {head.trial_id}"
-    axes.text(-0.07, head.before, before, ha="right", va="center", color=INK, parse_math=False)
-    axes.text(1.07, head.after, after, ha="left", va="center", color=INK, parse_math=False)
+
+
+def _together(placed: list[tuple[int, float, PlacedHead]]) -> list[tuple[int, str, float]]:
+    """Each place, its heads and their score: one label, so that none is written over another."""
+    found = {place: score for place, score, _ in placed}
+    return [
+        (place, ", ".join(head.trial_id for other, _, head in placed if other == place), score)
+        for place, score in found.items()
+    ]
+
+
+def _label(axes: Axes, at: tuple[float, float], said: str, side: str) -> None:
+    axes.text(*at, said, ha=side, va="center", color=INK, parse_math=False)
 
 
 def table(ranks: RankFacts) -> Tables:

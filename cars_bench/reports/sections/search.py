@@ -279,6 +279,7 @@ def learning_curves(search: SearchFacts) -> Markup:
         for row in rows:
             if row.stopped:
                 axes.plot(*row.curve[-1], "x", color=MUTED, markersize=4, markeredgewidth=1)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         percent_axis(axes)
         figure.legend(loc="outside upper left", ncols=5, fontsize=8.5, handlelength=2.6)
 

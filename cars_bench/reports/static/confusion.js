@@ -121,6 +121,11 @@ function drawLines(pen, groups, side, cell) {
   }
 }
 
+/** What the last number of the legend counts. */
+export function wrongWords(most) {
+  return ` ${most === 1 ? "image" : "images"} named wrong in a cell`;
+}
+
 function confusionLegend(holder, most) {
   const entry = (colour, text) => {
     const swatch = element("i");
@@ -129,7 +134,7 @@ function confusionLegend(holder, most) {
   };
   const right = `linear-gradient(${CONFUSION_RIGHT}, ${CONFUSION_RIGHT}), ${CONFUSION_DARK}`;
   const wrong = legendCounts(most).flatMap((count) => entry(errorColour(count, most), count));
-  holder.replaceChildren(...wrong, " images named wrong in a cell", ...entry(right, "named right"));
+  holder.replaceChildren(...wrong, wrongWords(most), ...entry(right, "named right"));
 }
 
 /** Wake the canvas inside `holder`; the cell nearest to the pointer shows both classes. */

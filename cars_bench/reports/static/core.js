@@ -16,6 +16,12 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
+/** A value as Python writes it: its names of true and false. */
+export function pythonText(value) {
+  if (value === true) return "True";
+  return value === false ? "False" : String(value);
+}
+
 /** A share in [0, 1] as a percentage. */
 export function percentText(value, digits = 1) {
   return `${(100 * value).toFixed(digits)}%`;
@@ -42,6 +48,22 @@ export function startTheme(button, root, systemDark) {
     show();
   });
   show();
+}
+
+/** On paper everything is unfolded but the numbers beneath figures, and colours are those of light. */
+export function startPrinting(root) {
+  let before;
+  const show = (theme) => {
+    if (theme) root.dataset.theme = theme;
+    else delete root.dataset.theme;
+    root.dispatchEvent(new CustomEvent("themechange"));
+  };
+  addEventListener("beforeprint", () => {
+    before = root.dataset.theme;
+    show("light");
+    for (const closed of root.querySelectorAll("details:not([open], .numbers)")) closed.open = true;
+  });
+  addEventListener("afterprint", () => show(before));
 }
 
 /** Copy an element's text when the button is pressed; select it where copying is refused. */

@@ -1,13 +1,13 @@
 // Wakes the interactive parts.  Without it the page reads in full.
-import { readIsland, startCopy, startTheme } from "./core.js";
+import { readIsland, startCopy, startPrinting, startTheme } from "./core.js";
 import { RowFilter, startSearch } from "./filter.js";
 import { startConfusion } from "./confusion.js";
+import { copyNote, startFiles } from "./files.js";
 import { startGallery } from "./gallery.js";
 import { startMap } from "./map.js";
 import { startParallel } from "./parallel.js";
 import { startCount, startCsv, startSorting } from "./table.js";
 import { trialDialog } from "./trial.js";
-import { startNearDuplicates } from "./near_duplicates.js";
 
 function startTables(data) {
   const filters = new Map();
@@ -23,7 +23,7 @@ function startTables(data) {
   }
   for (const button of document.querySelectorAll("button[data-csv]")) {
     const name = button.dataset.csv;
-    startCsv(button, document.getElementById(name), `${data.title}-${name}`);
+    startCsv(button, document.getElementById(name), `${data.title}-${name}`, data.csv);
   }
   return filters;
 }
@@ -75,10 +75,10 @@ const start = async () => {
 };
 start();
 wake("parallel", (holder) => startParallel(holder, islandData, tableFilters.get("trials")));
-wake("gallery", startGallery);
-wake("near-duplicates", startNearDuplicates);
+for (const name of ["gallery", "near-duplicates", "pairs", "suspects"]) wake(name, startGallery);
+const { note, copy } = copyNote();
+document.body.append(note);
+for (const group of document.querySelectorAll("[data-files]")) startFiles(group, copy);
 startTrials(islandData);
 startContents();
-addEventListener("beforeprint", () => {
-  for (const closed of document.querySelectorAll("details:not([open], .numbers)")) closed.open = true;
-});
+startPrinting(document.documentElement);

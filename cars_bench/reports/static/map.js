@@ -2,6 +2,8 @@
 import { element } from "./core.js";
 import { matches } from "./filter.js";
 
+const EVEN_HUES = 12;
+
 /** Index of the point nearest to a place, within a distance; -1 where none is. */
 export function nearestPoint(points, x, y, within) {
   let [found, least] = [-1, within * within];
@@ -28,6 +30,23 @@ export function tilePicture(atlas, tile, place, scale = 2) {
   return canvas;
 }
 
+/** A colour of its own for each class: hues far apart, as bright as the paper asks. */
+export function classColour(label, count, dark) {
+  const hue = count <= EVEN_HUES ? (360 * label) / count : (137.508 * label) % 360;
+  const lightness = (dark ? 66 : 40) + (label % 2) * (dark ? 10 : 14);
+  return `hsl(${hue.toFixed(1)} 62% ${lightness}%)`;
+}
+
+function classLegend(holder, classes, dark) {
+  const entries = classes.flatMap(([name], label) => {
+    const swatch = element("i");
+    swatch.style.background = classColour(label, classes.length, dark);
+    return [swatch, ` ${name} `];
+  });
+  const many = `Coloured by class; ${classes.length} classes share hues, so point at a mark for its name.`;
+  holder.replaceChildren(...(classes.length <= EVEN_HUES ? entries : [many]));
+}
+
 /** Words about a point. */
 export function pointText(point, classes) {
   const name = classes[point[2]][0];
@@ -42,8 +61,14 @@ export function startMap(holder, data, atlas) {
   const card = holder.querySelector(".card");
   let chosen = -1;
   const shown = (point) =>
-    (!errors.checked || isError(point)) && (!find.value.trim() || matches(data.classes[point[2]][0], find.value.trim()));
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+    (!errors?.checked || isError(point)) && (!find.value.trim() || matches(`${data.classes[point[2]][0]} ${point[5]}`, find.value.trim()));
+  const style = () => getComputedStyle(document.documentElement);
+  const colour = (name) => style().getPropertyValue(name).trim();
+  const legend = holder.querySelector(".legend.by-class");
+  const pointColour = (point, dark) => {
+    if (legend) return classColour(point[2], data.classes.length, dark);
+    return colour(isError(point) ? "--vermillion" : "--blue");
+  };
   const draw = () => {
     const ratio = devicePixelRatio || 1;
     const [width, height] = [canvas.clientWidth, canvas.clientHeight];
@@ -51,18 +76,20 @@ export function startMap(holder, data, atlas) {
     canvas.height = height * ratio;
     const pen = canvas.getContext("2d");
     pen.scale(ratio, ratio);
+    const dark = style().colorScheme === "dark";
+    if (legend) classLegend(legend, data.classes, dark);
     data.points.forEach((point, index) => {
       const [x, y] = [8 + point[0] * (width - 16), 8 + point[1] * (height - 16)];
       const visible = shown(point);
       pen.globalAlpha = visible ? 0.85 : 0.12;
-      pen.strokeStyle = pen.fillStyle = colour(isError(point) ? "--vermillion" : "--blue");
+      pen.strokeStyle = pen.fillStyle = pointColour(point, dark);
       pen.beginPath();
       if (isError(point)) {
         pen.moveTo(x - 3, y - 3); pen.lineTo(x + 3, y + 3); pen.moveTo(x - 3, y + 3); pen.lineTo(x + 3, y - 3);
         pen.lineWidth = 1.6;
         pen.stroke();
       } else {
-        pen.arc(x, y, 2.6, 0, 7);
+        pen.arc(x, y, legend ? 3.2 : 2.6, 0, 7);
         pen.fill();
       }
       if (index === chosen) {
@@ -80,7 +107,7 @@ export function startMap(holder, data, atlas) {
     draw();
     if (index < 0) return;
     const point = data.points[index];
-    card.replaceChildren(tilePicture(atlas, data.tile, point[4], 3), element("p", {}, pointText(point, data.classes)));
+    card.replaceChildren(tilePicture(atlas, data.tile, point[4], 3), element("p", {}, pointText(point, data.classes)), element("p", { class: "file" }, point[5]));
   };
   canvas.addEventListener("pointermove", (event) => {
     const box = canvas.getBoundingClientRect();
@@ -95,7 +122,7 @@ export function startMap(holder, data, atlas) {
     const order = data.points.map((_, index) => index).filter((index) => shown(data.points[index]));
     if (order.length) show(order.at((order.indexOf(chosen) + step + order.length) % order.length));
   });
-  for (const input of [find, errors]) input.addEventListener("input", draw);
+  for (const input of [find, errors]) input?.addEventListener("input", draw);
   document.documentElement.addEventListener("themechange", draw);
   addEventListener("resize", draw);
   draw();

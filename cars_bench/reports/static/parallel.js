@@ -1,5 +1,5 @@
 // Parallel coordinates: one line a trial, one axis a hyperparameter, brushes that filter the table.
-import { element, percentText, place } from "./core.js";
+import { element, percentText, place, pythonText } from "./core.js";
 
 const PLOT = { width: 860, height: 264, top: 48, bottom: 24, side: 58, perAxis: 58 };
 const ONE_ROW = 7;
@@ -24,12 +24,6 @@ export function position(axis, trial) {
 export function optionIndex(options, value) {
   const text = pythonText(value);
   return options.findIndex((option) => option === text || (typeof value === "number" && Number(option) === value));
-}
-
-/** A value as the options spell it: Python's names of true and false. */
-export function pythonText(value) {
-  if (value === true) return "True";
-  return value === false ? "False" : String(value);
 }
 
 /** Whether every brush holds the trial; a brush is `[from, to]` in [0, 1] by axis number. */

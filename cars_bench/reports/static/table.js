@@ -1,5 +1,5 @@
 // Tables that sort, and give themselves as CSV.  The rows are the page's own.
-import { download } from "./core.js";
+import { download, pythonText } from "./core.js";
 
 /** What a cell sorts by: its `data-value`, else its text; numbers as numbers. */
 export function sortKey(text, type) {
@@ -70,10 +70,16 @@ export function startCount(holder, filter) {
   };
 }
 
-/** Download the rows that are shown. */
-export function startCsv(button, table, name) {
+/** The lines of a CSV for some of a table's rows, by name: plain numbers, empty where there is nothing. */
+export function csvLines({ columns, rows }, names) {
+  const line = (values) => values.map((value) => (value === null ? "" : pythonText(value)));
+  return [columns, ...names.map((name) => line(rows[name]))];
+}
+
+/** Download the rows that are shown, in their order. */
+export function startCsv(button, table, name, csv) {
   button.addEventListener("click", () => {
-    const rows = [...table.rows].filter((row) => !row.hidden);
-    download(`${name}.csv`, toCsv(rows.map((row) => [...row.cells].map((cell) => cell.textContent.trim()))));
+    const shown = [...table.tBodies[0].rows].filter((row) => !row.hidden);
+    download(`${name}.csv`, toCsv(csvLines(csv, shown.map((row) => row.dataset.trial))));
   });
 }

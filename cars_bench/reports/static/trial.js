@@ -1,4 +1,4 @@
-// One trial, opened from the table: its learning curve and its spec.
+// One trial, opened from the table: its learning curve and its settings.
 import { element, percentText, place } from "./core.js";
 
 const WIDTH = 560;
@@ -50,6 +50,11 @@ function curveFigure(trial) {
   return svg;
 }
 
+function settingsList(title, pairs) {
+  const entries = pairs.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value)));
+  return [element("h4", {}, title), element("dl", { class: "facts" }, ...entries)];
+}
+
 /** A dialog that shows trials; one for the page. */
 export function trialDialog() {
   const title = element("h3", { id: "trial-title" });
@@ -63,10 +68,9 @@ export function trialDialog() {
     dialog,
     show(trial) {
       title.textContent = titleText(trial);
-      const spec = { values: trial.values, head: trial.head_spec, training: trial.training_spec };
       body.replaceChildren(
         ...(trial.curve.length ? [curveFigure(trial)] : []),
-        element("pre", { tabindex: 0 }, JSON.stringify(spec, null, 2)),
+        ...trial.settings.flatMap(([title, pairs]) => settingsList(title, pairs)),
       );
       dialog.showModal();
     },

@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { percentText, place } from "../../../cars_bench/reports/static/core.js";
-import { boundaries, countWords, errorColour, fittingNames, groupedOrder, legendCounts, makeGroups, nearestCell, nextCell, viridis } from "../../../cars_bench/reports/static/confusion.js";
-import { cardPasses } from "../../../cars_bench/reports/static/gallery.js";
-import { isError, nearestPoint, pointText } from "../../../cars_bench/reports/static/map.js";
+import { boundaries, countWords, errorColour, fittingNames, groupedOrder, legendCounts, makeGroups, nearestCell, nextCell, viridis, wrongWords } from "../../../cars_bench/reports/static/confusion.js";
+import { stepped } from "../../../cars_bench/reports/static/files.js";
+import { cardPasses, digitsOf, shownText } from "../../../cars_bench/reports/static/gallery.js";
+import { classColour, isError, nearestPoint, pointText } from "../../../cars_bench/reports/static/map.js";
 import { axesOf, endLabel, inBrushes, nameTop, optionIndex, position } from "../../../cars_bench/reports/static/parallel.js";
 import { curvePath, titleText } from "../../../cars_bench/reports/static/trial.js";
-import { shownText } from "../../../cars_bench/reports/static/near_duplicates.js";
 
 const HYPERPARAMETERS = [
   { name: "rate", kind: "number", log: true, low: 0.0001, high: 1, options: [] },
@@ -66,8 +66,23 @@ test("viridis runs from dark to light", () => {
 
 test("curves begin at the first epoch and cards pass by words and number", () => {
   assert.equal(curvePath([[1, 0], [3, 1]], 100, 50, 1), "M0.0 50.0L100.0 0.0");
-  assert.ok(cardPasses("Audi taken for BMW", 0.9, "bmw", 0.5));
-  assert.ok(!cardPasses("Audi taken for BMW", 0.4, "", 0.5));
+});
+
+test("a card passes by its words, which hold the file's name, its kind and its number", () => {
+  const card = { text: "Audi taken for BMW train/audi/0012.jpg", kind: "test", number: 0.9 };
+  assert.ok(cardPasses(card, { query: "bmw", least: 0.5 }));
+  assert.ok(cardPasses(card, { query: "audi/0012" }));
+  assert.ok(!cardPasses(card, { query: "0013" }));
+  assert.ok(!cardPasses(card, { least: 0.95 }));
+  assert.ok(cardPasses(card, { kind: "test" }));
+  assert.ok(!cardPasses(card, { kind: "train" }));
+  assert.equal(digitsOf("0.001"), 3);
+  assert.equal(digitsOf("1"), 0);
+});
+
+test("arrow keys go round the file names of a group", () => {
+  assert.equal(stepped(0, -1, 5), 4);
+  assert.equal(stepped(4, 1, 5), 0);
 });
 
 test("names of many axes stand in two rows by turns", () => {
@@ -130,4 +145,18 @@ test("the colours of errors run to the fullest wrong cell, and the legend says w
 test("a cell counts its images out of those of the true class", () => {
   assert.equal(countWords([1, 2, 3], 8), "3 of 8 test images");
   assert.equal(countWords([1, 1, 1], 1), "1 of 1 test image, named right");
+});
+
+test("one image is said in the singular", () => {
+  assert.equal(wrongWords(1), " image named wrong in a cell");
+  assert.equal(wrongWords(3), " images named wrong in a cell");
+});
+
+test("each class of a few has a colour of its own, in light and in dark", () => {
+  for (const dark of [false, true]) {
+    const colours = [...Array(12).keys()].map((label) => classColour(label, 12, dark));
+    assert.equal(new Set(colours).size, 12);
+  }
+  assert.notEqual(classColour(0, 12, true), classColour(0, 12, false));
+  assert.equal(new Set([...Array(100).keys()].map((label) => classColour(label, 100, false))).size, 100);
 });

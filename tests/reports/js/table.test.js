@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { countText, sortKey, sortedOrder, startCount, toCsv } from "../../../cars_bench/reports/static/table.js";
+import { countText, csvLines, sortKey, sortedOrder, startCount, toCsv } from "../../../cars_bench/reports/static/table.js";
 import { matches, RowFilter } from "../../../cars_bench/reports/static/filter.js";
 
 test("numbers sort by value, with separators and percent signs", () => {
@@ -44,4 +44,9 @@ test("a filtered table says how many rows are left, and nothing once all are", (
   assert.equal(holder.textContent, "1 of 2");
   filter.set("words", () => true);
   assert.equal(holder.textContent, "");
+});
+
+test("a CSV holds plain numbers and Python's words, row by row as asked", () => {
+  const csv = { columns: ["trial_id", "score", "winner"], rows: { a: ["a", 0.75833, true], b: ["b", null, false] } };
+  assert.equal(toCsv(csvLines(csv, ["b", "a"])), "trial_id,score,winner\nb,,False\na,0.75833,True\n");
 });

@@ -4,18 +4,22 @@ import re
 from dataclasses import replace
 
 import pytest
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 
 from cars_bench.evaluation.comparison import ClassChange
 from cars_bench.finetune.recipe import Recipe
 from cars_bench.finetune.runs import Unfrozen
 from cars_bench.reports.sections.finetune import (
     Extremes,
+    _top1,
     changed_most,
     curves,
     extremes,
     facts,
     table,
 )
+from cars_bench.reports.svg import PAPER
 from tests.reports.changes import with_record
 
 
@@ -134,3 +138,12 @@ def test_what_fine_tuning_changed_has_a_heading_of_its_own_before_the_ranks(sect
 def test_the_kept_epoch_is_marked(report):
     names = [row[0] for row in table(report.runs, ())["run0"].rows]
     assert [name for name in names if "★" in name] == ["9 ★"]
+
+
+def test_the_label_of_what_was_unfrozen_is_not_struck_through(finished):
+    axes = Figure().add_subplot()
+    _top1(axes, facts(finished)[0])
+    (label,) = axes.texts
+    ground = label.get_bbox_patch()
+    assert to_hex(ground.get_facecolor()) == PAPER
+    assert all(label.get_zorder() > line.get_zorder() for line in axes.lines)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -67,3 +68,11 @@ def test_places_are_those_of_a_race(scores):
     assert min(found) == 1
     by_place = [score for _, score in sorted(zip(found, scores, strict=True))]
     assert by_place == sorted(scores, reverse=True)
+
+
+def test_heads_that_share_a_place_share_a_label_so_that_none_is_written_over_another(finished):
+    tied = replace(TOP, heads=(_head("t1", 0.5, 0.9), _head("t0", 0.5, 0.8), _head("t9", 0.3, 0.7)))
+    drawn = figure(facts(replace(finished, ranking=tied)))["ranks"]
+    words = [" ".join(word.split()) for word in re.findall(r"<text[^>]*>([^<]*)</text>", drawn)]
+    assert "t1, t0 50.0%" in words
+    assert sum("50.0%" in word for word in words) == 1

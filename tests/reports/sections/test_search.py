@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from hypothesis import given
@@ -9,7 +10,7 @@ from cars_bench.reports.inputs import Inputs
 from cars_bench.reports.page import figures
 from cars_bench.reports.render import environment
 from cars_bench.reports.report import gather
-from cars_bench.reports.sections.search import best_so_far, facts, table
+from cars_bench.reports.sections.search import best_so_far, facts, figure, table
 from cars_bench.tuning.ledger import Repeat
 from tests.reports.changes import with_row
 
@@ -57,9 +58,9 @@ def test_columns_in_which_all_trials_agree_are_named_once(finished):
 
 def test_the_table_scrolls_within_the_page_only_when_it_is_long(finished):
     search = facts(finished)
-    assert 'class="scroll tall"><table id="trials"' in _section(finished)
+    assert re.search(r'class="scroll tall" [^>]*><table id="trials"', _section(finished))
     short = _section(finished, search=replace(search, rows=search.rows[:30]))
-    assert 'class="scroll"><table id="trials"' in short
+    assert re.search(r'class="scroll" [^>]*><table id="trials"', short)
 
 
 def test_captions_say_only_what_is_drawn(finished):
@@ -107,3 +108,19 @@ def _section(inputs: Inputs, **changes: object) -> str:
 def test_a_curve_is_written_out_epoch_by_epoch(report):
     row = table(report.search)["curves"].rows[0]
     assert len(row[3].split()) == int(row[1])
+
+
+def test_epochs_are_whole_numbers_on_the_axis(report):
+    curves = figure(replace(report.search, rows=_ran(report.search.rows, 5)))["curves"]
+    words = re.findall(r"<text[^>]*>([\d.]+)</text>", curves)
+    assert words
+    assert not [word for word in words if "." in word]
+
+
+def _ran(rows, epochs):
+    return tuple(replace(row, curve=row.curve[:epochs]) for row in rows)
+
+
+def test_one_head_is_said_in_the_singular(finished):
+    search = facts(finished)
+    assert "1 head tried" in _section(finished, search=replace(search, completed=1, planned=1))
