@@ -32,7 +32,7 @@ from cars_bench.finetune.runs import (
     Unfrozen,
     predictions_path,
 )
-from cars_bench.finetune.saved_model import check_saved_model, export_saved_model
+from cars_bench.finetune.saved_model import SAVED_MODEL, check_saved_model, export_saved_model
 from cars_bench.progress import Progress
 from cars_bench.training.checkpoint import HISTORY_FILE, TrainingState, write_history
 from cars_bench.tuning.study import now, package_versions
@@ -130,7 +130,7 @@ def _exported(prepared: PreparedRun) -> SavedModelCheck | None:
     finished = prepared.assembled.finished()
     names = prepared.head.class_names
     size = prepared.assembled.backbone.image_size
-    saved = export_saved_model(prepared.folder, finished, names, size)
+    saved = export_saved_model(prepared.folder / SAVED_MODEL, finished, names, size)
     if saved is None:
         return None
     records = prepared.dataset.records("val")
