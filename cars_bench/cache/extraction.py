@@ -1,26 +1,26 @@
-"""An extraction that is ready to run: its images, its network, what is stored, and its key."""
+"""An extraction ready to run: images, network, what is stored, its key; any record of it again."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cars_bench.cache.decoding import ImageBatch, ImageSource, evenly, image_batches
+from cars_bench.cache.decoding import ImageBatch, ImageSource, evenly, image_batches, source_of
 from cars_bench.cache.keys import FeatureRecipe
 from cars_bench.cache.manifest import Manifest, Provenance
 from cars_bench.cache.network import Network, open_network
 from cars_bench.cache.options import NO_BOUNDARY, ExtractOptions
 from cars_bench.cache.runtimes import Runner
-from cars_bench.cache.shard_plan import PlannedShard, planned_shards
-from cars_bench.cache.shards import Batch, ShardEntry
+from cars_bench.cache.shards import Batch, PlannedShard, ShardEntry, planned_shards
+from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset, ImageRecord
 from cars_bench.data.images import RESIZE_METHOD
 from cars_bench.documents import canonical
-from cars_bench.errors import CarsBenchError, DatasetMissing
+from cars_bench.errors import CarsBenchError, DatasetMissing, InputError
 from cars_bench.progress import Progress
 from cars_bench.workspace import Workspace
 
@@ -278,3 +278,40 @@ def _require_close(exact: np.ndarray, small: np.ndarray, image_ids: list[str]) -
         number = int(np.argmax(lost))
         largest = np.abs(exact[number]).max()
         raise OutOfRange(image_ids[number], f"values up to {largest:.3g} are too small for float16")
+
+
+def recompute(
+    cache: FeatureCache, dataset: Dataset, image_ids: Sequence[str], view: int = 0
+) -> np.ndarray:
+    """Compute features of some images again from their files, in any order.
+
+    Args:
+        cache: Says how: backbone, weights, runtime, precision, policy, dtype.
+        dataset: Has the images.
+        image_ids: Which images, of any split.
+        view: Which view; 0 is the plain image.
+
+    Returns:
+        [n, *shape] of the cache's dtype.
+
+    Raises:
+        CacheStale: The weights or the resize method are no longer the ones of the recipe.
+        InputError: An image is unknown, gone or changed.
+    """
+    source = source_of(cache.recipe, dataset)
+    network = open_network(ExtractOptions.of(cache.manifest.origin), made=cache.recipe)
+    known = {item.image_id: item for items in source.records.values() for item in items}
+    missing = [name for name in image_ids if name not in known]
+    if missing:
+        raise InputError(
+            f"{missing[0]} is not in the dataset {dataset.name!r}.", "cars-bench prepare"
+        )
+    records = [known[name] for name in image_ids]
+    batches = image_batches(records, view, network.runner.batch_size)
+    out = np.empty((len(image_ids), *cache.manifest.shape), cache.manifest.dtype)
+    start = 0
+    for batch, features in network.features(source, batches):
+        stop = start + len(batch.records)
+        out[start:stop] = stored(features, cache.recipe.dtype, batch.image_ids)
+        start = stop
+    return out

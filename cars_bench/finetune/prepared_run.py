@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cars_bench.cache.extraction import recompute
 from cars_bench.cache.network import backbone_of, smallest_cosine
-from cars_bench.cache.recompute import recompute
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset, Split
 from cars_bench.data.pixels import LiveImages

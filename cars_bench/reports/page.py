@@ -35,9 +35,8 @@ from cars_bench.reports.sections import (
     verdict,
     winner,
 )
-from cars_bench.reports.settings import trial_settings
 from cars_bench.reports.svg import Figures
-from cars_bench.reports.words import Tables
+from cars_bench.reports.words import Tables, trial_settings
 from cars_bench.tuning.ledger import Trial
 from cars_bench.workspace import Workspace, write_json, write_text
 
