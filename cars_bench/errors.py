@@ -25,6 +25,8 @@ sentence (`message`) and what mends it (`fix`), usually a command.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class CarsBenchError(Exception):
     """A failure that a person can act on.
@@ -119,3 +121,9 @@ class TrialFailed(Exception):
 
     Deliberately not a `CarsBenchError`: it never ends a command.
     """
+
+
+def known(names: Iterable[str]) -> str:
+    """What there is instead, to stand in a message: ` (there are: a, b)`, or nothing."""
+    found = list(names)
+    return f" (there {'are' if len(found) > 1 else 'is'}: {', '.join(found)})" if found else ""

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import sys
-import threading
+import textwrap
 import time
-from collections.abc import Callable, Iterator, Sequence
-from types import FrameType
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -71,6 +69,14 @@ class Task:
         else:
             self._latest = time.monotonic()
 
+    def doing(self, text: str) -> None:
+        """Say what goes on before the first item of this stage ends; nothing afterwards."""
+        if self.pace is None:
+            self._show(text)
+
+    def _show(self, text: str) -> None:
+        """Show what goes on where it is seen."""
+
     def line(self, text: str) -> None:
         """Say one finished item (a shard, a trial, an epoch) on a line of its own."""
 
@@ -93,8 +99,8 @@ class Progress:
 class PlainProgress(Progress):
     """One plain line per finished item, for logs and pipes."""
 
-    def __init__(self, stream: TextIO = sys.stderr) -> None:
-        self.stream = stream
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.stream = sys.stderr if stream is None else stream
 
     def log(self, text: str) -> None:
         """Print one line, at once."""
@@ -112,6 +118,12 @@ class _PlainTask(Task):
     def __init__(self, total: int | None, progress: PlainProgress) -> None:
         super().__init__(total)
         self.progress = progress
+        self._shown = ""
+
+    def _show(self, text: str) -> None:
+        if text != self._shown:
+            self.progress.log(f"  {text}")
+        self._shown = text
 
     def line(self, text: str) -> None:
         left = self.seconds_left
@@ -125,11 +137,11 @@ class TerminalProgress(Progress):
     def __init__(self) -> None:
         from rich.console import Console
 
-        self.console = Console(stderr=True, highlight=False)
+        self.console = Console(stderr=True, highlight=False, emoji=False)
 
     def log(self, text: str) -> None:
         """Print one line above the bar."""
-        self.console.print(text, markup=False)
+        self.console.print(folded(text, self.console.width), markup=False, soft_wrap=True)
 
     @contextlib.contextmanager
     def stage(self, title: str, total: int | None, unit: str = "items") -> Iterator[Task]:
@@ -174,6 +186,9 @@ class _BarTask(Task):
         super().advance(count, note, earlier)
         self._bar.update(self._identity, completed=self.done, note=note)
 
+    def _show(self, text: str) -> None:
+        self._bar.update(self._identity, note=text)
+
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         from rich.console import Group
         from rich.table import Table
@@ -194,34 +209,28 @@ def for_stream(quiet: bool) -> Progress:
     return TerminalProgress() if sys.stderr.isatty() else PlainProgress()
 
 
-@contextlib.contextmanager
-def stop_when_asked(progress: Progress, message: str) -> Iterator[Callable[[], bool]]:
-    """Let the piece of work that is running end after the first Ctrl-C; a second one stops now.
-
-    Outside the main thread, where signals cannot be caught, nothing changes.
+def folded(text: str, width: int, hang: int = 2) -> str:
+    """Lines no wider than `width`, broken between words only, as a path is to be copied whole.
 
     Args:
-        progress: Is told `message` at the first Ctrl-C.
-        message: What will happen, as a sentence.
-
-    Yields:
-        A function that says whether Ctrl-C was pressed.
+        text: Lines that may be longer.
+        width: Columns of the terminal.
+        hang: Columns by which what goes on is indented further.
     """
-    asked: list[int] = []
+    lines = []
+    for line in text.split("\n"):
+        indent = " " * (len(line) - len(line.lstrip()) + hang)
+        lines += textwrap.wrap(
+            line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        ) or [line]
+    return "\n".join(lines)
 
-    def ask(number: int, frame: FrameType | None) -> None:
-        asked.append(number)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        progress.log(message)
 
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    before = signal.signal(signal.SIGINT, ask)
-    try:
-        yield lambda: bool(asked)
-    finally:
-        signal.signal(signal.SIGINT, before)
+def plural(number: int, noun: str) -> str:
+    """A number with its noun: `1 image`, `2,000 images`, `3 classes`."""
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number:,} {noun}{'es' if noun.endswith(('s', 'x')) else 's'}"
 
 
 def duration(seconds: float) -> str:

@@ -8,10 +8,10 @@ cost you) and `reports/` (what people read).
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
+import platform
 import secrets
 import tomllib
 import zipfile
@@ -21,11 +21,14 @@ from pathlib import Path
 from typing import IO, Any
 
 import tomli_w
+from filelock import FileLock, Timeout
 
 from cars_bench.errors import InputError
 
 WORKSPACE_VARIABLE = "CARS_BENCH_WORKSPACE"
 SETTINGS_FILE = "cars-bench.toml"
+BINARY: int = getattr(os, "O_BINARY", 0)
+"""What `os.open` needs on Windows so that bytes stay as they are."""
 NPZ_DAMAGE = (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError)
 """What numpy raises for an `.npz` file that was damaged."""
 
@@ -102,9 +105,12 @@ def atomic_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    encoding = None if "b" in mode else "utf-8"
+    binary = "b" in mode
+    encoding = None if binary else "utf-8"
+    newline = None if binary else "\n"
+    mode = mode.replace("w", "x")
     try:
-        with temporary.open(mode.replace("w", "x"), encoding=encoding) as stream:
+        with temporary.open(mode, encoding=encoding, newline=newline) as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
@@ -125,11 +131,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{os.getpid()}.tmp.{path.name}")
     try:
         yield temporary
-        descriptor = os.open(temporary, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        with temporary.open("r+b") as stream:
+            os.fsync(stream.fileno())
         temporary.replace(path)
         sync_folder(path.parent)
     finally:
@@ -148,7 +151,9 @@ def write_json(path: Path, document: Any) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` survive a power cut."""
+    """Make a rename in `folder` survive a power cut; Windows knows no such thing for folders."""
+    if os.name == "nt":
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -168,26 +173,31 @@ class LockHeld(InputError):
 
 @contextlib.contextmanager
 def locked(path: Path, purpose: str) -> Iterator[None]:
-    """Hold an exclusive advisory lock on `path` while the body runs.
+    """Hold an exclusive lock on `path` while the body runs.
 
     The kernel drops the lock when its holder dies, so a stale lock file never
-    blocks anyone; the file names the holder for the message.
+    blocks anyone.  Who holds it stands in a file beside it, since Windows
+    lets nobody read what another process has locked.
 
     Raises:
         LockHeld: Another process is at work on the same thing.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+", encoding="utf-8") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            stream.seek(0)
-            holder = stream.read().strip() or "another process"
-            raise LockHeld(
-                f"{purpose} is already running ({holder}).", "wait for it to end, then run again"
-            ) from None
-        stream.seek(0)
-        stream.truncate()
-        stream.write(f"process {os.getpid()} on {os.uname().nodename}")
-        stream.flush()
+    note = path.with_name(f"{path.name}.holder")
+    try:
+        lock = FileLock(path, blocking=False).acquire()
+    except Timeout:
+        raise LockHeld(
+            f"{purpose} is already running ({_holder(note)}).",
+            "wait for it to end, then run again",
+        ) from None
+    with lock:
+        note.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
         yield
+
+
+def _holder(note: Path) -> str:
+    try:
+        return note.read_text(encoding="utf-8") or "another process"
+    except OSError:
+        return "another process"

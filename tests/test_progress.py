@@ -11,7 +11,9 @@ from cars_bench.progress import (
     Task,
     TerminalProgress,
     duration,
+    folded,
     for_stream,
+    plural,
 )
 
 
@@ -87,6 +89,23 @@ def test_a_bar_tells_rate_and_time_left_however_slow_the_items_are(
     assert f"9/30 {said}" in capfd.readouterr().err
 
 
+def test_what_goes_on_is_said_once_and_only_before_the_first_item_ends() -> None:
+    stream = io.StringIO()
+    with PlainProgress(stream).stage("Tuning", 10, "trials") as task:
+        task.advance(3, earlier=True)
+        for text in ("loading Keras", "loading Keras", "compiling"):
+            task.doing(text)
+        task.advance()
+        task.doing("loading Keras")
+    assert stream.getvalue() == "Tuning (10 trials)\n  loading Keras\n  compiling\n"
+
+
+def test_a_bar_shows_what_goes_on(capfd: pytest.CaptureFixture[str]) -> None:
+    with TerminalProgress().stage("Tuning", 10, "trials") as task:
+        task.doing("compiling")
+    assert "0/10  compiling" in capfd.readouterr().err
+
+
 def test_quiet_progress_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     progress = for_stream(quiet=True)
     progress.log("a sentence")
@@ -99,3 +118,20 @@ def test_quiet_progress_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_off_a_terminal_progress_is_plain() -> None:
     assert isinstance(for_stream(quiet=False), PlainProgress)
+
+
+def test_long_lines_are_folded_between_words_only():
+    path = "/a/path/that-is/longer than/the-line-is-wide-by-far"
+    assert folded(f"  written: {path} here\nshort", 24) == (
+        "  written:\n    /a/path/that-is/longer\n    than/the-line-is-wide-by-far\n    here\nshort"
+    )
+    assert folded("a  table  with  columns", 80) == "a  table  with  columns"
+    assert folded("", 10) == ""
+
+
+@pytest.mark.parametrize(
+    ("number", "noun", "said"),
+    [(1, "class", "1 class"), (2, "class", "2 classes"), (1000, "image", "1,000 images")],
+)
+def test_a_number_and_its_noun(number, noun, said):
+    assert plural(number, noun) == said

@@ -64,7 +64,6 @@ DOCUMENTS = {
 }
 
 PARSERS = {
-    "cache/cost.py": "owns the record of what an extraction cost",
     "cache/keys.py": "a policy is canonical JSON inside a feature recipe",
     "cache/manifest.py": "owns manifest.json, whose digest is checked before it becomes a record",
     "cli/demo.py": "what its stages print, each a process of its own",
@@ -73,7 +72,7 @@ PARSERS = {
     "training/checkpoint.py": "owns checkpoints, whose description is JSON inside an .npz",
     "tuning/ledger.py": "owns ledger.jsonl, one document a line",
     "tuning/study.py": "compares a search's options in the form that they are stored in",
-    "tuning/worker.py": "messages of the pool to its workers, one a line",
+    "tuning/worker_process.py": "messages of the pool to its workers, one a line",
     "tuning/worker_pool.py": "messages of the workers to their pool, one a line",
 }
 

@@ -32,6 +32,52 @@ with locked(Path(sys.argv[1]), "extract"):
     time.sleep(60)
 """
 
+# A forked child inherits the descriptor: it is refused as everybody else is, and what
+# it does on its way out leaves the parent's lock alone.
+FORK = """
+import contextlib, os, subprocess, sys
+from pathlib import Path
+from cars_bench.workspace import LockHeld, locked
+
+path = Path(sys.argv[1])
+TRY = "import sys; from pathlib import Path; from cars_bench.workspace import locked\\n"
+TRY += "with locked(Path(sys.argv[1]), 'extract'): pass"
+
+def taken():
+    return subprocess.run([sys.executable, "-c", TRY, path], stderr=subprocess.DEVNULL).returncode
+
+child = 0
+with contextlib.suppress(SystemExit), locked(path, "extract"):
+    child = os.fork()
+    if not child:
+        try:
+            with locked(path, "extract"):
+                print("child-took-it", flush=True)
+        except LockHeld:
+            print("child-refused", flush=True)
+        sys.exit()
+    os.waitpid(child, 0)
+    print("stranger-refused" if taken() else "stranger-took-it", flush=True)
+if child:
+    print("still held" if taken() else "free", flush=True)
+"""
+
+# The libraries have their own Windows builds; here they load first, as they are.
+WITHOUT_POSIX = """
+import importlib, os, pkgutil, sys
+import keras, numpy, pandas, scipy.stats, tensorflow
+
+for name in ("fcntl", "resource", "pwd", "grp", "termios"):
+    sys.modules[name] = None
+for name in ("uname", "sched_getaffinity", "pread", "fork", "getuid", "O_NONBLOCK", "O_CLOEXEC"):
+    if hasattr(os, name):
+        delattr(os, name)
+import cars_bench
+for item in pkgutil.walk_packages(cars_bench.__path__, "cars_bench."):
+    if not item.name.endswith("__main__"):
+        importlib.import_module(item.name)
+"""
+
 
 @pytest.fixture
 def place(tmp_path: Path) -> Workspace:
@@ -145,7 +191,7 @@ def test_the_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
 def test_a_lock_can_be_taken_again_after_it_was_given_back(tmp_path: Path) -> None:
     for _ in range(2):
         with locked(tmp_path / "lock", "extract"):
-            assert str(os.getpid()) in (tmp_path / "lock").read_text()
+            assert str(os.getpid()) in (tmp_path / "lock.holder").read_text()
 
 
 def test_a_held_lock_names_its_holder_and_dies_with_it(tmp_path: Path) -> None:
@@ -159,4 +205,28 @@ def test_a_held_lock_names_its_holder_and_dies_with_it(tmp_path: Path) -> None:
             pytest.fail("two processes hold one lock")
         holder.kill()
     with locked(path, "extract"):
-        assert str(os.getpid()) in path.read_text()
+        assert str(os.getpid()) in (tmp_path / "lock.holder").read_text()
+
+
+def test_a_lock_file_that_nobody_holds_never_blocks(tmp_path: Path) -> None:
+    (tmp_path / "lock").write_text("process 1 on elsewhere")
+    (tmp_path / "lock.holder").write_text("process 1 on elsewhere")
+    with locked(tmp_path / "lock", "extract"):
+        assert str(os.getpid()) in (tmp_path / "lock.holder").read_text()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only POSIX forks")
+def test_a_fork_neither_takes_the_lock_nor_gives_it_back(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FORK, str(tmp_path / "lock")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["child-refused", "stranger-refused", "free"]
+
+
+def test_the_package_imports_where_there_are_no_posix_modules() -> None:
+    command = [sys.executable, "-W", "ignore", "-c", WITHOUT_POSIX]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -6,11 +6,14 @@ network that Keras does not have, the function in `networks.py` that builds it.
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass
 
 from cars_bench.errors import UsageError
 
 SMALLEST_IMAGE = 32
+OFFLINE_BACKBONE = "efficientnet-lite0"
+PUBLISHED_BACKBONE = "resnet50"
 POOLINGS = ("avg", "max", "avgmax")
 
 
@@ -248,6 +251,19 @@ def check_pooling(pooling: str) -> None:
         raise UsageError(
             f"There is no pooling called {pooling!r}.", f"choose one of: {', '.join(POOLINGS)}"
         )
+
+
+def is_packaged(name: str) -> bool:
+    """Whether the backbone's ImageNet weights are installed as a Python package."""
+    packaged = CATALOGUE[name].imagenet
+    if not isinstance(packaged, PackagedFile):
+        return False
+    return importlib.util.find_spec(packaged.locate.partition(":")[0]) is not None
+
+
+def default_backbone() -> str:
+    """The one whose weights need no network, where they are installed; else the best known."""
+    return OFFLINE_BACKBONE if is_packaged(OFFLINE_BACKBONE) else PUBLISHED_BACKBONE
 
 
 def names() -> list[str]:

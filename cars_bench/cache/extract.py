@@ -11,14 +11,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from cars_bench.cache.cost import add_cost
 from cars_bench.cache.extraction import (
     RANGE_FILE,
     Extraction,
     OutOfRange,
     prepare_extraction,
 )
-from cars_bench.cache.manifest import MANIFEST_FILE, Manifest, read_manifest
+from cars_bench.cache.manifest import MANIFEST_FILE, Manifest, add_cost, read_manifest
 from cars_bench.cache.options import ExtractOptions, ExtractResult
 from cars_bench.cache.shard_plan import PlannedShard
 from cars_bench.cache.shards import Batch, ShardDamaged, ShardEntry, write_shard

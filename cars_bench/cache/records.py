@@ -11,6 +11,7 @@ import numpy as np
 
 from cars_bench.cache.shards import ShardDamaged, read_at
 from cars_bench.errors import CacheCorrupt
+from cars_bench.workspace import BINARY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +72,7 @@ class Records:
         out = np.empty((len(files), int(np.prod(self.feature_shape))), self.dtype)
         for number in np.unique(files).tolist():
             path = self.files[number]
-            descriptor = os.open(path, os.O_RDONLY)
+            descriptor = os.open(path, os.O_RDONLY | BINARY)
             try:
                 for row in np.flatnonzero(files == number).tolist():
                     read_at(descriptor, int(offsets[row]), out[row])

@@ -220,7 +220,8 @@ def read_at(descriptor: int, offset: int, row: np.ndarray) -> None:
     Raises:
         ShardDamaged: The file ends before.
     """
-    data = os.pread(descriptor, row.nbytes, offset)
+    os.lseek(descriptor, offset, os.SEEK_SET)
+    data = os.read(descriptor, row.nbytes)
     if len(data) != row.nbytes:
         raise ShardDamaged(f"ends before byte {offset + row.nbytes}")
     row[:] = np.frombuffer(data, row.dtype)

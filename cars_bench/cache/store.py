@@ -10,9 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cars_bench.cache.cost import cost_path
 from cars_bench.cache.keys import KEY_DIGITS, FeatureRecipe, titles
-from cars_bench.cache.manifest import MANIFEST_FILE, REPAIR, Manifest, read_manifest
+from cars_bench.cache.manifest import MANIFEST_FILE, REPAIR, Manifest, cost_path, read_manifest
 from cars_bench.cache.records import Records
 from cars_bench.cache.shards import (
     Batch,
@@ -25,7 +24,14 @@ from cars_bench.cache.shards import (
 from cars_bench.cache.verify import checked_shard
 from cars_bench.data.card import read_card
 from cars_bench.data.dataset import Dataset
-from cars_bench.errors import CacheCorrupt, CacheMissing, CacheStale, DatasetMissing, UsageError
+from cars_bench.errors import (
+    CacheCorrupt,
+    CacheMissing,
+    CacheStale,
+    DatasetMissing,
+    UsageError,
+    known,
+)
 from cars_bench.workspace import Workspace, locked
 
 _KEY = re.compile(rf"[0-9a-f]{{{KEY_DIGITS}}}")
@@ -190,10 +196,12 @@ def resolve_key(workspace: Workspace, prefix: str | None = None) -> str:
     chosen = prefix or workspace.settings().get("cache", {}).get("key")
     if not chosen:
         raise CacheMissing("No features have been extracted here yet.", "cars-bench extract")
-    found = [name for name in cache_keys(workspace) if name.startswith(chosen)]
+    keys = cache_keys(workspace)
+    found = [name for name in keys if name.startswith(chosen)]
     if not found:
         raise CacheMissing(
-            f"There is no cache {chosen}.", "cars-bench extract, or cars-bench cache ls"
+            f"There is no cache {chosen}{known(keys)}.",
+            "cars-bench extract, or cars-bench cache ls",
         )
     if len(found) > 1:
         raise UsageError(f"{chosen!r} begins several caches: {', '.join(found)}.", "add a digit")

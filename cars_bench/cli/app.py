@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import Annotated
 
 import typer
 
 from cars_bench import __version__
-from cars_bench.cli.session import report_error
-from cars_bench.errors import Interrupted, UsageError
+from cars_bench.cli.session import READER_GONE, report_error
+from cars_bench.errors import CarsBenchError, Interrupted, UsageError
 
 # In the order of the way; each is a module beside this one that registers its command(s).
 COMMANDS = (
     "prepare",
     "extract",
-    "cache",
     "cache",
     "check",
     "probe",
@@ -36,7 +36,6 @@ app = typer.Typer(
         "Ask a hundred architecture questions of a frozen backbone for the price of one pass "
         "over the images.\n\nprepare -> extract -> tune -> finetune -> report"
     ),
-    add_completion=False,
     rich_markup_mode=None,  # help texts are plain: "[default: ...]" is not markup
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -66,13 +65,35 @@ for _name in COMMANDS:
 
 
 def main() -> None:
-    """Run the program and exit with DESIGN's codes; usage errors honour `--json` too."""
+    """Run the program and exit with DESIGN's codes; usage errors honour `--json` too.
+
+    Where the reader of the output has gone (`| head -1`) it ends quietly.
+    """
+    try:
+        code = _run()
+        sys.stdout.flush()
+    except OSError as error:
+        code = READER_GONE
+        if not isinstance(error, BrokenPipeError):
+            print(f"error: The output cannot be written: {error.strerror}.", file=sys.stderr)
+            code = CarsBenchError.code
+        # Whatever is still buffered goes nowhere, or Python complains about it on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def _run() -> int:
+    """The program's exit code."""
     try:
         arguments = sys.argv[1:] or ["--help"]
-        code = app(arguments, prog_name="cars-bench", standalone_mode=False)
+        return int(app(arguments, prog_name="cars-bench", standalone_mode=False) or 0)
+    except SystemExit as left:  # typer's own answer to a reader that has gone
+        if isinstance(left.__context__, BrokenPipeError):
+            return READER_GONE
+        raise
     except (typer.Abort, KeyboardInterrupt):
         report_error(Interrupted("Interrupted.", "run it again"), "--json" in sys.argv)
-        code = Interrupted.code
+        return Interrupted.code
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         program = context.command_path if context else "cars-bench"
@@ -80,5 +101,4 @@ def main() -> None:
         sentence = said if said.endswith((".", "?", ")")) else f"{said}."
         usage = UsageError(sentence, f"see {program} --help")
         report_error(usage, "--json" in sys.argv)
-        code = usage.code
-    sys.exit(code)
+        return usage.code

@@ -38,17 +38,17 @@ def ls(
     ] = False,
     cache: KeyOption = None,
 ) -> Document:
-    """List the caches, and say how each differs from the present configuration."""
+    """List the caches, and how each differs from the present settings."""
     from cars_bench.cache.matching import caches
 
     found = caches(session.workspace)
     for item in found:
         session.say(_line(item))
     if not found:
-        session.say("No caches yet. Next: cars-bench extract")
+        session.say("no caches yet\nnext: cars-bench extract")
     document: Document = {"caches": [_row(item) for item in found]}
     if sheet:
-        from cars_bench.cache.sheet import contact_sheet
+        from cars_bench.cache.export import contact_sheet
         from cars_bench.cache.store import FeatureCache
 
         path = contact_sheet(session.workspace, FeatureCache.open(session.workspace, cache))
@@ -66,7 +66,7 @@ def verify(
         bool, typer.Option("--repair", help="Extract the damaged shards again, and only those.")
     ] = False,
 ) -> Document:
-    """Read every byte of a cache again and name whatever is not as it was written."""
+    """Read every byte of a cache again, and name what is not as written."""
     from cars_bench.cache.store import cache_keys, resolve_key
     from cars_bench.cache.verify import verify as run_verify
     from cars_bench.documents import to_json
@@ -99,7 +99,10 @@ def export(
     ] = None,
     cache: KeyOption = None,
 ) -> Document:
-    """Copy a cache into one file with ids, labels and views, for other programs."""
+    """Copy a cache into one file for other programs.
+
+    It holds image ids, labels, views and features.
+    """
     from cars_bench.cache.export import export as run_export
     from cars_bench.cache.store import FeatureCache
 
@@ -118,7 +121,10 @@ def rm(
     every: Annotated[bool, typer.Option("--all", help="Every cache of the workspace.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which.")] = False,
 ) -> Document:
-    """Delete caches; `extract` can make them again, and studies do not need them to be read."""
+    """Delete caches; extract can make them again.
+
+    Studies can be read without them.
+    """
     from cars_bench.cache.store import cache_keys, remove, resolve_key
     from cars_bench.errors import UsageError
 

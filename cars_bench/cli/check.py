@@ -20,7 +20,10 @@ def check(
         typer.Option(help="Start of a cache's key [default: the last one].", show_default=False),
     ] = None,
 ) -> Document:
-    """Check features, losses and learning on the cache; each line says expected and seen."""
+    """Check features, losses and learning on the cache before tuning.
+
+    Each line says what was expected and what was seen.
+    """
     session.choose_backend("jax", "tensorflow")
     from cars_bench.tuning.sanity import run_checks
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from cars_bench.cli.app import app
-from cars_bench.cli.session import Document, Session, command, score_lines
+from cars_bench.cli.session import Document, Session, accuracy, command, score_lines
 from cars_bench.errors import UsageError
 
 
@@ -30,7 +30,7 @@ def evaluate(
         typer.Option(help="The frozen winner of this study instead.", show_default=False),
     ] = None,
 ) -> Document:
-    """Measure the fine-tuned model and its frozen head on original images.
+    """Measure the fine-tuned model, and its frozen head beside it.
 
     Where nothing was fine-tuned yet, the last study's winner is measured on the cached features.
     """
@@ -56,21 +56,22 @@ def _more(document: Document) -> list[str]:
     macro = found["macro"]
     worst = sorted(found["classes"], key=lambda row: row["value"])[:5]
     errors = [
-        f"{stage} {one['calibration']['expected_calibration_error']:.4f}"
+        f"{stage.replace('finetuned', 'fine-tuned')} "
+        f"{one['calibration']['expected_calibration_error']:.1%}"
         for stage, one in measures.items()
     ]
     lines = [_paired(document["mcnemar"])] if "mcnemar" in document else []
     lines += [
-        f"mean over classes {macro['value']:.4f} ({macro['low']:.4f} to {macro['high']:.4f})",
+        f"mean over classes: {accuracy(macro['value'], macro['low'], macro['high'])}",
         f"calibration error: {', '.join(errors)}",
-        "hardest classes: " + ", ".join(f"{row['class']} {row['value']:.2f}" for row in worst),
+        "hardest classes: " + ", ".join(f"{row['class']} {row['value']:.0%}" for row in worst),
     ]
     lines += [
         f"taken for another: {row['true']} -> {row['predicted']} ({row['count']})"
         for row in found["confused"][:5]
     ]
     for name, rows in found["groups"].items():
-        shown = ", ".join(f"{row['group']} {row['value']:.2f}" for row in rows[:5])
+        shown = ", ".join(f"{row['group']} {row['value']:.0%}" for row in rows[:5])
         lines.append(f"by {name}, hardest first: {shown}")
     return lines
 

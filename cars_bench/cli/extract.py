@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cars_bench.backbones.catalogue import OFFLINE_BACKBONE, PUBLISHED_BACKBONE
 from cars_bench.cli.app import app
 from cars_bench.cli.session import Document, Session, command
 
@@ -25,7 +26,11 @@ _MIB = 2**20
 def extract(
     session: Session,
     backbone: Annotated[
-        str | None, typer.Option(help="Frozen network [default: the last used, or resnet50].")
+        str | None,
+        typer.Option(
+            help="Frozen network [default: the last used, or "
+            f"{OFFLINE_BACKBONE} where it is installed, else {PUBLISHED_BACKBONE}]."
+        ),
     ] = None,
     weights: Annotated[
         str | None, typer.Option(help="imagenet, none (random), or a file [default: imagenet].")
@@ -63,11 +68,11 @@ def extract(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say the cost.")] = False,
 ) -> Document:
-    """Run the frozen backbone once over every image and cache the features.
+    """Cache the frozen backbone's features of every image, once.
 
     Killed at any moment, the same command goes on where it stopped.
     """
-    from cars_bench.cache.options import ExtractOptions
+    from cars_bench.cache.options import ExtractOptions, why_backbone
 
     flags = {
         "backbone": backbone,
@@ -85,13 +90,23 @@ def extract(
         "dry_run": dry_run,
     }
     options = ExtractOptions.resolve(session.workspace, **flags)
+    why = why_backbone(session.workspace, options, backbone)
+    session.progress.log(f"Backbone: {options.backbone} ({why})")
+    if options.runtime == "auto" and _is_first(session):
+        session.suggest("openvino", "OpenVINO runs the backbone two to three times faster on a CPU")
     session.choose_backend("tensorflow")
     from cars_bench.cache.extract import extract as run_extract
     from cars_bench.documents import to_json
 
     result = run_extract(session.workspace, options, session.progress)
     session.say(_forecast(result) if options.dry_run else _summary(result))
-    return to_json(result)
+    return to_json(result) | {"backbone": options.backbone}
+
+
+def _is_first(session: Session) -> bool:
+    from cars_bench.cache.store import cache_keys
+
+    return not cache_keys(session.workspace)
 
 
 def _summary(result: ExtractResult) -> str:
@@ -102,7 +117,7 @@ def _summary(result: ExtractResult) -> str:
         made = "all of them were there"
     return (
         f"Cache {result.key}: {what}; {made} ({result.runtime}, {result.precision}).\n"
-        "Next: cars-bench tune"
+        "next: cars-bench tune"
     )
 
 

@@ -83,7 +83,11 @@ def finetune(
         bool, typer.Option("--dry-run", help="List layers and parameters, train nothing.")
     ] = False,
 ) -> Document:
-    """Reattach the head, prove the hand-off, unfreeze the top block and train end to end."""
+    """Put a head back on the backbone and train them end to end.
+
+    Before the top block is unfrozen, the two together must say what the head said on
+    the cache.
+    """
     heads = sum((best, trial is not None, top is not None))
     if heads > 1 or (heads == 0 and not resume):
         raise UsageError("Say which head to finish.", "add one of --best, --trial ID, --top N")
@@ -141,7 +145,7 @@ def _top(session: Session, options: FinetuneOptions, count: int) -> Document:
     session.say("trial            cache   fine-tuned   (validation top-1)")
     for item in found.ranking.heads:
         drawn = "  random" if item.drawn else ""
-        session.say(f"{item.trial_id:15}  {item.frozen:.4f}  {item.finetuned:.4f}{drawn}")
+        session.say(f"{item.trial_id:15}  {item.frozen:5.1%}   {item.finetuned:10.1%}{drawn}")
     tau = found.ranking.kendall_tau
     session.say(
         f"Kendall's tau {tau.value:.2f} (95% interval {tau.low:.2f} to {tau.high:.2f}); "

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cars_bench.cli.app import app
 from cars_bench.cli.session import Document, Session, command
+from cars_bench.progress import plural
+
+if TYPE_CHECKING:
+    from cars_bench.evaluation.predictions import Prediction
+
+LEAST_TOLD = 0.01
+"""Probability below which an answer is left to the CSV."""
 
 
 @command(
     app,
     "predict",
     "cars-bench predict photos/",
+    "cars-bench predict photo.jpg another.jpg",
     "cars-bench predict photos/ --output answers.csv --model my-study/t0007-conv5",
     "cars-bench predict photos/ --heatmaps looked-at/",
 )
 def predict(
     session: Session,
-    folder: Annotated[Path, typer.Argument(help="Folder of images, searched with its subfolders.")],
+    paths: Annotated[
+        list[Path], typer.Argument(help="Images, or folders searched with their subfolders.")
+    ],
     output: Annotated[Path, typer.Option(help="The CSV to write.")] = Path("predictions.csv"),
     model: Annotated[
         str | None, typer.Option(help="STUDY/RUN [default: the last one].", show_default=False)
@@ -32,17 +42,21 @@ def predict(
         ),
     ] = None,
 ) -> Document:
-    """Write the five likeliest classes of every image in a folder as a CSV.
+    """Write the five likeliest classes of images as a CSV.
 
-    Files that cannot be read are named with the reason and left out.
+    Of up to ten images they are also shown.  Files that cannot be read are named with
+    the reason and left out.
     """
     session.choose_backend("tensorflow")
     from cars_bench.finetune.predict import predict as run
 
-    result = run(session.workspace, folder, model, output, session.progress, heatmaps)
-    session.say(f"{result.images:,} images predicted: {result.path}")
+    result = run(session.workspace, paths, model, output, session.progress, heatmaps)
+    if result.images == len(result.first):
+        for row in result.first:
+            session.say(_answers(row))
+    session.say(f"written: {result.path} ({plural(result.images, 'image')})")
     if heatmaps is not None:
-        session.say(f"{result.heatmaps:,} heatmaps: {heatmaps}")
+        session.say(f"heatmaps: {heatmaps} ({plural(result.heatmaps, 'image')})")
     for warning in result.warnings:
         session.say(f"warning: {warning}")
     for name, reason in result.unreadable.items():
@@ -54,3 +68,10 @@ def predict(
         "heatmaps": result.heatmaps,
         "warnings": list(result.warnings),
     }
+
+
+def _answers(row: Prediction) -> str:
+    """`photo.jpg: robin 93.1%, wren 4.0%`, as many as are worth a word."""
+    pairs = list(zip(row.answers, row.probabilities, strict=True))
+    told = [pair for pair in pairs if pair[1] >= LEAST_TOLD] or pairs[:1]
+    return f"{row.image_id}: " + ", ".join(f"{name} {chance:.1%}" for name, chance in told)

@@ -15,6 +15,7 @@ from cars_bench.cli.session import Document, Session, command
     app,
     "prepare",
     "cars-bench prepare photos/                     # one folder a class",
+    "cars-bench prepare birds.csv --columns path,label --group-column family",
     "cars-bench prepare cars/labels.csv --crop boxes",
     "cars-bench prepare --labels devkit/cars_train_annos.mat --images cars_train/",
     "cars-bench prepare --demo",
@@ -39,6 +40,22 @@ def prepare(
             show_default=False,
         ),
     ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            help="Columns of the CSV with path and class, such as path,label (and a third "
+            "with the split) [default: those that the header tells].",
+            show_default=False,
+        ),
+    ] = None,
+    group_column: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Column of the CSV with a property of the class, such as make: accuracy is "
+            "told by it too. May be given again.",
+            show_default=False,
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
     crop: Annotated[str, typer.Option(help="`boxes` cuts each image to its box.")] = "none",
     name: Annotated[
@@ -52,7 +69,11 @@ def prepare(
         bool, typer.Option("--demo", help="Draw the demo images and take those.")
     ] = False,
 ) -> Document:
-    """Read labels and images in any known layout into one dataset with a split."""
+    """Read labels and images in any known layout, and split them.
+
+    Folders: one a class, or train/, valid/ and test/ with one a class in each.  Label
+    files: a CSV with a path and a class in each row, or the .mat files of Stanford Cars.
+    """
     from cars_bench.data.card import card_lines
     from cars_bench.data.prepare import PrepareOptions
     from cars_bench.data.prepare import prepare as run
@@ -68,6 +89,8 @@ def prepare(
         name=name,
         allow_missing=allow_missing,
         demo=demo,
+        columns=columns,
+        group_columns=tuple(group_column or ()),
     )
     dataset = run(session.workspace, options, session.progress)
     for line in card_lines(dataset.name, dataset.card):

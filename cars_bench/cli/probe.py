@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cars_bench.cli.app import app
-from cars_bench.cli.session import Document, Session, command
+from cars_bench.cli.session import Document, Session, accuracy, command
 
 
 @command(app, "probe", "cars-bench probe", "cars-bench probe --cache 3f2a --study uncropped")
@@ -21,7 +21,10 @@ def probe(
         typer.Option(help="Start of a cache's key [default: the last one].", show_default=False),
     ] = None,
 ) -> Document:
-    """Measure ridge, logistic regression and kNN; they join the leaderboard as anchors."""
+    """Measure ridge, logistic regression and kNN on the cache.
+
+    They join the leaderboard, where heads are measured against them.
+    """
     from cars_bench.tuning.leaderboard import leaderboard
     from cars_bench.tuning.probes import run_probes
 
@@ -29,7 +32,7 @@ def probe(
     rows = [row for row in leaderboard(opened) if row.kind == "probe"]
     for row in rows:
         session.say(
-            f"{row.trial_id:15} validation top-1 {row.score:.4f} "
-            f"({row.low:.4f} to {row.high:.4f})  {row.seconds:.1f} s"
+            f"{row.trial_id:15} validation top-1 {accuracy(row.score, row.low, row.high)}  "
+            f"{row.seconds:.1f} s"
         )
     return {"study": opened.name, "probes": [row.to_json() for row in rows]}

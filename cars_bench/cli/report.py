@@ -38,7 +38,10 @@ def report(
     ] = False,
     open_page: Annotated[bool, typer.Option("--open", help="Show it in the web browser.")] = False,
 ) -> Document:
-    """Write the report of a study, however far it has come: HTML, JSON and CSV."""
+    """Write the report of a study, however far it has come.
+
+    One HTML page that loads nothing, and its numbers as JSON and CSV.
+    """
     if compare and (study or heatmaps):
         raise UsageError(
             "--compare goes with neither --study nor --heatmaps.",

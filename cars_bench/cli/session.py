@@ -13,25 +13,30 @@ import importlib.util
 import inspect
 import json
 import os
+import shutil
 import sys
 import tempfile
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
 from cars_bench import SCHEMA_VERSION
 from cars_bench.errors import CarsBenchError, InputError, Interrupted, UsageError
+from cars_bench.interrupts import interrupts_remembered
 
 if TYPE_CHECKING:
     from cars_bench.progress import Progress
     from cars_bench.workspace import Workspace
 
 Document = dict[str, Any]
-BACKENDS = ("tensorflow", "jax", "torch")
+INTERRUPTED = Interrupted("Interrupted; what was finished is kept.", "run it again")
+READER_GONE = 128 + 13
+"""Exit code where the reader of the output went away (`| head -1`): that of SIGPIPE."""
+BACKENDS = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 
 WorkspaceOption = Annotated[
     Path | None,
@@ -76,10 +81,20 @@ class Session:
 
         return for_stream(self.quiet)
 
-    def say(self, text: str = "") -> None:
-        """Print a result for a person; silent under `--json`."""
+    def say(self, text: str = "", hang: int = 2) -> None:
+        """Print a result for a person; silent under `--json`.
+
+        Args:
+            text: One line or more; on a terminal a long one is folded between words.
+            hang: Columns by which what goes on is indented.
+        """
         if not self.json_output:
-            print(text, flush=True)
+            print(_fitted(text, sys.stdout, hang), flush=True)
+
+    def suggest(self, package: str, gain: str) -> None:
+        """Say, if a package is not installed, what it would gain; not under `--json` or `-q`."""
+        if not self.json_output and importlib.util.find_spec(package) is None:
+            self.progress.log(f"Tip: {gain}: pip install 'cars-bench[all]'")
 
     def choose_backend(self, *preferred: str) -> str:
         """Set KERAS_BACKEND, before keras is imported, to the user's choice or the first installed.
@@ -101,6 +116,8 @@ class Session:
                 f"KERAS_BACKEND={' or '.join(installed)}, or unset it",
             )
         os.environ["KERAS_BACKEND"] = chosen
+        if "keras" not in sys.modules:  # takes seconds, on a cold disk many
+            self.progress.log(f"Loading Keras on {BACKENDS[chosen]}")
         if chosen == "tensorflow":
             import_without_chatter("tensorflow")
         return chosen
@@ -111,22 +128,19 @@ class Session:
         Returns:
             The exit code.
         """
-        try:
-            document = self._quietly(body)
-            if self.json_output:
-                print_json(document)
-        except KeyboardInterrupt:
-            return self._failed(
-                Interrupted("Interrupted; what was finished is kept.", "run it again")
-            )
-        except CarsBenchError as error:
-            return self._failed(error)
-        except OSError as error:
-            return self._failed(_plain_os_error(error))
-        except Exception as error:
-            return self._failed(
-                CarsBenchError(f"{type(error).__name__}: {error}", "run again with --debug")
-            )
+        with interrupts_remembered() as interrupt:
+            try:
+                document = self._quietly(body)
+                if self.json_output:
+                    print_json(document)
+            except KeyboardInterrupt:
+                return self._failed(INTERRUPTED)
+            except CarsBenchError as error:
+                return self._failed(error)
+            except BrokenPipeError:
+                return READER_GONE  # as a shell says it of a Unix tool: quietly
+            except Exception as error:
+                return self._failed(INTERRUPTED if interrupt.pressed else _plain(error))
         return 0
 
     def _quietly(self, body: Callable[[], Document]) -> Document:
@@ -148,9 +162,24 @@ def report_error(error: CarsBenchError, json_output: bool) -> None:
     if json_output:
         print_json({"error": {"code": error.code, "message": error.message, "fix": error.fix}})
         return
-    print(f"error: {error.message}", file=sys.stderr)
-    if error.fix:
-        print(f"  fix: {error.fix}", file=sys.stderr)
+    lines = [f"error: {error.message}", *([f"  fix: {error.fix}"] if error.fix else [])]
+    print(_fitted("\n".join(lines), sys.stderr), file=sys.stderr)
+
+
+def _fitted(text: str, stream: TextIO, hang: int = 2) -> str:
+    """The text folded to a terminal; for anything else it stays as it is."""
+    if not stream.isatty():
+        return text
+    from cars_bench.progress import folded
+
+    return folded(text, shutil.get_terminal_size().columns, hang)
+
+
+def accuracy(value: float | None, low: float | None, high: float | None) -> str:
+    """A share in [0, 1] and its 95% interval as a person reads them: `63.8% (60.1 to 67.2)`."""
+    if value is None or low is None or high is None:
+        return "not measured"
+    return f"{value:.1%} ({100 * low:.1f} to {100 * high:.1f})"
 
 
 def import_without_chatter(module: str) -> None:
@@ -213,6 +242,13 @@ def _session(workspace: Path | None, json_output: bool, quiet: bool, debug: bool
     return Session(Workspace.locate(workspace), json_output, quiet, debug)
 
 
+def _plain(error: Exception) -> CarsBenchError:
+    """An unforeseen error in one sentence, with what mends it."""
+    if isinstance(error, OSError):
+        return _plain_os_error(error)
+    return CarsBenchError(f"{type(error).__name__}: {error}", "run again with --debug")
+
+
 def _plain_os_error(error: OSError) -> CarsBenchError:
     where = f": {error.filename}" if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -225,17 +261,22 @@ def _plain_os_error(error: OSError) -> CarsBenchError:
     return CarsBenchError(f"{error.strerror or error}{where}.", "run again with --debug")
 
 
+def points(share: float) -> str:
+    """A difference of shares in percentage points: `2.1 points`; never `-0.0`."""
+    return f"{round(100 * share, 1) + 0.0:.1f} points"
+
+
 def score_lines(document: Document) -> list[str]:
     """Scores as a person reads them, one line a stage and split, with 95% intervals."""
     return [
-        f"{stage:9} {split:4} "
+        f"{said:10} {split:4} "
         + "  ".join(
-            f"{name.replace('top', 'top-')} {found['value']:.4f} "
-            f"({found['low']:.4f} to {found['high']:.4f})"
+            f"{name.replace('top', 'top-')} "
+            + accuracy(found["value"], found["low"], found["high"])
             for name, found in scores.items()
             if name != "n"
         )
         + f"  n {scores['n']:,}"
-        for stage in ("frozen", "finetuned")
+        for stage, said in (("frozen", "frozen"), ("finetuned", "fine-tuned"))
         for split, scores in document[stage].items()
     ]

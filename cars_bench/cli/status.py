@@ -73,7 +73,7 @@ def _study(study: StudyState) -> Iterator[str]:
         yield head + study.detail
         return
     planned = "" if study.planned is None else f" of {study.planned}"
-    best = "" if study.best is None else f", best validation top-1 {study.best:.3f}"
+    best = "" if study.best is None else f", winner's validation top-1 {study.best:.1%}"
     failed = f", {study.failed} failed" if study.failed else ""
     stale = f": STALE, {study.stale}" if study.stale else ""
     yield f"{head}{study.completed}{planned} trials completed{failed}{best}{stale}"
@@ -86,7 +86,7 @@ def _study(study: StudyState) -> Iterator[str]:
 
 
 def _share(value: float | None) -> str:
-    return "not measured" if value is None else f"{value:.3f}"
+    return "not measured" if value is None else f"{value:.1%}"
 
 
 def _star(current: bool) -> str:

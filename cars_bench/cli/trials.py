@@ -8,10 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cars_bench.cli.app import app
-from cars_bench.cli.session import Document, Session, command
+from cars_bench.cli.session import Document, Session, command, points
+from cars_bench.progress import plural
 
 if TYPE_CHECKING:
     from cars_bench.tuning.leaderboard import LeaderboardRow, WinnersCurse
+
+
+WINNER = "*"
+TIED = "="
+HEADER = f"  {'trial':14}  top-1  {'95% interval':12}  seconds  head"
+HEAD_COLUMN = HEADER.index("head")
 
 
 @command(
@@ -31,7 +38,10 @@ def trials(
         str | None, typer.Option(help="Name [default: the last one].", show_default=False)
     ] = None,
 ) -> Document:
-    """Show trials and probes, best validation top-1 first; repeated ones before the others."""
+    """Show trials and probes, best validation top-1 first.
+
+    Those that were trained again with new seeds come before the others, by their mean.
+    """
     from dataclasses import asdict
 
     from cars_bench.finetune.runs import frozen_test_top1
@@ -40,12 +50,13 @@ def trials(
 
     opened = Study.open(session.workspace, study)
     rows = leaderboard(opened)[:top]
-    session.say(_csv(rows) if as_csv else "\n".join(_line(row) for row in rows))
     curse = winners_curse(opened)
     if curse:
         curse = curse.measured(frozen_test_top1(opened, curse.trial_id))
-    if curse and not as_csv:
-        session.say(_curse(curse))
+    if as_csv:
+        _print_csv(session, rows)
+    else:
+        _print_table(session, rows, curse)
     return {
         "study": opened.name,
         "trials": [row.to_json() for row in rows],
@@ -53,34 +64,55 @@ def trials(
     }
 
 
-def _curse(curse: WinnersCurse) -> str:
+def _print_table(
+    session: Session, rows: Sequence[LeaderboardRow], curse: WinnersCurse | None
+) -> None:
+    winner = curse.trial_id if curse else ""
+    session.say(HEADER)
+    for row in rows:
+        session.say(_line(row, row.trial_id == winner), hang=HEAD_COLUMN)
+    if curse:
+        session.say(f"{WINNER} the winner{'' if curse.candidates == 1 else _best_of(curse)}")
+    if any(row.tied and row.trial_id != winner for row in rows[1:]):
+        session.say(f"{TIED} cannot be told from the first")
+
+
+def _best_of(curse: WinnersCurse) -> str:
     """What the winner's score is expected to lose, and what it lost."""
     said = (
-        f"winner {curse.trial_id}, best of {curse.candidates}: {curse.score:.4f}; "
-        f"expected drop on new images {curse.expected_drop:.4f}"
+        f", the pick of {curse.candidates}: expect {points(curse.expected_drop)} less on new images"
     )
     if curse.observed_drop is None:
         return said
-    return f"{said}, seen on the test split {curse.observed_drop:.4f}"
+    way = "less" if curse.observed_drop >= 0 else "more"
+    return f"{said}; on the test images it was {points(abs(curse.observed_drop))} {way}"
 
 
-def _line(row: LeaderboardRow) -> str:
-    if row.score is None:
-        return f"{row.trial_id:15} {row.status:9} {row.reason}"
-    tied = "tied" if row.tied else "    "
+def _line(row: LeaderboardRow, wins: bool) -> str:
+    mark = WINNER if wins else TIED if row.tied else " "
+    name = f"{mark} {row.trial_id:14}"
+    if row.score is None or row.low is None or row.high is None:
+        return f"{name} {row.status}{': ' if row.reason else ''}{row.reason}"
+    interval = f"{100 * row.low:.1f} to {100 * row.high:.1f}"
     return (
-        f"{row.trial_id:15} {row.score:.4f} ({row.low:.4f} to {row.high:.4f}) {tied} "
-        f"{row.seconds:6.1f} s  {row.description}{_remarks(row)}"
+        f"{name} {row.score:6.1%}  {interval:12}  {row.seconds:7.1f}  {row.description}"
+        f"{_remarks(row)}"
     )
 
 
 def _remarks(row: LeaderboardRow) -> str:
     remarks = []
     if row.repeats:
-        remarks.append(f"mean of {row.repeats} new seeds; {row.single:.4f} when picked")
+        remarks.append(f"mean of {plural(row.repeats, 'new seed')}")
     if row.beats_probes is False:
         remarks.append("does not beat the best probe")
     return f"  [{'; '.join(remarks)}]" if remarks else ""
+
+
+def _print_csv(session: Session, rows: Sequence[LeaderboardRow]) -> None:
+    """Print the rows as they are: a table for programs is not folded."""
+    if not session.json_output:
+        print(_csv(rows), flush=True)
 
 
 def _csv(rows: Sequence[LeaderboardRow]) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
 
 from cars_bench.cli.app import app
-from cars_bench.cli.session import Document, Session, command
+from cars_bench.cli.session import Document, Session, accuracy, command, points
+from cars_bench.progress import plural
 
 
 @command(
@@ -50,7 +52,15 @@ def tune(
         typer.Option(help="Start of a cache's key [default: the last one].", show_default=False),
     ] = None,
 ) -> Document:
-    """Search dense heads on the cached features; the same command again goes on."""
+    """Search dense heads on the cached features.
+
+    The same command again goes on where it stopped.
+    """
+    from cars_bench.tuning.study import study_names
+
+    first = not study_names(session.workspace)
+    if first and "KERAS_BACKEND" not in os.environ:
+        session.suggest("jax", "JAX makes the search two to four times faster")
     session.choose_backend("jax", "tensorflow")
     from dataclasses import asdict
 
@@ -77,16 +87,15 @@ def tune(
     curse = winners_curse(result.study, frozen_test_top1(result.study, winner.trial_id))
     session.say(
         f"{result.run} of {result.planned} trials; winner {winner.trial_id}: {winner.description}\n"
-        f"validation top-1 {winner.score:.4f} "
-        f"(95% interval {winner.low:.4f} to {winner.high:.4f}"
-        f"{f', mean of {winner.repeats} new seeds' if winner.repeats else ''})"
+        f"validation top-1 {accuracy(winner.score, winner.low, winner.high)}"
+        f"{_seeds(winner.repeats)}"
     )
     for item in result.brackets:
         session.say(f"bracket {item.number}: {item.run} of {item.planned} trials planned")
     if curse:
         session.say(
             f"expected drop of the best of {curse.candidates} on new images: "
-            f"{curse.expected_drop:.4f}"
+            f"{points(curse.expected_drop)}"
         )
     if no_head_beats(rows, winner.trial_id):
         session.say("no head beats the best probe: cars-bench trials")
@@ -100,3 +109,7 @@ def tune(
         "winners_curse": asdict(curse) if curse else None,
         "refit": result.head.refit,
     }
+
+
+def _seeds(repeats: int) -> str:
+    return f", mean of {plural(repeats, 'new seed')}" if repeats else ""

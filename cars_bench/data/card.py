@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cars_bench.documents import read_record, write_record
 from cars_bench.errors import DatasetMissing
+from cars_bench.progress import plural
 from cars_bench.workspace import Workspace
 
 CARD_FILE = "card.json"
@@ -99,6 +100,8 @@ class Card:
         warnings: Plain sentences.
         versions: Of the packages that read the images.
         digest: SHA-256 over everything about the images but where they lie.
+        groups: Properties of classes by which accuracy is told too (`prepare
+            --group-column`), such as `make`: each class to its value.
     """
 
     created: str
@@ -115,6 +118,7 @@ class Card:
     warnings: tuple[str, ...]
     versions: dict[str, str]
     digest: str
+    groups: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 def read_card(folder: Path) -> Card:
@@ -143,12 +147,16 @@ def card_lines(name: str, card: Card) -> list[str]:
     counts = card.split.counts
     totals = sorted(sum(row.values()) for row in card.class_counts.values())
     lines = [
-        f"{name}: {card.images:,} images of {card.classes:,} classes "
-        f"({totals[0]:,} to {totals[-1]:,} a class, median {totals[len(totals) // 2]:,})",
+        f"{name}: {card.images:,} images of {card.classes:,} classes ({_a_class(totals)})",
         f"split: {counts['train']:,} train, {counts['val']:,} val, {counts['test']:,} test "
         f"({card.split.how})",
         _size_line(card.sizes),
-        f"boxes: {card.boxes:,}; crop: {card.crop}",
+        *([f"boxes: {card.boxes:,}; crop: {card.crop}"] if card.boxes else []),
+    ]
+    lines += [
+        f"groups: {column}, {plural(len(set(values.values())), 'value')} "
+        f"for {plural(len(values), 'class')}"
+        for column, values in card.groups.items()
     ]
     if card.missing.count:
         lines.append(f"missing: {card.missing.count:,} labelled images have no file")
@@ -156,12 +164,21 @@ def card_lines(name: str, card: Card) -> list[str]:
     return lines + [f"warning: {text}" for text in card.warnings]
 
 
+def _a_class(totals: list[int]) -> str:
+    """`20 a class`, or how far the classes differ."""
+    if totals[0] == totals[-1]:
+        return f"{totals[0]:,} a class"
+    return f"{totals[0]:,} to {totals[-1]:,} a class, median {totals[len(totals) // 2]:,}"
+
+
 def _size_line(sizes: Sizes) -> str:
     width = sizes.width
     height = sizes.height
+    if width.min == width.max and height.min == height.max:
+        return f"sizes: all {width.min:.0f} x {height.min:.0f} pixels"
     return (
-        f"sizes: median {width.median:g} x {height.median:g} pixels; 90% have widths "
-        f"{width.p05:g} to {width.p95:g} and heights {height.p05:g} to {height.p95:g}"
+        f"sizes: median {width.median:.0f} x {height.median:.0f} pixels; 90% have widths "
+        f"{width.p05:.0f} to {width.p95:.0f} and heights {height.p05:.0f} to {height.p95:.0f}"
     )
 
 

@@ -1,49 +1,141 @@
-"""Reads the two CSV layouts: `img_file,class,subset` and the one with boxes."""
+"""Reads CSV labels: columns that say what they are, columns that are named, and the box layout."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
 from cars_bench.data.dataset import BOX_COLUMNS
 from cars_bench.data.labels import Labels, make_labels, some
-from cars_bench.errors import LabelsUnusable
+from cars_bench.errors import LabelsUnusable, UsageError
 
-PLAIN = ["img_file", "class"]
+FILE_WORDS = (
+    *("path", "filepath", "file_path", "img_file", "image_file", "image_path", "img_path"),
+    *("filename", "file_name", "image_name", "file", "image", "img"),
+)
+CLASS_WORDS = ("class_name", "class", "label", "category")
+SUBSET_WORDS = ("subset", "split")
 BOXES = ["filename", "min_x", "min_y", "max_x", "max_y", "target", "train_or_test", "car_names"]
-LAYOUTS = f"{','.join(PLAIN)},subset or {','.join(BOXES)}"
+MOSTLY_BOXES = 4
+"""Columns of the layout with boxes that tell that it was meant."""
 
 
-def read_csv(path: Path) -> Labels:
-    """Read a CSV of either layout; `subset` may be absent.
+@dataclass(frozen=True)
+class CsvColumns:
+    """Which columns of a CSV mean what.
+
+    Attributes:
+        named: Those of the picture's path, of its class and, if a third, of its split;
+            empty where the header says it.
+        groups: Those that hold a property of the class, such as its make.
+    """
+
+    named: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+
+AS_THE_HEADER_SAYS = CsvColumns()
+
+
+def parse_columns(text: str) -> tuple[str, ...]:
+    """Read `path,label` or `path,label,split` as the names of columns.
+
+    Raises:
+        UsageError: Not two or three names.
+    """
+    names = tuple(_heading(name) for name in text.split(","))
+    if len(names) not in (2, 3) or not all(names) or len(set(names)) < len(names):
+        raise UsageError(
+            f"--columns {text} is not two or three names of columns.",
+            "--columns PATH,CLASS or --columns PATH,CLASS,SPLIT",
+        )
+    return names
+
+
+def read_csv(path: Path, columns: CsvColumns = AS_THE_HEADER_SAYS) -> Labels:
+    """Read a CSV with a path and a class in each row, or one of the layout with boxes.
+
+    Args:
+        path: The file.
+        columns: Which columns to take; by default those that the header tells.
 
     Raises:
         LabelsUnusable: Empty, unreadable, a needed column missing, or bad values.
     """
     table = _table(path)
-    columns = set(table.columns)
-    wanted = PLAIN if len(columns & set(PLAIN)) >= len(columns & set(BOXES)) else BOXES
-    missing = [name for name in wanted if name not in columns]
+    boxes = not columns.named and len(set(table.columns) & set(BOXES)) >= MOSTLY_BOXES
+    named = BOXES if boxes else list(columns.named or recognised(list(table.columns)))
+    _require(path, table, [*named, *map(_heading, columns.groups)])
+    if not named:
+        raise LabelsUnusable(
+            f"{path} has no columns that are plainly the path and the class of a picture "
+            f"(columns found: {', '.join(table.columns)}).",
+            "say which they are: --columns PATH,CLASS",
+        )
+    if table.empty:
+        raise LabelsUnusable(f"{path} has a header but no rows.", "give a file with labels")
+    labels = _with_boxes(path, table) if boxes else _plain(path, table, named)
+    found = {name: _groups(path, table[_heading(name)], labels, name) for name in columns.groups}
+    return replace(labels, groups=found)
+
+
+def recognised(columns: Sequence[str]) -> tuple[str, ...]:
+    """The columns of path, class and perhaps split that a header tells, or none."""
+    found = [
+        next((word for word in words if word in columns), None)
+        for words in (FILE_WORDS, CLASS_WORDS, SUBSET_WORDS)
+    ]
+    if None in found[:2]:
+        return ()
+    return tuple(name for name in found if name is not None)
+
+
+def is_label_csv(path: Path, columns: CsvColumns = AS_THE_HEADER_SAYS) -> bool:
+    """Whether the header has the columns that are asked for, or tells which they are."""
+    try:
+        headings = list(_table(path, rows=0).columns)
+    except LabelsUnusable:
+        return False
+    if columns.named:
+        return set(headings) >= set(columns.named)
+    return bool(recognised(headings)) or set(headings) >= set(BOXES)
+
+
+def _heading(name: str) -> str:
+    """As headers are compared: without spaces around, in small letters."""
+    return name.strip().lower()
+
+
+def _require(path: Path, table: pd.DataFrame, names: Sequence[str]) -> None:
+    missing = [name for name in names if name not in table.columns]
     if missing:
         raise LabelsUnusable(
             f"{path} has no column {' and no column '.join(map(repr, missing))} "
             f"(columns found: {', '.join(table.columns)}).",
-            f"name the columns {LAYOUTS}",
+            "name columns that are there: --columns PATH,CLASS",
         )
-    if table.empty:
-        raise LabelsUnusable(f"{path} has a header but no rows.", "give a file with labels")
-    return _plain(path, table) if wanted is PLAIN else _with_boxes(path, table)
 
 
-def is_label_csv(path: Path) -> bool:
-    """Whether the header has the columns of one of the layouts."""
-    try:
-        columns = set(_table(path, rows=0).columns)
-    except LabelsUnusable:
-        return False
-    return columns >= set(PLAIN) or columns >= set(BOXES)
+def _groups(path: Path, column: pd.Series[str], labels: Labels, name: str) -> dict[str, str]:
+    """The value of each class that has one.
+
+    Raises:
+        LabelsUnusable: A class has two.
+    """
+    found: dict[str, str] = {}
+    for class_name, cell in zip(labels.table["class_name"], column, strict=True):
+        value = cell.strip()
+        if value and found.setdefault(class_name, value) != value:
+            raise LabelsUnusable(
+                f"{path} gives class {class_name!r} more than one {name}: "
+                f"{found[class_name]} and {value}.",
+                "name a column that is the same for all pictures of a class",
+            )
+    return found
 
 
 def _table(path: Path, rows: int | None = None) -> pd.DataFrame:
@@ -55,7 +147,7 @@ def _table(path: Path, rows: int | None = None) -> pd.DataFrame:
         raise LabelsUnusable(
             f"{path} is not a readable CSV file: {str(error).strip()}.", "save it as UTF-8 CSV"
         ) from error
-    table.columns = pd.Index([str(name).strip().lower() for name in table.columns])
+    table.columns = pd.Index([_heading(str(name)) for name in table.columns])
     return table
 
 
@@ -74,8 +166,9 @@ def _strictly_read(path: Path, rows: int | None) -> pd.DataFrame:
         )
 
 
-def _plain(path: Path, table: pd.DataFrame) -> Labels:
-    return make_labels(path, "csv", table["img_file"], table["class"], splits=table.get("subset"))
+def _plain(path: Path, table: pd.DataFrame, named: Sequence[str]) -> Labels:
+    files, classes, *split = (table[name] for name in named)
+    return make_labels(path, "csv", files, classes, splits=split[0] if split else None)
 
 
 def _with_boxes(path: Path, table: pd.DataFrame) -> Labels:

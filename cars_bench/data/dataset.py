@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from cars_bench.data.card import CARD_FILE, PREPARE, Card, prepared, read_card, write_card
 from cars_bench.data.copies import Copies, find_copies, labels_elsewhere, same_files
 from cars_bench.data.images import Box
-from cars_bench.errors import DatasetMissing
+from cars_bench.errors import DatasetMissing, known
 from cars_bench.workspace import Workspace, atomic_file
 
 if TYPE_CHECKING:
@@ -125,9 +125,8 @@ class Dataset:
             raise DatasetMissing("No dataset has been prepared here yet.", PREPARE)
         folder = workspace.datasets / chosen
         if not (folder / CARD_FILE).is_file():
-            raise DatasetMissing(
-                f"There is no dataset named {chosen!r}{_known(workspace)}.", PREPARE
-            )
+            names = known(there.name for there in prepared(workspace))
+            raise DatasetMissing(f"There is no dataset named {chosen!r}{names}.", PREPARE)
         dataset = cls(chosen, folder, _read_table(folder), read_card(folder))
         if dataset.digest != dataset.card.digest:
             raise DatasetMissing(
@@ -263,11 +262,6 @@ def _read_table(folder: Path) -> pd.DataFrame:
         table[column] = pd.to_numeric(table[column]).astype("float64")
     table["path"] = [os.path.normpath(folder / path) for path in table["path"]]
     return table
-
-
-def _known(workspace: Workspace) -> str:
-    names = [folder.name for folder in prepared(workspace)]
-    return f" (there are: {', '.join(names)})" if names else ""
 
 
 def _portable(path: str, folder: Path) -> str:

@@ -7,6 +7,8 @@ Keras backend, honours EXIF orientation and releases the GIL while it decodes.
 
 from __future__ import annotations
 
+import functools
+import importlib
 import io
 import math
 from collections.abc import Callable
@@ -14,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
 T = TypeVar("T")
 
@@ -25,6 +27,9 @@ REDUCING_GAP = 3.0
 RESIZE_METHOD = "pillow-bilinear-antialias-gap3"
 """Names the resize for the cache's key; change it whenever the pixels change."""
 
+_AVIF = (b"avif", b"avis")
+_HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_LONGEST_FTYP = 64  # bytes
 _ORIENTATION_TAG = 0x0112
 _TRANSPOSED = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -158,7 +163,34 @@ def _opened(data: bytes) -> Image.Image:
         raise ImageUnusable("it is an HTML page, not an image", is_page=True)
     if start.startswith(b"version https://git-lfs"):
         raise ImageUnusable("it is a Git LFS pointer, not the image itself")
+    brand = _brand(data)
+    if brand == "HEIC" and not _reads_heic():
+        raise ImageUnusable(
+            "it is a HEIC picture, which needs one more package: pip install 'cars-bench[heic]'"
+        )
+    if brand == "AVIF" and not features.check("avif"):
+        raise ImageUnusable("it is an AVIF picture, which the Pillow installed here does not read")
     return Image.open(io.BytesIO(data))
+
+
+def _brand(data: bytes) -> str:
+    """`HEIC` or `AVIF` where the bytes begin as such a file does (ISO 14496-12, `ftyp` box)."""
+    if data[4:8] != b"ftyp":
+        return ""
+    brands = data[8 : min(int.from_bytes(data[:4]), _LONGEST_FTYP)]
+    if any(brand in brands for brand in _AVIF):
+        return "AVIF"
+    return "HEIC" if brands[:4] in _HEIC else ""
+
+
+@functools.cache
+def _reads_heic() -> bool:
+    """Teach Pillow to read HEIC, if the package that can is installed."""
+    try:
+        importlib.import_module("pillow_heif").register_heif_opener()
+    except ImportError:
+        return False
+    return True
 
 
 def _guarded(decode: Callable[[], T]) -> T:

@@ -34,12 +34,14 @@ class Labels:
         table: Columns `LABEL_COLUMNS`: `file` is a posix path under some image
             root, `split` is train, val, test or empty, boxes are pixels or NaN.
         notes: What a person should know about how it was read.
+        groups: Properties of classes by name, each class to its value.
     """
 
     source: Path
     layout: str
     table: pd.DataFrame
     notes: list[str] = field(default_factory=list)
+    groups: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def has_split(self) -> bool:

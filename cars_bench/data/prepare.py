@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from cars_bench.data.card import (
     Sizes,
     SplitSummary,
 )
+from cars_bench.data.csv_labels import CsvColumns, parse_columns
 from cars_bench.data.dataset import (
     COLUMNS,
     SPLITS,
@@ -42,7 +43,7 @@ from cars_bench.data.problems import (
     warn_of_duplicates,
 )
 from cars_bench.data.sources import Located, locate
-from cars_bench.data.splits import VAL_OF_TRAIN, parse_split, stratified
+from cars_bench.data.splits import TEST_OF_TRAIN, VAL_OF_TRAIN, parse_split, stratified
 from cars_bench.errors import InputError, UsageError
 from cars_bench.progress import Progress
 from cars_bench.workspace import Workspace, locked
@@ -67,6 +68,9 @@ class PrepareOptions:
         name: Name of the dataset; `None` takes the source's.
         allow_missing: Go on without images that are missing or web pages.
         demo: Draw the demo images and prepare those.
+        columns: Columns of the label file with path and class, and perhaps split, as
+            `path,label`; `None` takes those that the header tells.
+        group_columns: Columns of the label file with a property of the class.
     """
 
     source: Path | None = None
@@ -78,6 +82,8 @@ class PrepareOptions:
     name: str | None = None
     allow_missing: bool = False
     demo: bool = False
+    columns: str | None = None
+    group_columns: tuple[str, ...] = ()
 
 
 def prepare(workspace: Workspace, options: PrepareOptions, progress: Progress) -> Dataset:
@@ -159,7 +165,9 @@ def _read(folder: Path, options: PrepareOptions, progress: Progress) -> tuple[pd
     if options.demo:
         (folder / CARD_FILE).unlink(missing_ok=True)
         source = draw_demo(folder, options.seed, progress)
-    located = locate(_whole(source), _whole(options.labels), _whole(options.images))
+    located = locate(
+        _whole(source), _whole(options.labels), _whole(options.images), _columns(options)
+    )
     problems = Problems(warnings=list(located.labels.notes))
     rows = _existing(located, options, problems)
     rows["split"], how = _split(rows, located.labels, options, problems)
@@ -175,7 +183,12 @@ def _read(folder: Path, options: PrepareOptions, progress: Progress) -> tuple[pd
         layout=located.labels.layout,
     )
     card = make_card(table, problems, source=origin, how=how, seed=options.seed, crop=options.crop)
-    return table, card
+    return table, replace(card, groups=located.labels.groups)
+
+
+def _columns(options: PrepareOptions) -> CsvColumns:
+    named = () if options.columns is None else parse_columns(options.columns)
+    return CsvColumns(named, options.group_columns)
 
 
 def _existing(located: Located, options: PrepareOptions, problems: Problems) -> pd.DataFrame:
@@ -196,7 +209,8 @@ def _split(
     rows: pd.DataFrame, labels: Labels, options: PrepareOptions, problems: Problems
 ) -> tuple[list[str], str]:
     """Split of each row, and how it came about."""
-    own = labels.has_split and {"train", "test"} <= set(rows["split"])
+    known = sorted(set(rows["split"]))
+    own = labels.has_split and "train" in known and len(known) > 1
     if options.split == "column" and not own:
         raise InputError(
             f"{labels.source} does not say which images are train and which are test.",
@@ -205,8 +219,9 @@ def _split(
     if own and options.split in (None, "column"):
         return _own_split(rows, options.seed)
     if options.split is None and labels.has_split:
-        only = rows["split"].iloc[0]
-        problems.warnings.append(f"The source knows no split but {only}; it was split anew.")
+        problems.warnings.append(
+            f"The source knows no split but {' and '.join(known)}; it was split anew."
+        )
     text = options.split or DEFAULT_SPLIT
     shares = parse_split(text)
     dealt = stratified(rows["image_id"].tolist(), rows["class_name"].tolist(), shares, options.seed)
@@ -214,15 +229,20 @@ def _split(
 
 
 def _own_split(rows: pd.DataFrame, seed: int) -> tuple[list[str], str]:
-    if (rows["split"] == "val").any():
+    """The source's split; validation or test, where it lacks one, is taken from train."""
+    lacking = {"val": VAL_OF_TRAIN, "test": TEST_OF_TRAIN}
+    taken = {name: share for name, share in lacking.items() if not (rows["split"] == name).any()}
+    if not taken:
         return rows["split"].tolist(), "the source's own"
+    ((name, share),) = taken.items()
     train = rows[rows["split"] == "train"]
-    shares = {"train": 1 - VAL_OF_TRAIN, "val": VAL_OF_TRAIN}
     ids = train["image_id"].tolist()
     classes = train["class_name"].tolist()
+    shares = {"train": 1 - share, name: share}
     dealt = dict(zip(ids, stratified(ids, classes, shares, seed), strict=True))
-    how = f"the source's own; {VAL_OF_TRAIN:.0%} of train, stratified, seed {seed}, as val"
-    return [dealt.get(name, "test") for name in rows["image_id"]], how
+    splits = zip(rows["image_id"], rows["split"], strict=True)
+    how = f"the source's own; {share:.0%} of train, stratified, seed {seed}, as {name}"
+    return [dealt.get(image_id, split) for image_id, split in splits], how
 
 
 def _labelled(rows: pd.DataFrame) -> pd.DataFrame:
@@ -243,6 +263,7 @@ def _check(options: PrepareOptions) -> None:
         raise UsageError(f"--crop {options.crop} is unknown.", f"--crop {'|'.join(CROPS)}")
     if options.split not in (None, "column"):
         parse_split(options.split)
+    _columns(options)
 
 
 def _name(options: PrepareOptions) -> str:

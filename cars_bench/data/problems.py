@@ -18,7 +18,7 @@ from cars_bench.data.dataset import BOX_COLUMNS
 from cars_bench.data.images import ImageUnusable, decode_image
 from cars_bench.data.labels import some
 from cars_bench.errors import InputError
-from cars_bench.progress import Progress, Task
+from cars_bench.progress import Progress, Task, plural
 
 CHUNK = 256
 BOX_TOLERANCE_PIXELS = 2.0
@@ -214,22 +214,23 @@ def refuse_empty_splits(table: pd.DataFrame, problems: Problems) -> None:
     """Raise unless there are two classes and each split has images; warn of unlearnable classes."""
     if table["class_name"].nunique() == 1:
         raise InputError(
-            f"All {len(table):,} images are of one class, {table['class_name'].iloc[0]!r}.",
-            "give a source with two classes or more",
+            f"{'All ' * (len(table) > 1)}{plural(len(table), 'image')} "
+            f"{'are' if len(table) > 1 else 'is'} of one class, {table['class_name'].iloc[0]!r}.",
+            "give two classes or more: a folder each, or a label each",
         )
     counts = table["split"].value_counts()
     empty = [name for name in ("train", "val", "test") if not counts.get(name)]
     if empty:
         raise InputError(
             f"The {' and the '.join(empty)} split would have no image "
-            f"({len(table):,} images in all).",
+            f"({plural(len(table), 'image')} in all).",
             "give more images, or another --split",
         )
     learnable = set(table.loc[table["split"] == "train", "class_name"])
     unlearnable = sorted(set(table["class_name"]) - learnable)
     if unlearnable:
         problems.warnings.append(
-            f"{len(unlearnable):,} classes have no training image: {some(unlearnable)}."
+            f"{plural(len(unlearnable), 'class')} without a training image: {some(unlearnable)}."
         )
 
 

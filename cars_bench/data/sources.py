@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from cars_bench.data.csv_labels import is_label_csv, read_csv
+from cars_bench.data.csv_labels import AS_THE_HEADER_SAYS, CsvColumns, is_label_csv, read_csv
 from cars_bench.data.folder_labels import class_folders, read_folders
 from cars_bench.data.labels import Labels, some
 from cars_bench.data.mat_labels import read_mat
-from cars_bench.errors import InputError, LabelsUnusable
+from cars_bench.errors import InputError, LabelsUnusable, UsageError
 
 IMAGE_FOLDERS = ("", "car_ims", "images", "cars_train", "cars_test", "imgs", "photos")
 MAT_FOLDERS = ("", "devkit", "annotations")
@@ -32,13 +32,19 @@ class Located:
     images: Path
 
 
-def locate(source: Path | None, labels: Path | None, images: Path | None) -> Located:
+def locate(
+    source: Path | None,
+    labels: Path | None,
+    images: Path | None,
+    columns: CsvColumns = AS_THE_HEADER_SAYS,
+) -> Located:
     """Read the labels and find their images.
 
     Args:
         source: A folder, or a label file.
         labels: The label file, where `source` is not it.
         images: The image root, where it cannot be guessed.
+        columns: Which columns of a CSV mean what, where its header does not tell.
 
     Raises:
         InputError: A path does not exist, or no label or image is found.
@@ -52,40 +58,53 @@ def locate(source: Path | None, labels: Path | None, images: Path | None) -> Loc
     if given is None:
         raise InputError("Nothing to prepare.", "cars-bench prepare SOURCE, or --demo")
     if given.is_file():
-        return _with_images(read_labels(given), source, images)
-    return _from_folder(given, images)
+        return _with_images(read_labels(given, columns), source, images)
+    return _from_folder(given, images, columns)
 
 
-def read_labels(path: Path) -> Labels:
+def read_labels(path: Path, columns: CsvColumns = AS_THE_HEADER_SAYS) -> Labels:
     """Read a label file by its suffix.
 
     Raises:
         LabelsUnusable: Neither CSV nor .mat, or its reader refuses it.
+        UsageError: Columns are named of a file that is no CSV.
     """
-    readers = {".csv": read_csv, ".mat": read_mat}
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        raise LabelsUnusable(
-            f"{path} is neither a CSV nor a .mat file.", "give labels as .csv or .mat"
+    suffix = path.suffix.lower()
+    if suffix == ".csv":
+        return read_csv(path, columns)
+    _refuse_columns(path, columns)
+    if suffix == ".mat":
+        return read_mat(path)
+    raise LabelsUnusable(f"{path} is neither a CSV nor a .mat file.", "give labels as .csv or .mat")
+
+
+def _refuse_columns(path: Path, columns: CsvColumns) -> None:
+    if columns != AS_THE_HEADER_SAYS:
+        raise UsageError(
+            f"--columns and --group-column name columns of a CSV; {path} is none, nor holds one.",
+            "--labels FILE.csv, or leave them out",
         )
-    return reader(path)
 
 
-def _from_folder(folder: Path, images: Path | None) -> Located:
+def _from_folder(folder: Path, images: Path | None, columns: CsvColumns) -> Located:
     tables = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".csv")
-    usable = [path for path in tables if is_label_csv(path)]
+    usable = [path for path in tables if is_label_csv(path, columns)]
     if len(usable) > 1:
         names = some([path.name for path in usable])
         raise LabelsUnusable(f"{folder} holds several label files: {names}.", "--labels FILE")
     if usable:
-        return _with_images(read_csv(usable[0]), folder, images)
+        return _with_images(read_csv(usable[0], columns), folder, images)
+    if tables and columns.named:
+        return _with_images(read_csv(tables[0], columns), folder, images)  # says what it lacks
+    _refuse_columns(folder, columns)
     mats = [folder / place / name for place in MAT_FOLDERS for name in MAT_FILES]
     found = [path for path in mats if path.is_file()]
     if found:
         return _best_mat(found, folder, images)
     if tables and len(class_folders(folder)) <= 1:
         return _with_images(read_csv(tables[0]), folder, images)
-    return Located(read_folders(folder), folder)
+    labels = read_folders(folder)
+    return Located(labels, labels.source)
 
 
 def _best_mat(paths: list[Path], folder: Path, images: Path | None) -> Located:

@@ -11,7 +11,9 @@ from cars_bench.errors import UsageError
 
 ROUNDING = 1e-6
 VAL_OF_TRAIN = 0.1
-"""Share of train that becomes validation where a file knows only train and test."""
+"""Share of train that becomes validation where a source knows only train and test."""
+TEST_OF_TRAIN = 0.15
+"""Share of train that becomes test where a source knows only train and validation."""
 
 
 def parse_split(text: str) -> dict[str, float]:

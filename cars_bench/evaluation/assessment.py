@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -23,7 +23,7 @@ from cars_bench.evaluation.confusion import (
     mutual_pairs,
     per_class_recall,
 )
-from cars_bench.evaluation.groups import GroupScore, group_scores
+from cars_bench.evaluation.groups import GroupScore, class_groups, group_scores
 from cars_bench.evaluation.metrics import TOP_K, Estimate, SplitScore, split_score
 from cars_bench.evaluation.predictions import Predictions
 
@@ -40,7 +40,7 @@ class Assessment:
         mistakes: The wrong answers, the most confident first.
         confused: Every kind of mistake, most images first.
         calibration: How sure it is against how right.
-        groups: Accuracy by `make`, `body` and `year`, where the class names tell at least two.
+        groups: Accuracy by each property of the classes that is known.
     """
 
     score: SplitScore
@@ -58,12 +58,18 @@ class Assessment:
         return mutual_pairs(self.confused)
 
 
-def assess(predictions: Predictions, class_names: Sequence[str]) -> Assessment:
+def assess(
+    predictions: Predictions,
+    class_names: Sequence[str],
+    groups: Mapping[str, Mapping[str, str]] | None = None,
+) -> Assessment:
     """Judge a model's answers.
 
     Args:
         predictions: Its answers to N labelled images.
         class_names: C names; the index is the label.
+        groups: Properties of the classes, from the dataset's card; those that names of
+            cars tell are known anyway.
 
     Raises:
         InputError: There is no image, or a class that is none of `class_names`.
@@ -82,7 +88,9 @@ def assess(predictions: Predictions, class_names: Sequence[str]) -> Assessment:
         mistakes=wrong,
         confused=confused_pairs(wrong, Counter(predictions.true)),
         calibration=calibration(predictions.confidence, predictions.correct),
-        groups=group_scores(predictions.true, predictions.correct),
+        groups=group_scores(
+            predictions.true, predictions.correct, class_groups(class_names, groups)
+        ),
     )
 
 

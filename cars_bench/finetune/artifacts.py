@@ -33,6 +33,7 @@ from cars_bench.finetune.runs import (
     predictions_path,
 )
 from cars_bench.finetune.saved_model import check_saved_model, export_saved_model
+from cars_bench.progress import Progress
 from cars_bench.training.checkpoint import HISTORY_FILE, TrainingState, write_history
 from cars_bench.tuning.study import now, package_versions
 from cars_bench.workspace import atomic_path, sha256_file
@@ -82,9 +83,10 @@ class Outcome:
     seconds: float
 
 
-def write_run(prepared: PreparedRun, outcome: Outcome) -> Run:
+def write_run(prepared: PreparedRun, outcome: Outcome, progress: Progress) -> Run:
     """Write the finished model and all that goes with it; the record is the done mark."""
     folder = prepared.folder
+    progress.log(f"Writing the model to {folder}")
     with atomic_path(folder / MODEL_FILE) as temporary:
         prepared.assembled.finished().save(temporary)
     with atomic_path(folder / WEIGHTS_FILE) as temporary:
@@ -92,14 +94,16 @@ def write_run(prepared: PreparedRun, outcome: Outcome) -> Run:
     write_history(folder / HISTORY_FILE, outcome.trained.state.history)
     write_tables(prepared, FROZEN, outcome.frozen)
     write_tables(prepared, FINETUNED, outcome.finetuned)
-    return seal(prepared, _record(prepared, outcome))
+    return seal(prepared, _record(prepared, outcome), progress)
 
 
-def seal(prepared: PreparedRun, record: RunRecord) -> Run:
+def seal(prepared: PreparedRun, record: RunRecord, progress: Progress) -> Run:
     """Write the card, for a model measured on test the SavedModel and heatmaps, the record last."""
     run = Run(prepared.folder, record)
     if run.score(FINETUNED, "test"):
+        progress.log("Exporting the SavedModel and comparing it with the model")
         run = replace(run, record=replace(record, saved_model_check=_exported(prepared)))
+        progress.log("Drawing heatmaps of some test images")
         answers = run.predictions(FINETUNED, "test")
         found = heatmaps_of(prepared.assembled, answers, prepared.dataset) if answers else None
         if found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import keras
 
@@ -25,9 +26,12 @@ class Assembled:
     head: keras.Model
 
     def whole(self) -> keras.Model:
-        """From pixels float32 `[B, S, S, 3]`, 0 to 255, to logits `[B, C]`."""
-        network = self.backbone.model
-        return keras.Model(network.input, self._logits(network.output), name="classifier")
+        """From pixels float32 `[B, S, S, 3]`, 0 to 255, to logits `[B, C]`.
+
+        It is one and the same model each time, so that Keras traces it once and not at
+        every question.  It is not to be compiled: what is trained is a clone of it.
+        """
+        return self._whole
 
     def above(self, boundary: str) -> keras.Model:
         """From the activation that ends block `boundary` to logits `[B, C]`."""
@@ -41,6 +45,11 @@ class Assembled:
         return keras.Model(
             network.input, probabilities(self._logits(network.output)), name="classifier"
         )
+
+    @cached_property
+    def _whole(self) -> keras.Model:
+        network = self.backbone.model
+        return keras.Model(network.input, self._logits(network.output), name="classifier")
 
     def _logits(self, feature_map: keras.KerasTensor) -> keras.KerasTensor:
         return self.head(pooled(feature_map, self.pooling))

@@ -6,13 +6,13 @@ from typing import Any
 
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset, Split
+from cars_bench.data.pixels import LiveImages
 from cars_bench.documents import to_json
 from cars_bench.errors import CacheStale, UsageError
 from cars_bench.evaluation.assessment import Assessment, assess
 from cars_bench.evaluation.comparison import answers_changed
 from cars_bench.evaluation.predictions import Predictions, predictions
 from cars_bench.finetune.finished import FinishedModel
-from cars_bench.finetune.live import LiveImages
 from cars_bench.progress import Progress
 from cars_bench.training.engine import logits_of
 from cars_bench.tuning.study import Study
@@ -61,8 +61,8 @@ def evaluate(
     logits = logits_of(finished.load(), LiveImages(records, finished.image_size))
     finetuned = predictions(ids, logits, finished.class_names, labels)
     judged = {
-        "frozen": assess(frozen, finished.class_names),
-        "finetuned": assess(finetuned, finished.class_names),
+        "frozen": assess(frozen, finished.class_names, dataset.card.groups),
+        "finetuned": assess(finetuned, finished.class_names, dataset.card.groups),
     }
     return {
         "model": f"{study.name}/{finished.folder.name}",
@@ -94,14 +94,16 @@ def evaluate_frozen(
     """
     study = Study.open(workspace, name)
     cache = FeatureCache.open(workspace, study.cache_key)
-    study.require_dataset(Dataset.load(workspace, cache.manifest.dataset))
+    dataset = Dataset.load(workspace, cache.manifest.dataset)
+    study.require_dataset(dataset)
     head = read_head(study.folder / WINNER)
     _require_unseen(head.trial_id, split, bool(head.refit))
     features = cache.load(split)
     progress.log(f"Evaluating {head.trial_id} on {len(features.labels):,} {split} images")
     logits = logits_of(head.model(), features.x)
     names = study.class_names
-    judged = assess(predictions(features.image_ids, logits, names, features.labels), names)
+    answers = predictions(features.image_ids, logits, names, features.labels)
+    judged = assess(answers, names, dataset.card.groups)
     return {
         "model": f"{study.name}/{WINNER}",
         "frozen": {split: to_json(judged.score)},
@@ -117,8 +119,8 @@ def measures(judged: Assessment) -> dict[str, Any]:
     Returns:
         `macro` (mean recall of the classes), `classes` (recall of each),
         `confused` (the most frequent mistakes), `calibration` (expected
-        calibration error and the reliability table) and `groups` (by make,
-        body type and year, where the class names tell them).
+        calibration error and the reliability table) and `groups` (by
+        each property of the classes that the user gave or that names of cars tell).
     """
     told = judged.calibration
     return {

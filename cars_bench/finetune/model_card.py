@@ -137,8 +137,8 @@ def _examples(record: RunRecord) -> str:
 
 def _results(run: Run) -> list[str]:
     return [
-        f"| {STAGE_NAMES[stage]} | {split} | {score.n:,} | {score.top1.value:.4f} "
-        f"({score.top1.low:.4f} to {score.top1.high:.4f}) | {score.top5.value:.4f} |"
+        f"| {STAGE_NAMES[stage]} | {split} | {score.n:,} | {score.top1.value:.1%} "
+        f"({score.top1.low:.1%} to {score.top1.high:.1%}) | {score.top5.value:.1%} |"
         for stage in STAGES
         for split, score in run.scores(stage).items()
     ]

@@ -1,9 +1,9 @@
-"""`predict`: the five likeliest classes of every image in a folder, as a CSV."""
+"""`predict`: the five likeliest classes of images, or of all in a folder, as a CSV."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from cars_bench.progress import Progress
 from cars_bench.workspace import Workspace
 
 BATCH = 32
+SHOWN = 10
+"""Images whose answers are told at once; more than these are for the CSV."""
 BOXES_LACK = (
     "The model was trained on images cut to their boxes, and these are taken whole: "
     "cut them to the object first, or expect worse answers."
@@ -27,7 +29,7 @@ BOXES_LACK = (
 
 @dataclass(frozen=True, kw_only=True)
 class Predicted:
-    """What a folder's prediction came to.
+    """What a prediction came to.
 
     Attributes:
         path: The CSV.
@@ -35,6 +37,7 @@ class Predicted:
         unreadable: Files that could not be read, with the reason.
         heatmaps: Heatmaps written.
         warnings: Sentences about what makes the answers worth less.
+        first: The answers to the first images.
     """
 
     path: Path
@@ -42,38 +45,42 @@ class Predicted:
     unreadable: dict[str, str]
     heatmaps: int = 0
     warnings: tuple[str, ...] = ()
+    first: tuple[Prediction, ...] = ()
 
 
 def predict(
     workspace: Workspace,
-    folder: Path,
+    paths: Sequence[Path],
     model: str | None,
     output: Path,
     progress: Progress,
     heatmaps: Path | None = None,
 ) -> Predicted:
-    r"""Write the five likeliest classes of each image under `folder`, in bounded memory.
+    r"""Write the five likeliest classes of each image, in bounded memory.
 
-    A file that cannot be read is left out and told with its reason.  The CSV
-    is UTF-8: a byte of a file's name that is not stands there as `\xNN`.
+    A file that cannot be read is left out and told with its reason.  Images are
+    named from the deepest folder that holds all of `paths`.  The CSV is UTF-8: a byte
+    of a file's name that is not stands there as `\xNN`.
 
     Args:
         workspace: Holds the model.
-        folder: Images, searched with its subfolders.
+        paths: Images, and folders that are searched with their subfolders.
         model: `STUDY/RUN`; `None` is the last one made.
         output: The CSV to write.
         progress: Told what goes on.
         heatmaps: Folder for one Grad-CAM overlay an image; `None` writes none.
 
     Raises:
-        InputError: The folder is missing or holds no image.
+        InputError: A path is missing, or a folder holds no image.
     """
-    files = _image_files(folder)
+    files = _image_files(paths)
+    folder = _common_folder(paths)
     finished = FinishedModel.open(workspace, model)
     warnings = (BOXES_LACK,) if finished.crop == "boxes" else ()
     unreadable: dict[str, str] = {}
     rows = _predictions(finished, folder, files, unreadable, progress)
-    write_predictions(output, rows)
+    first: list[Prediction] = []
+    write_predictions(output, _noting(rows, first))
     readable = [path for path in files if _printable(folder, path) not in unreadable]
     drawn = 0
     if heatmaps is not None:
@@ -86,7 +93,16 @@ def predict(
         unreadable=unreadable,
         heatmaps=drawn,
         warnings=warnings,
+        first=tuple(first),
     )
+
+
+def _noting(rows: Iterator[Prediction], first: list[Prediction]) -> Iterator[Prediction]:
+    """The rows, of which the first are kept in `first` as they pass."""
+    for row in rows:
+        if len(first) < SHOWN:
+            first.append(row)
+        yield row
 
 
 def _printable(folder: Path, path: Path) -> str:
@@ -94,15 +110,39 @@ def _printable(folder: Path, path: Path) -> str:
     return os.fsencode(path.relative_to(folder)).decode("utf-8", "backslashreplace")
 
 
-def _image_files(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise InputError(f"There is no folder {folder}.", "cars-bench predict FOLDER")
+def _image_files(paths: Sequence[Path]) -> list[Path]:
+    """The images in the order given, those of a folder sorted; each once."""
+    found: dict[Path, None] = {}
+    for path in paths:
+        whole = _absolute(path)
+        found.update(dict.fromkeys(_in_folder(whole) if whole.is_dir() else [_one(whole)]))
+    return list(found)
+
+
+def _one(path: Path) -> Path:
+    """A file that was named is an image whatever it is called: if not, reading it says so."""
+    if not path.exists():
+        raise InputError(f"There is no {path}.", "cars-bench predict IMAGE, or a folder of images")
+    return path
+
+
+def _in_folder(folder: Path) -> list[Path]:
     # os.walk tells folders from files without a stat, so dangling links are files here too.
     below = (Path(parent, name) for parent, _, names in os.walk(folder) for name in names)
     found = sorted(path for path in below if is_image_name(path.name))
     if not found:
         raise InputError(f"{folder} holds no image.", "name a folder with .jpg or .png files")
     return found
+
+
+def _absolute(path: Path) -> Path:
+    """Links stay what they are called."""
+    return Path(os.path.normpath(path.expanduser().absolute()))
+
+
+def _common_folder(paths: Sequence[Path]) -> Path:
+    whole = [_absolute(path) for path in paths]
+    return Path(os.path.commonpath([path if path.is_dir() else path.parent for path in whole]))
 
 
 def _predictions(

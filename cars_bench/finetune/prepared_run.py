@@ -13,10 +13,10 @@ from cars_bench.cache.network import backbone_of, smallest_cosine
 from cars_bench.cache.recompute import recompute
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset, Split
+from cars_bench.data.pixels import LiveImages
 from cars_bench.errors import CacheStale
 from cars_bench.finetune.assemble import Assembled
 from cars_bench.finetune.handoff import Drift, Handoff, measure_handoff, require_handoff
-from cars_bench.finetune.live import LiveImages
 from cars_bench.finetune.plan import RunPlan
 from cars_bench.finetune.recipe import Recipe
 from cars_bench.finetune.unfreeze import Unfreeze, apply_unfreeze, parse_unfreeze

@@ -30,7 +30,8 @@ from cars_bench.finetune.recipe import FinetuneOptions
 from cars_bench.finetune.runs import FINETUNE, FINETUNED, FROZEN, Run, is_finished
 from cars_bench.finetune.training_data import TrainingData, gather_training_data
 from cars_bench.finetune.unfreeze import apply_unfreeze, check_frozen, seed_dropout, values_of
-from cars_bench.progress import Progress, Task, stop_when_asked
+from cars_bench.interrupts import stop_when_asked
+from cars_bench.progress import Progress, Task
 from cars_bench.training.checkpoint import (
     CHECKPOINT_FILE,
     EpochResult,
@@ -141,7 +142,7 @@ def measure_test(workspace: Workspace, run: Run, progress: Progress) -> Run:
         frozen=run.record.frozen | scores(prepared, frozen),
         finetuned=run.record.finetuned | scores(prepared, finetuned),
     )
-    return seal(prepared, record)
+    return seal(prepared, record, progress)
 
 
 @contextlib.contextmanager
@@ -163,6 +164,7 @@ def _perform(workspace: Workspace, plan: RunPlan, progress: Progress) -> None:
     begun = time.monotonic()
     if keras.backend.backend() != "tensorflow":
         progress.log("Without KERAS_BACKEND=tensorflow there are no SavedModel and no heatmaps")
+    progress.log(f"Opening the backbone and the head of {plan.trial_id}")
     prepared = prepare_run(workspace, plan)
     progress.log(f"Proving the hand-off of {prepared.head.trial_id} on the validation images")
     handoff = prove(prepared, progress)
@@ -177,7 +179,7 @@ def _perform(workspace: Workspace, plan: RunPlan, progress: Progress) -> None:
         finetuned=_finetuned_logits(prepared, trained, splits),
         seconds=time.monotonic() - begun,
     )
-    write_run(prepared, outcome)
+    write_run(prepared, outcome, progress)
 
 
 def _measured(plan: RunPlan) -> list[Split]:
@@ -243,6 +245,7 @@ def _train(
         stop_when_asked(progress, STOPPING) as stop,
     ):
         task.advance(len(start.history) if start else 0, earlier=True)
+        task.doing("compiling; the first epoch takes longest")
         keeper = _EpochKeeper(
             prepared=prepared,
             model=data.model,
@@ -293,7 +296,7 @@ class _EpochKeeper:
         if row.epoch == 1:
             check_frozen(self.before, self.prepared.assembled.backbone.model)
         write_checkpoint(self.checkpoint, capture(), _identity(self.model))
-        found = "" if row.val_top1 is None else f"  val top-1 {row.val_top1:.4f}"
+        found = "" if row.val_top1 is None else f"  val top-1 {row.val_top1:.1%}"
         self.task.advance(note=found.strip())
         self.task.line(f"epoch {row.epoch}  loss {row.train_loss:.4f}{found}  {row.seconds:.1f} s")
         epochs = self.prepared.recipe.training.epochs

@@ -10,7 +10,7 @@ from cars_bench.cache.extract import extract
 from cars_bench.cache.options import ExtractOptions
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Split
-from cars_bench.finetune.live import LiveImages
+from cars_bench.data.pixels import LiveImages
 from cars_bench.finetune.prepared_run import PreparedRun
 from cars_bench.progress import Progress
 from cars_bench.training.engine import Examples, joined

@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from cars_bench.cache.cost import Cost, read_cost
-from cars_bench.cache.manifest import Manifest, read_manifest
+from cars_bench.cache.manifest import Cost, Manifest, read_cost, read_manifest
 from cars_bench.data.dataset import Dataset
 from cars_bench.errors import CacheMissing, DatasetMissing, InputError, StudyMissing
 from cars_bench.evaluation.label_check import OutOfSample, leave_one_out

@@ -9,7 +9,7 @@ from typing import Any
 from cars_bench import __version__
 from cars_bench.data.dataset import Dataset
 from cars_bench.evaluation.comparison import ClassChange
-from cars_bench.evaluation.groups import parse_name
+from cars_bench.evaluation.groups import class_groups
 from cars_bench.progress import Progress
 from cars_bench.reports.index import write_index
 from cars_bench.reports.inputs import Inputs, Json, read_inputs
@@ -206,15 +206,22 @@ def _atlas_images(report: Report, inputs: Inputs) -> list[str]:
     return [*_first_images(inputs).values(), *(point.image_id for point in points)]
 
 
+def _first_group(inputs: Inputs) -> dict[str, str]:
+    """The property by which the confusion canvas is ordered: each class to its group."""
+    given = inputs.dataset.card.groups if inputs.dataset else None
+    return next(iter(class_groups(inputs.class_names, given).values()), {})
+
+
 def island_document(report: Report, inputs: Inputs, atlas: Atlas) -> Json:
     """What the interactive parts read; the same numbers as the page's tables and figures."""
     rows = report.search.rows if report.search else ()
+    groups = _first_group(inputs)
     settings = {trial.trial_id: trial_settings(trial) for trial in _tried(inputs)}
     varied = report.search.hyperparameters if report.search else ()
     points = report.features.points if report.features else ()
     return {
         "title": report.title,
-        "classes": [[name, parse_name(name).make] for name in inputs.class_names],
+        "classes": [[name, groups.get(name, "")] for name in inputs.class_names],
         "trials": [
             {name: getattr(row, name) for name in ISLAND_COLUMNS}
             | {"settings": settings.get(row.trial_id, ())}

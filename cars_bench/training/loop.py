@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import keras
@@ -15,11 +16,12 @@ from cars_bench.errors import TrialFailed, UsageError
 from cars_bench.training.batches import draw_epoch
 from cars_bench.training.checkpoint import EpochResult, TrainingState
 from cars_bench.training.engine import Engine, Examples, build_engine
+from cars_bench.training.heads import HEAD
 from cars_bench.training.losses import build_loss, build_optimizer
-from cars_bench.training.precision import mixed_precision
 from cars_bench.training.schedules import rates
 from cars_bench.training.specs import TrainingSpec
 
+MIXED = "mixed_bfloat16"
 MAPS = 5  # axes of images or cached maps: image, view, height, width, channel
 
 
@@ -162,3 +164,22 @@ def _captured(engine: Engine, state: TrainingState) -> TrainingState:
 def _epochs_since_loss_improved(history: list[EpochResult]) -> int:
     losses = [row.val_loss for row in history if row.val_loss is not None]
     return len(losses) - 1 - int(np.argmin(losses)) if losses else 0
+
+
+@contextmanager
+def mixed_precision(model: keras.Model, wanted: bool) -> Iterator[None]:
+    """Have all layers of `model` but its head compute in bfloat16 while the body runs.
+
+    Logits, loss and variables stay float32, and afterwards every layer is as it was,
+    so the finished model is a float32 one (Micikevicius et al. 2018); bfloat16 has
+    float32's range, so that no loss scaling is needed.
+    """
+    layers = [layer for layer in model.layers if wanted and layer.name != HEAD]
+    before = [layer.dtype_policy for layer in layers]
+    for layer in layers:
+        layer.dtype_policy = MIXED
+    try:
+        yield
+    finally:
+        for layer, policy in zip(layers, before, strict=True):
+            layer.dtype_policy = policy

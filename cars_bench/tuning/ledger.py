@@ -21,6 +21,7 @@ from cars_bench.errors import CarsBenchError, UsageError
 from cars_bench.training.checkpoint import EpochResult
 from cars_bench.training.specs import HeadSpec, TrainingSpec
 from cars_bench.tuning.ranking import unpack
+from cars_bench.workspace import BINARY
 
 Event = dict[str, Any]
 
@@ -138,7 +139,7 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | BINARY, 0o666)
         whole = _whole_lines(path.read_bytes())
         os.ftruncate(self._descriptor, len(whole))
 

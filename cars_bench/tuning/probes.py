@@ -72,8 +72,8 @@ def run_probes(
                 trial = _measured(name, probe, data)
                 ledger.proposed(trial)
                 ledger.ended(trial)
-                task.advance(note=f"{name} {trial.score:.4f}")
-                task.line(f"{name}  val top-1 {trial.score:.4f}  {trial.seconds:.1f} s")
+                task.advance(note=f"{name} {trial.score:.1%}")
+                task.line(f"{name}  val top-1 {trial.score:.1%}  {trial.seconds:.1f} s")
     return study
 
 

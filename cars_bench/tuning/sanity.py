@@ -81,7 +81,7 @@ def preprocessing_sane(train_set: Features, val_set: Features, classes: int) -> 
     data = standardised(train_set, val_set)
     best = max(float((said == data.val_labels).mean()) for _, said in ridge(data))
     least = ABOVE_CHANCE / classes
-    return Check("preprocessing", best > least, f"ridge above {least:.4f}", f"{best:.4f}")
+    return Check("preprocessing", best > least, f"ridge above {least:.1%}", f"{best:.1%}")
 
 
 def untrained_loss(train_set: Features, classes: int) -> Check:
@@ -106,7 +106,7 @@ def overfits_few(train_set: Features, classes: int) -> Check:
     model = build_head(HeadSpec(layers=(DenseLayer(256),)), train_set.x.shape[-1], classes)
     train(model, OVERFIT, examples, examples, seed=0)
     saw = float((logits_of(model, examples.x).argmax(1) == examples.labels).mean())
-    return Check(f"overfits {len(few)} images", saw == 1.0, "1.0000", f"{saw:.4f}")
+    return Check(f"overfits {len(few)} images", saw == 1.0, "100.0%", f"{saw:.1%}")
 
 
 def shuffled_labels_stay_at_chance(train_set: Features, val_set: Features, classes: int) -> Check:

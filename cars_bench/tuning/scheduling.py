@@ -108,7 +108,9 @@ class Trials:
 
     def _heard(self, board: Board, job: TrainingJob, message: Message) -> None:
         said = message["say"]
-        if said == "started":
+        if said == "doing":
+            board.task.doing(message["text"])
+        elif said == "started":
             self.ledger.started(job.trial_id, int(message["after"]))
         elif said == "epoch":
             self.ledger.epoch(job.trial_id, from_json(EpochResult, message, partly=True))
@@ -180,7 +182,7 @@ class Repeats:
         again = from_json(Repeat, message | {"repeat": job.repeat, "seed": job.seed}, partly=True)
         self.ledger.repeat(job.trial_id, again)
         Path(job.checkpoint).unlink(missing_ok=True)
-        outcome = f"failed: {again.reason}" if again.score is None else f"{again.score:.4f}"
+        outcome = f"failed: {again.reason}" if again.score is None else f"{again.score:.1%}"
         task.advance(note=f"{job.trial_id} {outcome}")
         task.line(f"{job.trial_id} again, seed {job.seed}  val top-1 {outcome}")
 
@@ -200,11 +202,11 @@ class Board:
             return
         self.best = sorted([*self.best, trial], key=lambda item: -(item.score or 0.0))[:SHOWN]
         first = self.best[0]
-        best = f"best {first.score:.4f} ({first.trial_id})"
+        best = f"best {first.score:.1%} ({first.trial_id})"
         self.task.advance(note=best, earlier=earlier)
         self.task.table(COLUMNS, [_cells(item) for item in self.best])
         self.task.line(
-            f"{trial.trial_id}  val top-1 {trial.score:.4f}  {trial.seconds:5.1f} s  {best}"
+            f"{trial.trial_id}  val top-1 {trial.score:.1%}  {trial.seconds:5.1f} s  {best}"
         )
 
 
@@ -212,8 +214,8 @@ def _cells(trial: Trial) -> tuple[str, ...]:
     """One line of the table."""
     return (
         trial.trial_id,
-        f"{trial.score:.4f}",
-        f"{trial.low:.4f} to {trial.high:.4f}",
+        f"{trial.score:.1%}",
+        f"{100 * (trial.low or 0.0):.1f} to {100 * (trial.high or 0.0):.1f}",
         str(trial.best_epoch),
         f"{trial.seconds:.1f}",
         trial.head.describe() if trial.head else "",

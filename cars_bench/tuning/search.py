@@ -11,7 +11,8 @@ import keras
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset
 from cars_bench.errors import CarsBenchError, Interrupted, UsageError
-from cars_bench.progress import Progress, stop_when_asked
+from cars_bench.interrupts import stop_when_asked
+from cars_bench.progress import Progress
 from cars_bench.training.specs import HeadSpec, TrainingSpec
 from cars_bench.tuning.leaderboard import best_trial, winners_curse
 from cars_bench.tuning.ledger import Ledger, Trial
@@ -170,7 +171,7 @@ def _searched(
     ):
         tidy_checkpoints(study)
         total = _total(study, space, options)
-        pool.start(min(size, total - _ended(study)))
+        _start(pool, total - _ended(study), progress)
         trials = Trials(study, ledger, _proposals(study, space, options, total), progress)
         trials.run(pool, _specs_of(space, options), stop)
         _unless_stopped(stop, study, options.trials)
@@ -179,6 +180,13 @@ def _searched(
         winner = best_trial(study)
         _store(pool, study, winner, options.refit, progress)
     return winner
+
+
+def _start(pool: WorkerPool, trials: int, progress: Progress) -> None:
+    count = min(pool.size, trials)
+    if count > 0:
+        progress.log(f"Starting {count} {'worker' if count == 1 else 'workers'}")
+        pool.start(count)
 
 
 def tidy_checkpoints(study: Study) -> None:

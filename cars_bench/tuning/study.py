@@ -14,7 +14,7 @@ from cars_bench import SCHEMA_VERSION, __version__
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset
 from cars_bench.documents import VERSION, read_record, to_json
-from cars_bench.errors import CacheStale, StudyMissing, UsageError
+from cars_bench.errors import CacheStale, StudyMissing, UsageError, known
 from cars_bench.tuning.ledger import Trial, read_trials
 from cars_bench.workspace import Workspace, write_json
 
@@ -191,7 +191,8 @@ class Study:
             StudyMissing: There is none.
             RecordDamaged: Its record is not one.
         """
-        missing = StudyMissing(f"There is no study named {folder.name!r}.", TUNE)
+        names = sorted(path.parent.name for path in folder.parent.glob(f"*/{STUDY_FILE}"))
+        missing = StudyMissing(f"There is no study named {folder.name!r}{known(names)}.", TUNE)
         fix = "restore the file from a backup, or start another --study"
         return cls(folder, read_record(folder / STUDY_FILE, StudyRecord, missing, fix))
 

@@ -270,8 +270,8 @@ def _train_and_store(
         model, state = train_head(what, train_set, val_set)
     if not refit and trial.low is not None and state.best_top1 < trial.low:
         raise CarsBenchError(
-            f"The head of {trial.trial_id} trained again scores {state.best_top1:.4f} on "
-            f"validation, below the interval of its {trial.score:.4f} in the search.",
+            f"The head of {trial.trial_id} trained again scores {state.best_top1:.1%} on "
+            f"validation, below the interval of its {trial.score:.1%} in the search.",
             "run again with the KERAS_BACKEND of the search, or search again",
         )
     (folder / RECORD_FILE).unlink(missing_ok=True)

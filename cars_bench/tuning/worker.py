@@ -1,31 +1,24 @@
-"""One worker: a process that trains the heads it is told to and says how it went.
+"""What a worker does: it trains the heads it is told to and says how it went.
 
-`python -m cars_bench.tuning.worker` reads one JSON object a line on standard
-input (first where the data is, then jobs) and writes one a line on standard
-output.  It never touches the ledger.  When its input ends it stops at once,
-so no worker outlives its search.
+Its process, and how it is spoken to, stand in `worker_process.py`.  It never
+touches the ledger.
 """
 
 from __future__ import annotations
 
 import gc
-import json
 import os
-import queue
-import signal
-import sys
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import keras
 import numpy as np
 
 from cars_bench.cache.store import FeatureCache
-from cars_bench.documents import from_json, to_json
+from cars_bench.documents import to_json
 from cars_bench.errors import CarsBenchError, TrialFailed
 from cars_bench.evaluation.metrics import wilson
 from cars_bench.training.checkpoint import (
@@ -112,7 +105,10 @@ class Worker:
         return to_json(what) | {"cache_key": self.config.cache_key, "backend": backend}
 
     def _load(self) -> tuple[Examples, Examples]:
-        return Examples.of(self.cache.load("train")), Examples.of(self.cache.load("val"))
+        self.say("doing", text="loading the features")
+        data = Examples.of(self.cache.load("train")), Examples.of(self.cache.load("val"))
+        self.say("doing", text="compiling the first heads")
+        return data
 
     def _resumed(self, job: TrainingJob, start: TrainingState | None) -> float:
         """Say from where the training goes on; returns the seconds it took so far."""
@@ -149,33 +145,3 @@ def forget() -> None:
 
         jax.clear_caches()
     gc.collect()
-
-
-def main() -> None:
-    """Serve jobs until standard input ends."""
-    # Ctrl-C is the parent's to answer.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    voice = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-
-    def say(what: str, **details: Any) -> None:
-        print(json.dumps({"say": what} | details, allow_nan=False), file=voice, flush=True)
-
-    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(sys.stdin, lines), daemon=True).start()
-    try:
-        worker = Worker(from_json(WorkerConfig, json.loads(lines.get())), say)
-        while True:
-            worker.run(from_json(TrainingJob, json.loads(lines.get())))
-    except CarsBenchError as error:
-        say("stop", kind=type(error).__name__, message=error.message, fix=error.fix)
-
-
-def _listen(stream: IO[str], lines: queue.SimpleQueue[str]) -> None:
-    for line in stream:
-        lines.put(line)
-    os._exit(0)
-
-
-if __name__ == "__main__":
-    main()

@@ -7,6 +7,7 @@ import json
 import os
 import selectors
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from cars_bench.documents import to_json
 from cars_bench.errors import CarsBenchError
 from cars_bench.training.specs import HeadSpec, TrainingSpec
 
-WORKER = (sys.executable, "-P", "-m", "cars_bench.tuning.worker")
+WORKER = (sys.executable, "-P", "-m", "cars_bench.tuning.worker_process")
 GROWTH_BYTES = 400 * 2**20
 ATTEMPTS = 2
 MOST_WORKERS = 4
@@ -42,6 +43,11 @@ XLA_FLAGS = (
 )
 
 Message = dict[str, Any]
+
+# Ctrl-C in a terminal goes to its whole group, and a worker is not to die of it.
+OWN_GROUP: dict[str, Any] = {"start_new_session": True}
+if sys.platform == "win32":
+    OWN_GROUP = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,13 +105,14 @@ class _Member:
     def __init__(self, config: WorkerConfig, environment: dict[str, str], log: Path) -> None:
         package = str(Path(cars_bench.__file__).parents[1])
         path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
-        with log.open("ab") as stderr:
+        with log.open("ab") as stderr, interrupts_held_back():
             self.process = subprocess.Popen(
                 WORKER,
                 env=os.environ | environment | {"PYTHONPATH": path},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
+                **OWN_GROUP,
             )
         self.job: TrainingJob | None = None
         self.memory = 0
@@ -265,6 +272,22 @@ class WorkerPool:
     def _dismiss(self, member: _Member) -> None:
         member.close()
         self._members.remove(member)
+
+
+@contextlib.contextmanager
+def interrupts_held_back() -> Iterator[None]:
+    """Hold Ctrl-C back while a process begins: it dies of one until it has its own group.
+
+    The process inherits this, so that Ctrl-C never reaches it.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def cores() -> int:

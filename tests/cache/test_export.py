@@ -6,9 +6,14 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 
-from cars_bench.cache.export import export
+from cars_bench.cache.export import contact_sheet, export
+from cars_bench.cache.extract import extract
+from cars_bench.cache.store import FeatureCache
 from cars_bench.errors import CacheCorrupt, UsageError
+from cars_bench.progress import Progress
+from tests.cache.conftest import TINY
 from tests.cache.helpers import RECIPE, shard_path, write_cache
 
 COUNTS = {"train": 25, "val": 3}
@@ -64,3 +69,12 @@ def test_an_unknown_format_lists_the_known(workspace, tmp_path):
     with pytest.raises(UsageError) as caught:
         export(write_cache(workspace, COUNTS), tmp_path / "x", "csv")
     assert "npz|h5" in caught.value.fix
+
+
+def test_a_sheet_shows_twelve_images_and_their_views(workspace, tiny_dataset):
+    extract(workspace, TINY, Progress())
+    path = contact_sheet(workspace, FeatureCache.open(workspace))
+    with Image.open(path) as sheet:
+        assert sheet.width // 164 == 2
+        assert sheet.height // 182 == 12
+        assert len(sheet.getcolors(maxcolors=10**7)) > 500

@@ -4,18 +4,25 @@ import json
 
 import pytest
 
+from cars_bench.cache.extract import extract
 from cars_bench.cache.manifest import (
     MANIFEST_FILE,
     Agreement,
+    Cost,
     Manifest,
     Provenance,
+    add_cost,
+    cost_path,
     legible_origin,
+    read_cost,
     read_manifest,
 )
 from cars_bench.cache.shards import ShardEntry
-from cars_bench.cache.store import FeatureCache
+from cars_bench.cache.store import FeatureCache, remove
 from cars_bench.errors import CacheCorrupt
+from cars_bench.progress import Progress
 from cars_bench.workspace import Workspace
+from tests.cache.conftest import TINY
 from tests.cache.helpers import RECIPE, write_cache
 
 COUNTS = {"train": 600, "val": 20, "test": 10}
@@ -108,3 +115,26 @@ def test_a_renamed_cache_folder_is_refused(space):
     cache.folder.rename(space.features / ("0" * 16))
     with pytest.raises(CacheCorrupt, match="another cache"):
         FeatureCache.open(space, "0000")
+
+
+def test_a_pass_counts_what_it_computes_and_nothing_twice(workspace, tiny_dataset):
+    key = extract(workspace, TINY, Progress()).key
+    cost = read_cost(workspace, key)
+    assert cost.images == 60 + 36
+    assert cost.seconds > 0
+    extract(workspace, TINY, Progress())
+    assert read_cost(workspace, key) == cost
+
+
+def test_it_goes_with_its_cache(workspace, tiny_dataset):
+    key = extract(workspace, TINY, Progress()).key
+    remove(workspace, key)
+    assert read_cost(workspace, key) == Cost()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '{"images": 1, "hours": 2}'])
+def test_a_damaged_record_counts_as_none(workspace, text):
+    add_cost(workspace, "key", 5, 2.0)
+    assert read_cost(workspace, "key").images_per_second == 2.5
+    cost_path(workspace, "key").write_text(text)
+    assert read_cost(workspace, "key").images_per_second == 0

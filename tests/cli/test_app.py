@@ -17,6 +17,7 @@ from cars_bench.cli import app as module
 from cars_bench.cli.session import Session, command
 from cars_bench.errors import CacheStale, NoTrialCompleted, UsageError
 from cars_bench.workspace import Workspace
+from tests.tuning.studies import write_study
 
 HEAVY = {
     "tensorflow",
@@ -69,6 +70,121 @@ def test_what_should_answer_at_once_loads_nothing_heavy(arguments, tmp_path: Pat
         text=True,
     )
     assert set(done.stdout.splitlines()[-1].split()) & HEAVY == set()
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["status", "--json"], ["--version"]])
+def test_a_reader_that_goes_away_is_no_error(arguments, tmp_path: Path) -> None:
+    """As in `cars-bench trials | head -1`: quiet, with the exit code of SIGPIPE."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "cars_bench", *arguments],
+        env=os.environ | {"CARS_BENCH_WORKSPACE": str(tmp_path)},
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_output_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "cars_bench", "status", "--json", "--workspace", str(tmp_path)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "error: The output cannot be written: No space left on device.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["trials", "--study", "nope"], "no study named 'nope' (there are: mine, other)"),
+        (["evaluate", "--study", "nope"], "no study named 'nope' (there are: mine, other)"),
+        (["report", "--study", "nope"], "no study named 'nope' (there are: mine, other)"),
+        (["finetune", "--best", "--study", "nope"], "'nope' (there are: mine, other)"),
+        (["cache", "verify", "--cache", "beef"], "no cache beef (there is: 00000000000000ff)"),
+        (["tune", "--cache", "beef"], "no cache beef (there is: 00000000000000ff)"),
+        (["extract", "--dataset", "nope"], "no dataset named 'nope' (there is: tiny)"),
+        (["predict", "{photo}", "--model", "nope"], "no finished model 'nope'."),
+    ],
+)
+def test_a_name_that_is_not_there_is_answered_with_those_that_are(
+    program, workspace, tiny_dataset, tiny_source, arguments, said
+) -> None:
+    for name in ("mine", "other"):
+        write_study(workspace.studies / name)
+    (workspace.features / "00000000000000ff").mkdir(parents=True)
+    photo = next((tiny_source / "images").iterdir())
+    typed = [word.format(photo=photo) for word in arguments]
+    code, _, err = program(*typed, "--workspace", str(workspace.root))
+    assert code == 3
+    assert said in err
+
+
+@pytest.mark.parametrize("names", [[], ["cache"]], ids=["all", "cache"])
+def test_no_summary_is_cut_at_80_columns(program, monkeypatch, names) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    listed = program(*names, "--help")[1].partition("Commands:\n")[2].splitlines()
+    assert listed
+    assert not [line for line in listed if line.endswith("...") or not line.endswith(".")]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
+def test_on_a_terminal_no_word_is_broken(tmp_path: Path) -> None:
+    name = "a-study-with-quite-a-long-name-that-does-not-exist"
+    command = [sys.executable, "-m", "cars_bench", "trials", "--study", name]
+    for study in range(4):
+        write_study(tmp_path / "tuning" / f"another-study-with-a-long-name-{study}")
+    ours, theirs = os.openpty()
+    environment = os.environ | {"COLUMNS": "80", "CARS_BENCH_WORKSPACE": str(tmp_path)}
+    subprocess.run(command, env=environment, stderr=theirs, check=False)
+    os.close(theirs)
+    said = os.read(ours, 10_000).decode().splitlines()
+    os.close(ours)
+    assert len(said) > 2
+    assert all(len(line) <= 80 for line in said)
+    assert f"'{name}'" in " ".join(said)
+    assert "another-study-with-a-long-name-3" in " ".join(said)
+
+
+def test_completion_can_be_installed_and_completes(tmp_path: Path) -> None:
+    def complete(*words: str) -> list[str]:
+        asked = {
+            "_CARS_BENCH_COMPLETE": "complete_bash",
+            "COMP_WORDS": " ".join(words),
+            "COMP_CWORD": str(len(words) - 1),
+        }
+        command = [sys.executable, "-c", LOADED.partition("atexit.register")[0] + "main()"]
+        done = subprocess.run(
+            command, env=os.environ | asked, capture_output=True, text=True, check=True
+        )
+        return done.stdout.split()
+
+    assert complete("cars-bench", "e") == ["extract", "evaluate"]
+    assert complete("cars-bench", "extract", "--ba") == ["--backbone", "--batch-size"]
+
+
+def test_completion_is_offered(program) -> None:
+    assert "--install-completion" in program("--help")[1]
+
+
+@pytest.mark.parametrize(("installed", "said"), [(None, "Tip: It flies: pip install"), (1, "")])
+def test_a_suggestion_is_made_where_the_package_lacks(
+    monkeypatch, capsys, tmp_path, installed, said
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: installed)
+    for options in ({}, {"quiet": True}, {"json_output": True}):
+        Session(Workspace(tmp_path), **options).suggest("rocket", "It flies")
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert (said in captured.err) if not options else (captured.err == "")
 
 
 def test_version(program) -> None:

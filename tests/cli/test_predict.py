@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from cars_bench.cli.predict import predict
@@ -16,12 +17,24 @@ tuned, tuned_once, recipe = fixtures.tuned, fixtures.tuned_once, fixtures.recipe
 def test_predict_counts_images_and_heatmaps(finished, tmp_path: Path, capsys):
     session = Session(finished, quiet=True)
     photos = finished.root / "source" / "images"
-    options = {"folder": photos, "output": tmp_path / "out.csv", "heatmaps": tmp_path / "heat"}
+    options = {"paths": [photos], "output": tmp_path / "out.csv", "heatmaps": tmp_path / "heat"}
     assert session.run(lambda: predict(session, **options)) == 0
     printed = capsys.readouterr().out
-    assert "60 images predicted" in printed
-    assert "60 heatmaps" in printed
+    assert printed.splitlines() == [
+        f"written: {tmp_path / 'out.csv'} (60 images)",
+        f"heatmaps: {tmp_path / 'heat'} (60 images)",
+    ]
     assert len(list((tmp_path / "heat").glob("*.png"))) == 60
+
+
+def test_the_answers_to_a_few_images_are_told(finished, tmp_path: Path, capsys):
+    session = Session(finished, quiet=True)
+    photo = finished.root / "source" / "images" / "000.png"
+    options = {"paths": [photo], "output": tmp_path / "out.csv"}
+    assert session.run(lambda: predict(session, **options)) == 0
+    answer, written = capsys.readouterr().out.splitlines()
+    assert re.match(r"000\.png: (bar|cross|disc|square) \d+\.\d%", answer)
+    assert written.endswith("out.csv (1 image)")
 
 
 def test_json_names_what_could_not_be_read(finished, tmp_path: Path, capsys):
@@ -30,7 +43,7 @@ def test_json_names_what_could_not_be_read(finished, tmp_path: Path, capsys):
     (photos / "a.png").write_bytes((finished.root / "source/images/000.png").read_bytes())
     (photos / "empty.png").write_bytes(b"")
     session = Session(finished, json_output=True, quiet=True)
-    options = {"folder": photos, "output": tmp_path / "out.csv"}
+    options = {"paths": [photos], "output": tmp_path / "out.csv"}
     assert session.run(lambda: predict(session, **options)) == 0
     document = json.loads(capsys.readouterr().out)
     assert document == {
@@ -46,6 +59,6 @@ def test_json_names_what_could_not_be_read(finished, tmp_path: Path, capsys):
 def test_before_fine_tuning_there_is_nothing_to_predict_with(tuned, tmp_path: Path, capsys):
     session = Session(tuned, quiet=True)
     photos = tuned.root / "source" / "images"
-    options = {"folder": photos, "output": tmp_path / "out.csv"}
+    options = {"paths": [photos], "output": tmp_path / "out.csv"}
     assert session.run(lambda: predict(session, **options)) == 3
     assert "cars-bench finetune --best" in capsys.readouterr().err

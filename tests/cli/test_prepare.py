@@ -17,9 +17,9 @@ def invoke(session: Session, **options) -> int:
 def test_it_tells_counts_split_and_sizes(workspace, tiny_source, capsys):
     assert invoke(Session(workspace, quiet=True), source=tiny_source, name="tiny") == 0
     printed = capsys.readouterr().out
-    assert "tiny: 60 images of 4 classes (15 to 15 a class" in printed
+    assert "tiny: 60 images of 4 classes (15 a class)" in printed
     assert "split: 36 train, 12 val, 12 test" in printed
-    assert "sizes: median 48 x 48 pixels" in printed
+    assert "sizes: all 48 x 48 pixels" in printed
     assert "next: cars-bench extract" in printed
 
 
@@ -45,7 +45,7 @@ def test_quarantined_images_are_printed(workspace, tiny_source, tmp_path, capsys
     ("name", "content", "words"),
     [
         ("labels.csv", b"", "is empty"),
-        ("labels.csv", b"img_file,label\n1.jpg,A\n", "no column 'class'"),
+        ("labels.csv", b"img_file,kind\n1.jpg,A\n", "plainly the path and the class"),
         ("cars_annos.mat", b"MATLAB 5.0" + bytes(200), "corrupt"),
         ("labels.txt", b"1.jpg A", "neither a CSV nor a .mat"),
     ],

@@ -33,12 +33,28 @@ def said(workspace, capsys, json_output=False, **options) -> str:
     return capsys.readouterr().out
 
 
-def test_rows_tell_score_interval_and_what_to_make_of_them(studied, capsys):
+def test_the_table_has_a_header_and_marks_the_winner(studied, capsys):
     lines = said(studied, capsys).splitlines()
-    assert lines[0].startswith("t0000           0.6000 (0.")
-    assert "mean of 2 new seeds; 0.6000 when picked" in lines[0]
-    assert lines[2].split() == ["t0002", "failed", "out", "of", "memory"]
-    assert lines[3].startswith("winner t0000, best of 2: 0.6000; expected drop on new images ")
+    assert lines[0].split() == ["trial", "top-1", "95%", "interval", "seconds", "head"]
+    assert lines[1].startswith("* t0000           60.0%  ")
+    assert lines[1].endswith("  8 relu -> classes  [mean of 2 new seeds]")
+    assert lines[2].startswith("  t0001           30.0%  28.0 to 32.0  ")
+    assert lines[3].split() == ["t0002", "failed:", "out", "of", "memory"]
+    assert lines[4].startswith("* the winner, the pick of 2: expect ")
+    assert lines[4].endswith(" points less on new images")
+    assert len(lines) == 5
+    assert lines[0].index("head") == lines[2].index("8 relu")
+
+
+def test_what_cannot_be_told_from_the_first_is_marked(workspace, capsys):
+    study = write_study(workspace.studies / "mine")
+    workspace.remember("study", name="mine")
+    with Ledger(study.ledger_path) as ledger:
+        for number in range(3):
+            write_trial(ledger, number, np.arange(100) < 60 - number)
+    lines = said(workspace, capsys).splitlines()
+    assert [line[0] for line in lines[1:4]] == ["*", "=", "="]
+    assert lines[-1] == "= cannot be told from the first"
 
 
 def test_json_has_every_documented_key(studied, capsys):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 
 import pytest
 
 from cars_bench.cli.session import Session
 from cars_bench.cli.tune import tune
-from tests.tuning.studies import make_cache
+from tests.tuning.studies import make_cache, write_study
 
 
 @pytest.fixture
@@ -52,3 +53,18 @@ def test_without_a_cache_it_says_how_to_make_one(workspace, capsys, monkeypatch)
     code, error = refused(workspace, capsys)
     assert code == 3
     assert "cars-bench extract" in error["fix"]
+
+
+def test_the_first_search_says_what_would_make_it_faster(workspace, capsys, monkeypatch):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name: None if name == "jax" else found(name)
+    )
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    monkeypatch.setattr(Session, "choose_backend", lambda *names: "tensorflow")
+    session = Session(workspace)
+    assert session.run(lambda: tune(session)) == 3
+    assert "Tip: JAX makes the search" in capsys.readouterr().err
+    write_study(workspace.studies / "mine")
+    assert session.run(lambda: tune(session)) == 3
+    assert "Tip" not in capsys.readouterr().err

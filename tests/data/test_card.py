@@ -37,7 +37,7 @@ def test_the_keys_stand_in_the_order_they_always_had(tmp_path):
     assert list(json.loads((tmp_path / CARD_FILE).read_text())) == [
         "schema_version", "created", "source", "crop", "images", "classes", "split",
         "class_counts", "sizes", "boxes", "missing", "quarantined", "warnings", "versions",
-        "digest",
+        "digest", "groups",
     ]  # fmt: skip
 
 
@@ -72,10 +72,12 @@ def test_a_person_reads_counts_sizes_and_the_first_of_what_was_set_aside():
         missing=MissingImages(2, ("x", "y")),
         quarantined=tuple(Quarantined(f"{n}.jpg", "it is HTML") for n in range(7)),
         warnings=("Watch out.",),
+        groups={"family": {"a": "x", "b": "x", "c": "y"}},
     )
     lines = card_lines("cars", card)
-    assert lines[0] == "cars: 60 images of 4 classes (15 to 15 a class, median 15)"
+    assert lines[0] == "cars: 60 images of 4 classes (15 a class)"
     assert lines[1] == "split: 36 train, 12 val, 12 test (the source's own)"
+    assert "groups: family, 2 values for 3 classes" in lines
     assert "missing: 2 labelled images have no file" in lines
     assert "  4.jpg: it is HTML" in lines
     assert "  and 2 more" in lines

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cars_bench.data.csv_labels import is_label_csv, read_csv
-from cars_bench.errors import LabelsUnusable
+from cars_bench.data.csv_labels import CsvColumns, is_label_csv, parse_columns, read_csv
+from cars_bench.errors import LabelsUnusable, UsageError
 
 BOXES_HEADER = "filename,min_x,min_y,max_x,max_y,target,train_or_test,car_names\n"
 
@@ -50,10 +50,10 @@ def test_header_case_spaces_and_a_byte_order_mark_are_forgiven(csv):
         ("", "is empty"),
         ("img_file,class,subset\n", "no rows"),
         (
-            "img_file,label,subset\n1.jpg,A,train\n",
-            "no column 'class'.*found: img_file, label, sub",
+            "img_file,kind,subset\n1.jpg,A,train\n",
+            "plainly the path and the class.*found: img_file, kind, sub",
         ),
-        ("a,b\n1,2\n", "no column 'img_file'"),
+        ("a,b\n1,2\n", "plainly the path"),
         (BOXES_HEADER.replace("car_names", "names") + "1.jpg,1,2,3,4,1,train,A\n", "'car_names'"),
         ("img_file,class\n1.jpg,A\n1.jpg,B\n2.jpg,A\n", "two rows or more for 1 images: 1.jpg"),
         ("img_file,class\n1.jpg,\n", "no class for 1 images: 1.jpg"),
@@ -72,6 +72,49 @@ def test_header_case_spaces_and_a_byte_order_mark_are_forgiven(csv):
 def test_what_is_wrong_is_named(csv, text, message):
     with pytest.raises(LabelsUnusable, match=message):
         read_csv(csv(text))
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["path,label", "File,Class", "filename,class_name,split", "Image,Label,Subset",
+     "path,filename,class_name,label"],
+)  # fmt: skip
+def test_obvious_headers_are_known(csv, header):
+    row = {"path": "a/1.jpg", "split": "train", "subset": "train", "class_name": "A", "label": "A"}
+    row["class"] = "A"
+    cells = [row.get(name.lower(), "a/1.jpg") for name in header.split(",")]
+    path = csv(f"{header}\n{','.join(cells)}\n")
+    assert is_label_csv(path)
+    table = read_csv(path).table
+    assert table[["file", "class_name"]].to_numpy().tolist() == [["a/1.jpg", "A"]]
+    known = {"split", "subset"} & set(header.lower().split(","))
+    assert table["split"].tolist() == ["train" if known else ""]
+
+
+def test_any_columns_can_be_named(csv):
+    path = csv("id,what,part,class\n1.jpg,A,train,x\n2.jpg,B,test,x\n")
+    three = read_csv(path, CsvColumns(parse_columns("ID, what,part"))).table
+    assert three["class_name"].tolist() == ["A", "B"]
+    assert three["split"].tolist() == ["train", "test"]
+    assert not read_csv(path, CsvColumns(("id", "what"))).has_split
+    with pytest.raises(LabelsUnusable, match=r"no column 'kind'.*found: id, what, part, class"):
+        read_csv(path, CsvColumns(("id", "kind")))
+
+
+@pytest.mark.parametrize("text", ["path", "a,b,c,d", "a,", "a,a"])
+def test_columns_are_two_or_three_names(text):
+    with pytest.raises(UsageError, match="--columns"):
+        parse_columns(text)
+
+
+def test_a_group_column_gives_each_class_its_value(csv):
+    text = "path,label,Make\n1.jpg,TT,Audi\n2.jpg,TT,Audi\n3.jpg,M3,BMW\n4.jpg,Kit,\n"
+    labels = read_csv(csv(text), CsvColumns(groups=("Make",)))
+    assert labels.groups == {"Make": {"TT": "Audi", "M3": "BMW"}}
+    with pytest.raises(LabelsUnusable, match="class 'TT' more than one make: Audi and BMW"):
+        read_csv(csv(text.replace("2.jpg,TT,Audi", "2.jpg,TT,BMW")), CsvColumns(groups=("make",)))
+    with pytest.raises(LabelsUnusable, match="no column 'year'"):
+        read_csv(csv(text), CsvColumns(groups=("year",)))
 
 
 def test_bytes_that_are_no_text_are_refused(csv):

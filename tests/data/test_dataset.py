@@ -77,7 +77,7 @@ def test_none_prepared_is_said(workspace):
 
 
 def test_an_unknown_name_lists_the_known_ones(workspace, tiny_dataset):
-    with pytest.raises(DatasetMissing, match="there are: tiny"):
+    with pytest.raises(DatasetMissing, match="there is: tiny"):
         Dataset.load(workspace, "other")
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import io
+import sys
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, features
 
+from cars_bench.data import images
 from cars_bench.data.images import ImageUnusable, decode_image, load_image
 
 ORIENTATION = 0x0112
@@ -84,6 +86,35 @@ JPEG = encoded(halves(64, 64), "JPEG")
 def test_broken_files_are_refused_with_the_reason(data, reason):
     with pytest.raises(ImageUnusable, match=reason):
         decode_image(data)
+
+
+def test_avif_is_read_like_any_other():
+    assert decode_image(encoded(halves(), "AVIF", quality=100)).size == (40, 20)
+
+
+def test_an_avif_that_cannot_be_read_is_named_for_what_it_is(monkeypatch):
+    data = encoded(halves(), "AVIF")
+    monkeypatch.setattr(features, "check", lambda name: name != "avif")
+    with pytest.raises(ImageUnusable, match="AVIF"):
+        decode_image(data)
+
+
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40)
+
+
+def test_a_heic_picture_without_its_package_says_which(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    images._reads_heic.cache_clear()
+    with pytest.raises(ImageUnusable, match=r"HEIC.*pip install 'cars-bench\[heic\]'"):
+        decode_image(HEIC)
+    images._reads_heic.cache_clear()
+
+
+def test_a_heic_picture_is_read_where_its_package_is():
+    heif = pytest.importorskip("pillow_heif")
+    images._reads_heic.cache_clear()
+    heif.register_heif_opener()
+    assert decode_image(encoded(halves(64, 64), "HEIF", quality=90)).size == (64, 64)
 
 
 def test_a_missing_file_is_another_matter(tmp_path):

@@ -64,6 +64,18 @@ def test_a_file_that_knows_train_and_test_gives_a_tenth_of_train(source, run):
     assert counts == {"train": 44, "val": 4, "test": 12}
 
 
+def test_the_users_validation_is_kept_where_there_is_no_test(source, run):
+    edit(source, ",test,", ",train,")
+    found = run(source)
+    assert found.card.split.counts == {"train": 40, "val": 12, "test": 8}
+    assert found.card.split.how == "the source's own; 15% of train, stratified, seed 0, as test"
+    assert found.card.warnings == ()
+    labels = (source / "labels.csv").read_text().splitlines()[1:]
+    kept = {line.split(",")[0] for line in labels if ",val," in line}
+    assert set(found.split("val")["image_id"]) == kept
+    assert run(source, split="column").digest == found.digest
+
+
 def test_a_split_can_be_asked_for_and_follows_the_seed(source, run):
     first, again, other = (run(source, split="50/25/25", seed=seed) for seed in (0, 0, 1))
     assert first.card.split.counts == {"train": 30, "val": 15, "test": 15}
@@ -217,3 +229,22 @@ def test_the_real_cars(real_cars, run):
     assert counts["val"] == pytest.approx(529, abs=3)
     assert decode_image(dataset.records("test")[0].path).mode == "RGB"
     assert json.dumps(to_json(dataset.card), allow_nan=False)
+
+
+def test_groups_of_a_column_stand_in_the_card_and_leave_the_digest(source, run):
+    labels = (source / "labels.csv").read_text().splitlines()
+    drawn = {"bar": "straight", "cross": "straight", "square": "straight", "disc": "round"}
+    rows = [f"{line},{drawn[line.rpartition(',')[2]]}" for line in labels[1:]]
+    (source / "labels.csv").write_text("\n".join([f"{labels[0]},outline", *rows]) + "\n")
+    grouped = run(source, group_columns=("outline",))
+    assert grouped.card.groups == {"outline": drawn}
+    assert grouped.digest == run(source).digest
+
+
+def test_columns_need_a_label_file(run, tmp_path):
+    for name in ("A", "B"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        (tmp_path / "photos" / name / "1.jpg").write_bytes(b"x")
+    for options in ({"columns": "a,b"}, {"group_columns": ("make",)}):
+        with pytest.raises(UsageError, match="name columns of a CSV"):
+            run(tmp_path / "photos", **options)

@@ -126,7 +126,7 @@ def _split(*rows):
 
 
 def test_one_class_and_empty_splits_are_refused():
-    with pytest.raises(InputError, match="All 1 images are of one class, 'a'"):
+    with pytest.raises(InputError, match="1 image is of one class, 'a'"):
         refuse_empty_splits(_split(("train", "a")), Problems())
     with pytest.raises(InputError, match="The val and the test split would have no image"):
         refuse_empty_splits(_split(("train", "a"), ("train", "b")), Problems())
@@ -135,4 +135,4 @@ def test_one_class_and_empty_splits_are_refused():
 def test_classes_without_a_training_image_are_told():
     found = Problems()
     refuse_empty_splits(_split(("train", "a"), ("val", "b"), ("test", "a")), found)
-    assert found.warnings == ["1 classes have no training image: b."]
+    assert found.warnings == ["1 class without a training image: b."]

@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cars_bench.evaluation.groups import UNKNOWN, CarName, accuracy_by, group_scores, parse_name
+from cars_bench.evaluation.groups import (
+    UNKNOWN,
+    CarName,
+    accuracy_by,
+    class_groups,
+    group_scores,
+    parse_name,
+)
 
 
 @pytest.mark.parametrize(
@@ -61,9 +68,13 @@ def test_all_real_names_have_a_make_and_a_year(real_cars):
     assert bodies["Sedan"] > bodies["Coupe"] > bodies["Wagon"] > 0
 
 
+CARS = ["Audi S4 Sedan 2012", "Audi TT Coupe 2011", "BMW X5 Sedan 2012", "BMW M3 Coupe 2011"]
+
+
 def test_accuracy_by_make_lists_the_worst_first():
-    names = ["Audi A Coupe 2012", "Audi B Sedan 2012", "BMW C Sedan 2010", "BMW C Sedan 2010"]
-    scores = accuracy_by(lambda name: parse_name(name).make, names, np.array([1, 1, 0, 1], bool))
+    names = ["Audi A", "Audi B", "BMW C", "BMW C", "a kit car"]
+    makes = {name: name.split()[0] for name in names[:4]}
+    scores = accuracy_by(makes, names, np.array([1, 1, 0, 1, 0], bool))
     assert [(row.group, row.accuracy.value, row.n) for row in scores] == [
         ("BMW", 0.5, 2),
         ("Audi", 1.0, 2),
@@ -72,15 +83,48 @@ def test_accuracy_by_make_lists_the_worst_first():
 
 def test_accuracy_by_refuses_different_lengths():
     with pytest.raises(ValueError, match="shorter"):
-        accuracy_by(str, ["a", "b"], np.array([True]))
+        accuracy_by({}, ["a", "b"], np.array([True]))
 
 
-def test_groups_that_class_names_tell_apart_are_scored():
-    groups = group_scores(["Audi S4 Sedan 2012", "BMW X5 SUV 2012"], np.array([False, True]))
-    assert [(row.group, row.accuracy.value) for row in groups["make"]] == [("Audi", 0), ("BMW", 1)]
-    assert groups.keys() == {"make", "body"}
+def test_names_of_cars_tell_make_body_and_year():
+    groups = class_groups([*CARS, "Audi R8 GT 2012"])
+    assert list(groups) == ["make", "body", "year"]
+    assert groups["make"] == {name: name.split()[0] for name in [*CARS, "Audi R8 GT 2012"]}
+    assert "Audi R8 GT 2012" not in groups["body"]  # it tells none, and `unknown` is none
+    scores = group_scores(["Audi S4 Sedan 2012", "BMW X5 Sedan 2012"], np.array([0, 1]), groups)
+    assert [(row.group, row.accuracy.value) for row in scores["make"]] == [("Audi", 0), ("BMW", 1)]
+    assert scores.keys() == {"make"}  # those two are of one body type and one year
 
 
-def test_names_that_tell_nothing_have_no_groups():
-    assert group_scores(["bar", "disc"], np.array([True, False])).keys() == {"make"}
-    assert group_scores([], np.array([], bool)) == {}
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["American Robin", "American Crow", "Black Tern", "Black Swift"],  # no makes
+        [*CARS[:2], "a", "b"],  # half of them tell nothing
+        ["Audi S4 Sedan 2012", "BMW X5 SUV 2011", "Opel GT Coupe 2010"],  # every class its own
+        ["Van Dyke", "Coupe"],
+        [],
+    ],
+)
+def test_names_that_tell_nothing_have_no_groups(names):
+    assert class_groups(names) == {}
+
+
+def test_what_the_user_gave_comes_first_and_replaces_what_names_tell():
+    given = {
+        "family": {"Audi S4 Sedan 2012": "A", "Audi TT Coupe 2011": "B", "gone": "C"},
+        "Year": dict.fromkeys(CARS[:2], "old") | dict.fromkeys(CARS[2:], "new"),
+        "one": dict.fromkeys(CARS, "same"),
+    }
+    groups = class_groups(CARS, given)
+    assert list(groups) == ["family", "Year", "make", "body"]
+    assert groups["family"] == {"Audi S4 Sedan 2012": "A", "Audi TT Coupe 2011": "B"}
+
+
+@pytest.mark.realdata
+def test_the_real_cars_have_all_three(real_cars):
+    with (real_cars / "car_dataset_labels.csv").open(encoding="utf-8") as stream:
+        names = sorted({row["class"] for row in csv.DictReader(stream)})
+    groups = class_groups(names)
+    assert list(groups) == ["make", "body", "year"]
+    assert UNKNOWN not in {group for values in groups.values() for group in values.values()}

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -41,3 +43,8 @@ def test_the_finished_model_gives_probabilities_of_the_same_layers(
     assert {layer.name for layer in assembled.finished().layers} >= {
         layer.name for layer in assembled.backbone.model.layers
     }
+
+
+def test_the_whole_model_is_one_and_the_same_each_time(assembled: Assembled) -> None:
+    assert assembled.whole() is assembled.whole()
+    assert replace(assembled, pooling="max").whole() is not assembled.whole()

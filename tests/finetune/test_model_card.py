@@ -17,7 +17,7 @@ def test_the_card_says_data_training_results_and_limits(
         assert words in card
     record = result.record
     assert record.cache_key in card
-    assert f"{record.finetuned['test'].top1.value:.4f}" in card
+    assert f"{record.finetuned['test'].top1.value:.1%}" in card
     assert "36 train, 12 val, 12 test (the source's own)" in card
     assert "mixup off, cutmix off, averaging of weights off" in card
     assert "The test images were read once" in card
@@ -61,8 +61,6 @@ def test_its_numbers_are_those_of_the_record(
 ) -> None:
     run = finished_once[1]
     rows = (run.folder / "model-card.md").read_text().split("|---|---|---|---|---|\n")[1]
-    top1 = [
-        float(row.split("|")[4].split()[0]) for row in rows.splitlines() if row.startswith("| f")
-    ]
+    top1 = [row.split("|")[4].split()[0] for row in rows.splitlines() if row.startswith("| f")]
     scores = [*run.record.frozen.values(), *run.record.finetuned.values()]
-    assert top1 == [round(score.top1.value, 4) for score in scores]
+    assert top1 == [f"{score.top1.value:.1%}" for score in scores]

@@ -30,7 +30,7 @@ def test_a_folder_is_predicted_as_the_test_images_were(finished: Workspace, tmp_
     (photos / "empty.png").write_bytes(b"")
     (photos / "notes.txt").write_text("not an image")
 
-    result = predict(finished, photos, None, tmp_path / "out.csv", Progress())
+    result = predict(finished, [photos], None, tmp_path / "out.csv", Progress())
 
     assert result.images == len(records)
     assert set(result.unreadable) == {"page.jpg", "empty.png"}
@@ -59,7 +59,7 @@ def test_files_that_cannot_be_read_are_named_and_the_rest_is_predicted(
         return load_image(path, size)
 
     monkeypatch.setattr(prediction, "load_image", refusing)
-    result = predict(finished, photos, None, tmp_path / "out.csv", Progress())
+    result = predict(finished, [photos], None, tmp_path / "out.csv", Progress())
     assert result.images == 1
     assert result.unreadable == {
         "b.jpg": "it cannot be read: No such file or directory",
@@ -74,10 +74,35 @@ def test_a_name_that_is_not_utf8_is_written_with_its_bytes_escaped(
     photos = _photos(finished, tmp_path, os.fsdecode(b"caf\xe9.png"), "straße.png")
     (photos / os.fsdecode(b"\xff.png")).write_bytes(b"")
     heatmaps = tmp_path / "heat"
-    result = predict(finished, photos, None, tmp_path / "out.csv", Progress(), heatmaps)
+    result = predict(finished, [photos], None, tmp_path / "out.csv", Progress(), heatmaps)
     rows = list(csv.DictReader((tmp_path / "out.csv").open(encoding="utf-8")))
     assert [row["image_id"] for row in rows] == ["caf\\xe9.png", "straße.png"]
     assert (result.heatmaps, result.unreadable) == (2, {"\\xff.png": "the file is empty"})
+
+
+def test_files_and_folders_are_named_from_the_folder_that_holds_them(
+    finished: Workspace, tmp_path: Path
+) -> None:
+    photos = _photos(finished, tmp_path, "b.png", "a.png", "c")
+    alone = predict(finished, [photos / "b.png"], None, tmp_path / "out.csv", Progress())
+    assert [row.image_id for row in alone.first] == ["b.png"]
+    some = [photos / "b.png", photos / "c", photos / "a.png", photos / "b.png"]
+    predict(finished, some, None, tmp_path / "out.csv", Progress())
+    assert [row.image_id for row in read_predictions(tmp_path / "out.csv")] == [
+        "b.png", "c", "a.png",
+    ]  # fmt: skip
+    (tmp_path / "more").mkdir()
+    shutil.copy(photos / "a.png", tmp_path / "more")
+    heat = tmp_path / "heat"
+    both = [tmp_path / "more", photos / "a.png"]
+    found = predict(finished, both, None, tmp_path / "out.csv", Progress(), heat)
+    assert [row.image_id for row in found.first] == ["more/a.png", "photos/a.png"]
+    assert sorted(path.parent.name for path in heat.rglob("*.png")) == ["more", "photos"]
+
+
+def test_a_file_that_is_not_there_is_named(finished: Workspace, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"There is no .*nowhere\.jpg"):
+        predict(finished, [tmp_path / "nowhere.jpg"], None, tmp_path / "out.csv", Progress())
 
 
 def test_a_disk_that_fills_while_writing_is_an_error(
@@ -89,7 +114,7 @@ def test_a_disk_that_fills_while_writing_is_an_error(
     monkeypatch.setattr("cars_bench.evaluation.predictions._cells", full)
     photos = _photos(finished, tmp_path, "a.png")
     with pytest.raises(OSError, match="No space"):
-        predict(finished, photos, None, tmp_path / "out.csv", Progress())
+        predict(finished, [photos], None, tmp_path / "out.csv", Progress())
 
 
 @pytest.mark.parametrize(("crop", "warnings"), [("none", 0), ("boxes", 1)])
@@ -102,7 +127,7 @@ def test_a_model_of_boxes_warns_about_whole_images(
     document["dataset"]["crop"] = crop
     path.write_text(json.dumps(document))
     photos = _photos(finished, tmp_path, "a.png")
-    result = predict(finished, photos, None, tmp_path / "out.csv", Progress())
+    result = predict(finished, [photos], None, tmp_path / "out.csv", Progress())
     assert len(result.warnings) == warnings
 
 
@@ -111,7 +136,7 @@ def test_a_folder_that_is_missing_or_empty(finished: Workspace, tmp_path: Path, 
     if made:
         (tmp_path / "photos").mkdir()
     with pytest.raises(InputError):
-        predict(finished, tmp_path / "photos", None, tmp_path / "out.csv", Progress())
+        predict(finished, [tmp_path / "photos"], None, tmp_path / "out.csv", Progress())
     assert not (tmp_path / "out.csv").exists()
 
 

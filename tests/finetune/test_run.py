@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from unittest import mock
@@ -139,3 +142,20 @@ def test_resnet50_all_the_way(workspace: Workspace, tiny_dataset: Dataset, recip
     record = Run.open(result.folder).record
     assert record.unfreeze.boundary == "conv5_block1"
     assert len(record.unfreeze.layers) == 5
+
+
+@pytest.mark.slow
+def test_the_default_run_says_what_it_does_and_traces_no_model_twice(tuned: Workspace) -> None:
+    command = [sys.executable, "-m", "cars_bench", "finetune", "--best", "--epochs", "3"]
+    done = subprocess.run(
+        [*command, "--workspace", str(tuned.root)],
+        env=os.environ | {"KERAS_BACKEND": "tensorflow"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "retracing" not in done.stderr
+    said = done.stderr.splitlines()
+    assert said[0] == "Loading Keras on TensorFlow"
+    assert said[1].startswith("Opening the backbone and the head of t000")
+    assert "  compiling; the first epoch takes longest" in said
+    assert [line.split()[0] for line in said[-3:]] == ["Writing", "Exporting", "Drawing"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cars_bench.finetune.live import LiveImages
+from cars_bench.data.pixels import LiveImages
 from cars_bench.finetune.plan import new_plan
 from cars_bench.finetune.prepared_run import PreparedRun, prepare_run
 from cars_bench.finetune.recipe import FinetuneOptions

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
-from cars_bench.cache.cost import add_cost
+from cars_bench.cache.manifest import add_cost
 from cars_bench.cache.shard_plan import PlannedShard
 from cars_bench.cache.store import FeatureCache
 from cars_bench.cache.testing import MadeUpCache, batch_of_dataset

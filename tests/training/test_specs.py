@@ -134,3 +134,7 @@ def test_a_schedule_shows_its_kind_and_what_that_kind_reads(kind):
 def test_a_head_alone_has_nothing_below_it():
     assert set(BELOW_THE_HEAD) <= set(active_settings(TrainingSpec()))
     assert not set(BELOW_THE_HEAD) & set(active_settings(TrainingSpec(), whole=False))
+
+
+def test_a_head_without_hidden_layers_is_linear():
+    assert HeadSpec().describe() == "linear"

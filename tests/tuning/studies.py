@@ -170,5 +170,6 @@ class NoWorkers:
     def wait(self) -> Iterator[tuple[TrainingJob, Message]]:
         job = self.jobs.pop()  # the youngest first: the oldest is slow
         self.done.append(job)
+        yield job, {"say": "doing", "text": "loading the features"}
         yield job, {"say": "started", "after": 0}
         yield job, self.answer(job)

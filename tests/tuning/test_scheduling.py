@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from types import SimpleNamespace
 
 import pytest
 
 from cars_bench.errors import CarsBenchError, NoTrialCompleted
-from cars_bench.progress import Progress
+from cars_bench.progress import PlainProgress, Progress
 from cars_bench.training.specs import HeadSpec
 from cars_bench.tuning.ledger import Ledger, Trial, read_trials
 from cars_bench.tuning.oracles import Proposer
@@ -27,14 +28,22 @@ def failed(job):
     return {"say": "failed", "reason": "the loss became nan in epoch 1", "seconds": 0.1}
 
 
-def run(study, total, answer=completed, size=1, stop=lambda: False, oracle="bayesian"):
+def run(
+    study,
+    total,
+    answer=completed,
+    size=1,
+    stop=lambda: False,
+    oracle="bayesian",
+    progress=None,
+):
     """Run a study's trials; returns what ran them."""
     space = parse_space(SPACE)
     known = [item.values for item in study.trials()]
     with Ledger(study.ledger_path) as ledger:
         proposals = Proposals(Proposer(space, oracle, 0, 4), 4, total, known)
         pool = NoWorkers(answer, size)
-        trials = Trials(study, ledger, proposals, Progress())
+        trials = Trials(study, ledger, proposals, progress or Progress())
         trials.run(pool, lambda values: specs_of({**space.fixed, **values}), stop)
     return pool
 
@@ -123,6 +132,13 @@ def test_a_failed_repeat_is_one_without_a_score(study):
     assert study.trials()[0].status == "completed"
 
 
+def test_what_a_worker_that_starts_does_is_told_and_not_written(study):
+    stream = io.StringIO()
+    run(study, 1, progress=PlainProgress(stream))
+    assert stream.getvalue().splitlines()[:2] == ["Tuning (1 trials)", "  loading the features"]
+    assert "loading" not in study.ledger_path.read_text()
+
+
 def test_the_table_shows_the_best_few_first():
     told = []
     task = SimpleNamespace(
@@ -136,6 +152,6 @@ def test_the_table_shows_the_best_few_first():
         trial = Trial(trial_id=f"t{number}", values={}, head=head, score=score, low=0.0, high=1.0)
         board.count(trial)
     assert told[-2] == ["t1", "t2", "t0", "t5", "t4"]
-    assert told[-1].endswith("best 0.7000 (t1)")
+    assert told[-1].endswith("best 70.0% (t1)")
     board.count(Trial(trial_id="t6", values={}, reason="out of memory"), earlier=True)
     assert told[-2:] == [("t6 failed", True), "t6  failed: out of memory"]

@@ -6,8 +6,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -22,10 +20,9 @@ from cars_bench.training.checkpoint import TrainingState, write_checkpoint
 from cars_bench.tuning.ledger import Ledger
 from cars_bench.tuning.search import TuneOptions, tidy_checkpoints, tune
 from cars_bench.tuning.study import Study
+from tests.tuning.searches import TRIALS, children, command, ended, wait_for
 from tests.tuning.studies import SPACE, begin_trial, make_cache, results, write_study, write_trial
 
-ROOT = Path(__file__).parents[2]
-TRIALS = 4
 KILLS = int(os.environ.get("CARS_BENCH_KILLS", "3"))
 
 WILD = """
@@ -39,20 +36,6 @@ def cached(workspace, tiny_dataset):
     """A workspace with a dataset and a cache of it."""
     make_cache(workspace, tiny_dataset)
     return workspace
-
-
-def command(workspace, space: Path, *options: str, trials: int = TRIALS) -> subprocess.Popen:
-    environment = os.environ | {"CARS_BENCH_WORKSPACE": str(workspace.root)}
-    words = ["tune", "--json", "--space", str(space), "--trials", str(trials), "--repeats", "1"]
-    return subprocess.Popen(
-        [sys.executable, "-m", "cars_bench", *words, *options],
-        cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-
-def ended(process: subprocess.Popen) -> tuple[int, dict]:
-    printed, _ = process.communicate(timeout=600)
-    return process.returncode, json.loads(printed)
 
 
 @pytest.fixture
@@ -77,7 +60,7 @@ def test_killed_at_random_moments_the_same_command_ends_as_an_uninterrupted_one(
     for _ in range(KILLS):
         process = command(cached, space, "--study", "killed", "--workers", "2")
         ledger = cached.studies / "killed" / "ledger.jsonl"
-        _wait_for(lambda ledger=ledger: ledger.is_file() and ledger.stat().st_size > 0, process)
+        wait_for(lambda ledger=ledger: ledger.is_file() and ledger.stat().st_size > 0, process)
         time.sleep(rng.uniform(0, 3))
         process.send_signal(signal.SIGKILL)
         process.communicate()
@@ -137,7 +120,7 @@ def test_checkpoints_of_what_has_ended_are_deleted(tmp_path):
 @pytest.mark.slow
 def test_a_killed_worker_costs_nothing_but_time(cached, space):
     process = command(cached, space, "--workers", "1")
-    worker = _wait_for(lambda: _children(process.pid), process)
+    worker = wait_for(lambda: children(process.pid), process)
     os.kill(worker[0], signal.SIGKILL)
     code, said = ended(process)
     assert (code, said["run"]) == (0, TRIALS)
@@ -146,7 +129,7 @@ def test_a_killed_worker_costs_nothing_but_time(cached, space):
 @pytest.mark.slow
 def test_the_second_ctrl_c_is_not_needed_to_stop_in_order(cached, space):
     process = command(cached, space, trials=200)
-    _wait_for(lambda: "completed" in _ledgers(cached), process)
+    wait_for(lambda: "completed" in _ledgers(cached), process)
     process.send_signal(signal.SIGINT)
     code, said = ended(process)
     assert (code, said["error"]["code"]) == (130, 130)
@@ -199,19 +182,3 @@ def _rounded(folder: Path) -> list:
 
 def _ledgers(workspace) -> str:
     return "".join(path.read_text() for path in workspace.studies.glob("*/ledger.jsonl"))
-
-
-def _children(pid: int) -> list[int]:
-    listed = subprocess.run(
-        ["ps", "-o", "pid=", "--ppid", str(pid)], check=False, capture_output=True, text=True
-    )
-    return [int(word) for word in listed.stdout.split()]
-
-
-def _wait_for(condition, process: subprocess.Popen):
-    for _ in range(6000):
-        if found := condition():
-            return found
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.05)
-    raise AssertionError("waited in vain")

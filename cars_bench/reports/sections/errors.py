@@ -74,7 +74,7 @@ class MistakeFacts:
         gains: Recall by class before and after fine-tuning; empty unless both predicted.
         matrix: (true label, predicted label, count) of every pair that occurred.
         confusions: The wrong cells of `matrix`, by name, most first.
-        groups: Accuracy by make, body type and year, where class names tell at least two.
+        groups: Accuracy by each property of the classes that is known.
         changed: Frozen against fine-tuned, image by image, where both predicted.
     """
 
@@ -130,7 +130,12 @@ def facts(inputs: Inputs, pairs: int = MOST_PAIRS, worst: int = MOST_ERRORS) -> 
 def _judged(inputs: Inputs) -> dict[str, Assessment]:
     """The chosen run's answers to the test images, frozen before fine-tuned."""
     answers = {stage: inputs.answers(stage, "test") for stage in ("frozen", "finetuned")}
-    return {stage: assess(found, inputs.class_names) for stage, found in answers.items() if found}
+    groups = inputs.dataset.card.groups if inputs.dataset else None
+    return {
+        stage: assess(found, inputs.class_names, groups)
+        for stage, found in answers.items()
+        if found
+    }
 
 
 def _changed(inputs: Inputs) -> AnswersChanged | None:

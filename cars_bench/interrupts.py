@@ -1,0 +1,78 @@
+"""Ctrl-C: what is running may end first, and no press is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+from cars_bench.progress import Progress
+
+
+class Remembered:
+    """Python's own answer to Ctrl-C, a KeyboardInterrupt, that also remembers the press.
+
+    An interrupt that falls into a hook that C code calls (of the garbage
+    collector, of a weak reference) is printed there and lost, as seen while
+    JAX is loaded.
+
+    Attributes:
+        pressed: Whether Ctrl-C was pressed.
+    """
+
+    def __init__(self) -> None:
+        self.pressed = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Answer one press."""
+        self.pressed = True
+        signal.default_int_handler(number, frame)
+
+
+@contextlib.contextmanager
+def interrupts_remembered() -> Iterator[Remembered]:
+    """Remember each Ctrl-C of the body; outside the main thread there is none to remember."""
+    remembered = Remembered()
+    if threading.current_thread() is not threading.main_thread():
+        yield remembered
+        return
+    before = signal.signal(signal.SIGINT, remembered)
+    try:
+        yield remembered
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def stop_when_asked(progress: Progress, message: str) -> Iterator[Callable[[], bool]]:
+    """Let the piece of work that is running end after the first Ctrl-C; a second one stops now.
+
+    A press that was lost before counts as the first.  Outside the main
+    thread, where signals cannot be caught, nothing changes.
+
+    Args:
+        progress: Is told `message` at the first Ctrl-C.
+        message: What will happen, as a sentence.
+
+    Yields:
+        A function that says whether Ctrl-C was pressed.
+    """
+    asked: list[int] = []
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        progress.log(message)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        if isinstance(before, Remembered) and before.pressed:
+            ask(signal.SIGINT, None)
+        yield lambda: bool(asked)
+    finally:
+        signal.signal(signal.SIGINT, before)
