@@ -12,10 +12,8 @@ import numpy as np
 
 from cars_bench.data.images import load_image
 from cars_bench.evaluation.metrics import TOP_K
-from cars_bench.finetune.runs import SavedModelCheck
+from cars_bench.finetune.runs import SAVED_MODEL, SavedModelCheck
 from cars_bench.workspace import sync_folder
-
-SAVED_MODEL = "saved_model"
 
 
 def export_saved_model(
