@@ -16,7 +16,6 @@ from cars_bench.evaluation.metrics import TOP_K
 from cars_bench.finetune.runs import SavedModelCheck
 from cars_bench.workspace import sync_folder
 
-SAVED_MODEL = "saved_model"
 SAVED_MODEL_FILE = "saved_model.pb"
 
 
