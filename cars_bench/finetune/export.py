@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -109,8 +109,8 @@ def export(workspace: Workspace, options: ExportOptions, progress: Progress) -> 
     images = _calibration(dataset, source.image_size) if options.quantize else None
     what = f"{kind.title} in 8 bits" if options.quantize else kind.title
     progress.log(f"Writing {what} to {path}")
-    _write(kind, source, path, images)
-    found = _measured(kind.open, path, source, dataset, progress)
+    answer = _written(kind, source, path, images)
+    found = _measured(answer, source, dataset, progress)
     exported = Exported(path, _record(finished, options, path, images, found))
     write_export(path, exported.record)
     return exported
@@ -181,10 +181,16 @@ def _pixels(images: LiveImages, numbers: npt.NDArray[Any]) -> Floats:
     return np.asarray(images[numbers, np.zeros_like(numbers)], np.float32)
 
 
-def _write(kind: Format, source: Exportable, path: Path, images: Floats | None) -> None:
+def _written(kind: Format, source: Exportable, path: Path, images: Floats | None) -> Answer:
+    """Write the model and open what was written.
+
+    Raises:
+        CarsBenchError: The format cannot hold this model.
+    """
     try:
         with chatter_withheld():
             kind.write(source, path, images)
+            return kind.open(path, cores())
     except (CarsBenchError, OSError):
         raise
     except Exception as failure:
@@ -204,19 +210,11 @@ class _Found:
     latency: Latency
 
 
-def _measured(
-    open_file: Callable[[Path, int], Answer],
-    path: Path,
-    source: Exportable,
-    dataset: Dataset,
-    progress: Progress,
-) -> _Found:
+def _measured(answer: Answer, source: Exportable, dataset: Dataset, progress: Progress) -> _Found:
     """Ask the file and the model that it was made of about every validation image."""
     records = dataset.records("val")
     labels = np.array([record.label for record in records])
     images = LiveImages(records, source.image_size)
-    with chatter_withheld():
-        answer = open_file(path, cores())
     with progress.stage("Asking both about the validation images", len(records), "images") as task:
         reference = logits_of(source.model, images)
         said = np.concatenate(list(_answers(answer, images, task)))

@@ -36,6 +36,7 @@ Answer = Callable[[Floats], Floats]
 
 PIXELS = "pixels"
 PROBABILITIES = "probabilities"
+ONE = "one"
 
 
 @dataclass(frozen=True)
@@ -174,14 +175,48 @@ def _write_onnx(source: Exportable, path: Path, images: Floats | None) -> None:
 def _write_float_onnx(source: Exportable, path: Path) -> None:
     import onnx
 
+    _hold_constants(source.model)
     source.model(np.zeros((1, *source.model.input_shape[1:]), np.float32))  # Keras asks for it
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # Keras looks for numpy's old `object`
         source.model.export(str(path), format="onnx", verbose=False)
     written = onnx.load(path)
+    _spell_out_erfc(written.graph)
     _name_ends(written.graph)
     onnx.helper.set_model_props(written, {"class_names": json.dumps(list(source.class_names))})
     onnx.save(written, path)
+
+
+def _hold_constants(model: keras.Model) -> None:
+    """Have mean and variance of a Normalization be written as constants, not as inputs.
+
+    Keras computes with copies that are tensors, which a trace takes for something given.
+    """
+    import keras
+
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Normalization):
+            layer.mean = keras.ops.convert_to_numpy(layer.mean)
+            layer.variance = keras.ops.convert_to_numpy(layer.variance)
+
+
+def _spell_out_erfc(graph: Any) -> None:
+    """Write TensorFlow's Erfc, which exact GELU uses and ONNX does not have, as 1 - Erf."""
+    from onnx import helper, numpy_helper
+
+    if all(node.op_type != "Erfc" for node in graph.node):
+        return
+    nodes = []
+    for node in graph.node:
+        if node.op_type != "Erfc":
+            nodes.append(node)
+            continue
+        erf = f"{node.output[0]}_erf"
+        nodes.append(helper.make_node("Erf", node.input, [erf]))
+        nodes.append(helper.make_node("Sub", [ONE, erf], node.output))
+    graph.initializer.append(numpy_helper.from_array(np.array(1, np.float32), ONE))
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def _name_ends(graph: Any) -> None:

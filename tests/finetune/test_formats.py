@@ -7,14 +7,19 @@ import json
 from pathlib import Path
 from typing import get_args
 
+import keras
 import numpy as np
 import pytest
 
+from cars_bench.backbones.build import build_backbone
 from cars_bench.errors import InputError, UsageError
 from cars_bench.finetune import formats
+from cars_bench.finetune.assemble import Assembled
 from cars_bench.finetune.finished import FinishedModel
 from cars_bench.finetune.formats import FORMATS, Exportable, FormatName
 from cars_bench.finetune.runs import Run
+from cars_bench.training.heads import OUTPUT_LAYER, build_head
+from cars_bench.training.specs import ACTIVATIONS, DenseLayer, HeadSpec
 from cars_bench.workspace import Workspace
 
 SIDE = 48
@@ -121,3 +126,33 @@ def test_a_saved_model_replaces_none_but_its_like(source: Exportable, tmp_path: 
     assert (photos / "a.jpg").read_bytes() == b"mine"
     for _ in range(2):
         FORMATS["saved_model"].write(source, tmp_path / "served", None)
+
+
+def test_an_onnx_file_asks_for_pixels_and_nothing_else(images: np.ndarray, tmp_path: Path) -> None:
+    pytest.importorskip("onnx", reason="pip install 'cars-bench[export]'")
+    pixels = keras.Input((SIDE, SIDE, 3))
+    normalised = keras.layers.Normalization()
+    normalised.adapt(images)
+    pooled = keras.layers.GlobalAveragePooling2D()(normalised(pixels))
+    model = keras.Model(pixels, keras.layers.Dense(4, activation="softmax")(pooled))
+    path = written(Exportable(model, "abcd", SIDE), "onnx", tmp_path)
+    said = FORMATS["onnx"].open(path, 1)(images)
+    np.testing.assert_allclose(said, model.predict_on_batch(images), atol=1e-5)
+
+
+@pytest.mark.parametrize("normalisation", ["l2", "batch", "layer"])
+@pytest.mark.parametrize("name", ["onnx", "tflite"])
+def test_every_part_that_a_head_may_have_can_be_written(
+    name: FormatName, normalisation: str, images: np.ndarray, tmp_path: Path
+) -> None:
+    layers = tuple(DenseLayer(8, activation=activation) for activation in ACTIVATIONS)
+    backbone = build_backbone("tiny", "none", SIDE)
+    head = build_head(HeadSpec(layers=layers, normalisation=normalisation), 16, 4)
+    output = head.get_layer(OUTPUT_LAYER)
+    output.kernel.assign(np.random.default_rng(1).normal(0, 1, output.kernel.shape))
+    source = Exportable(Assembled(backbone, "avg", head).finished(), "abcd", SIDE)
+    own = source.model.predict_on_batch(images)
+    for scales, tolerance in ((None, 1e-5), (images, 0.2)):
+        answer = FORMATS[name].open(written(source, name, tmp_path, scales), 1)
+        said = np.concatenate([answer(image[None]) for image in images])
+        np.testing.assert_allclose(said, own, atol=tolerance)
