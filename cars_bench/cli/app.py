@@ -25,6 +25,7 @@ COMMANDS = (
     "finetune",
     "evaluate",
     "predict",
+    "export",
     "report",
     "demo",
     "status",

@@ -15,7 +15,17 @@ if TYPE_CHECKING:
     from cars_bench.finetune.recipe import FinetuneOptions
     from cars_bench.finetune.runs import Run
 
-KEYS = ("run", "study", "trial_id", "frozen", "finetuned", "handoff", "epochs", "best_epoch")
+KEYS = (
+    "run",
+    "study",
+    "trial_id",
+    "frozen",
+    "finetuned",
+    "handoff",
+    "epochs",
+    "best_epoch",
+    "speed",
+)
 
 
 @command(
@@ -179,6 +189,8 @@ def _said(session: Session, run: Run) -> Document:
     document = to_json(run.record)
     for line in score_lines(document):
         session.say(line)
+    if run.record.speed:
+        session.say(f"speed: {run.record.speed.text}")
     session.say(f"written: {run.folder}\nnext: cars-bench report")
     return {"folder": str(run.folder), "seconds": run.record.seconds} | {
         key: document[key] for key in KEYS

@@ -15,7 +15,6 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -184,19 +183,10 @@ def accuracy(value: float | None, low: float | None, high: float | None) -> str:
 
 def import_without_chatter(module: str) -> None:
     """Import a library that logs to stderr from C++ while it loads; kept quiet unless it fails."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as said:
-        try:
-            os.dup2(said.fileno(), 2)
-            importlib.import_module(module)
-        except BaseException:
-            said.seek(0)
-            os.write(kept, said.read())
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+    from cars_bench.progress import chatter_withheld
+
+    with chatter_withheld():
+        importlib.import_module(module)
 
 
 def print_json(document: Document) -> None:

@@ -22,6 +22,7 @@ from cars_bench.finetune.prepared_run import PreparedRun
 from cars_bench.finetune.runs import (
     FINETUNED,
     FROZEN,
+    SAVED_MODEL,
     Run,
     RunBackbone,
     RunDataset,
@@ -33,6 +34,7 @@ from cars_bench.finetune.runs import (
     predictions_path,
 )
 from cars_bench.finetune.saved_model import check_saved_model, export_saved_model
+from cars_bench.finetune.speed import Speed, measure_speed
 from cars_bench.progress import Progress
 from cars_bench.training.checkpoint import HISTORY_FILE, TrainingState, write_history
 from cars_bench.tuning.study import now, package_versions
@@ -103,6 +105,8 @@ def seal(prepared: PreparedRun, record: RunRecord, progress: Progress) -> Run:
     if run.score(FINETUNED, "test"):
         progress.log("Exporting the SavedModel and comparing it with the model")
         run = replace(run, record=replace(record, saved_model_check=_exported(prepared)))
+        progress.log("Timing the model on this machine")
+        run = replace(run, record=replace(run.record, speed=_speed(prepared)))
         progress.log("Drawing heatmaps of some test images")
         answers = run.predictions(FINETUNED, "test")
         found = heatmaps_of(prepared.assembled, answers, prepared.dataset) if answers else None
@@ -130,13 +134,21 @@ def _exported(prepared: PreparedRun) -> SavedModelCheck | None:
     finished = prepared.assembled.finished()
     names = prepared.head.class_names
     size = prepared.assembled.backbone.image_size
-    saved = export_saved_model(prepared.folder, finished, names, size)
+    saved = export_saved_model(prepared.folder / SAVED_MODEL, finished, names, size)
     if saved is None:
         return None
     records = prepared.dataset.records("val")
     spread = np.linspace(0, len(records) - 1, min(CHECKED_IMAGES, len(records))).round()
     files = [prepared_bytes(records[int(place)]) for place in spread]
     return check_saved_model(saved, finished, names, size, files)
+
+
+def _speed(prepared: PreparedRun) -> Speed:
+    """As `predict` asks it: a batch a call, on what Keras runs on."""
+    finished = prepared.assembled.finished()
+    accelerators = len(keras.distribution.list_devices("gpu"))
+    size = prepared.assembled.backbone.image_size
+    return measure_speed(finished.predict_on_batch, size, accelerators)
 
 
 def _record(prepared: PreparedRun, outcome: Outcome) -> RunRecord:

@@ -61,6 +61,7 @@ def _card(run: Run) -> list[str]:
         "- The numbers hold for images like those of the dataset; light, viewpoint and "
         "crop that are not in it were not measured.",
         "- Its probabilities are not calibrated: `cars-bench evaluate` tells how far they are off.",
+        *([f"- Speed: {record.speed.text}."] if record.speed else []),
         *_saved_model_limits(record),
         "- Not for deciding about people.",
     ]

@@ -20,11 +20,13 @@ from cars_bench.finetune.handoff import FrozenCheck, Handoff, WholeCheck
 from cars_bench.finetune.heatmaps import Heatmaps, read_heatmaps
 from cars_bench.finetune.plan import FINAL, Steering, begun
 from cars_bench.finetune.recipe import Recipe
+from cars_bench.finetune.speed import Speed
 from cars_bench.training.checkpoint import HISTORY_FILE, EpochResult, read_history
 from cars_bench.training.specs import HeadSpec, TrainingSpec
 from cars_bench.tuning.study import Study
 
 RUN_FILE = "run.json"
+SAVED_MODEL = "saved_model"
 FINETUNE = "cars-bench finetune --best"
 FROZEN: Literal["frozen"] = "frozen"
 FINETUNED: Literal["finetuned"] = "finetuned"
@@ -157,6 +159,7 @@ class RunRecord:
         versions: Of what the numbers depend on.
         sha256: Digests of the model's files, by name.
         saved_model_check: How the SavedModel did, where one was written.
+        speed: How fast the finished model answers; `None` where it was not measured.
     """
 
     run: str
@@ -192,6 +195,7 @@ class RunRecord:
     versions: dict[str, str]
     sha256: dict[str, str]
     saved_model_check: SavedModelCheck | None
+    speed: Speed | None = None
 
 
 @dataclass(frozen=True)
@@ -253,6 +257,11 @@ class Run:
         path = predictions_path(self.folder, stage, split)
         return read_predictions(path) if path.is_file() else None
 
+    def files(self) -> dict[Path, int]:
+        """Files and folders of the finished model that are there, with their bytes."""
+        found = [self.folder / name for name in (*self.record.sha256, SAVED_MODEL)]
+        return {path: _size(path) for path in found if path.exists()}
+
     def heatmaps(self) -> Heatmaps | None:
         """Where the model looked on some test images, if it was computed.
 
@@ -260,6 +269,11 @@ class Run:
             RecordDamaged: The file is not what was written.
         """
         return read_heatmaps(self.folder)
+
+
+def _size(path: Path) -> int:
+    below = path.rglob("*") if path.is_dir() else [path]
+    return sum(item.stat().st_size for item in below if item.is_file())
 
 
 def predictions_path(folder: Path, stage: Stage, split: str) -> Path:

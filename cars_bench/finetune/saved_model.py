@@ -11,26 +11,29 @@ import keras
 import numpy as np
 
 from cars_bench.data.images import load_image
+from cars_bench.errors import UsageError
 from cars_bench.evaluation.metrics import TOP_K
 from cars_bench.finetune.runs import SavedModelCheck
 from cars_bench.workspace import sync_folder
 
-SAVED_MODEL = "saved_model"
+SAVED_MODEL_FILE = "saved_model.pb"
 
 
 def export_saved_model(
-    folder: Path, finished: keras.Model, class_names: list[str], size: int
+    target: Path, finished: keras.Model, class_names: list[str], size: int
 ) -> Path | None:
-    """Write `folder/saved_model`: encoded images in, class names and probabilities out.
+    """Write a SavedModel: encoded images in, class names and probabilities out.
 
-    Its signature takes `images`, strings `[B]` with the bytes of JPEG, PNG, GIF
+    Its default signature takes `images`, strings `[B]` with the bytes of JPEG, PNG, GIF
     or BMP files, and gives `classes` string `[B, k]` and `probabilities`
     float32 `[B, k]`, best first, k at most five.  TensorFlow decodes and
     resizes (antialiased bilinear) inside: EXIF orientation is not applied and
-    transparency is dropped.
+    transparency is dropped.  A second one, `pixels`, takes what every other
+    format does, `pixels` float32 `[B, S, S, 3]`, and gives `probabilities`
+    float32 `[B, C]` in the order of the labels.
 
     Args:
-        folder: The run's.
+        target: The folder to write; one that is there is replaced if it is a SavedModel.
         finished: From pixels to probabilities.
         class_names: Index is the label.
         size: Side of the input in pixels.
@@ -38,9 +41,14 @@ def export_saved_model(
     Returns:
         The folder, or `None` where Keras does not run on TensorFlow, which
         cannot trace the models of other backends.
+
+    Raises:
+        UsageError: The folder is there and holds something else.
     """
     if keras.backend.backend() != "tensorflow":
         return None
+    if target.exists() and not (target / SAVED_MODEL_FILE).is_file():
+        raise UsageError(f"{target} is there, and is no SavedModel.", "name another folder")
     import tensorflow as tf
 
     count = min(TOP_K, len(class_names))
@@ -51,17 +59,23 @@ def export_saved_model(
         best = tf.math.top_k(finished(pixels, training=False), count)
         return {"classes": tf.gather(names, best.indices), "probabilities": best.values}
 
-    target = folder / SAVED_MODEL
+    def answer(pixels: Any) -> dict[str, Any]:
+        return {"probabilities": finished(pixels, training=False)}
+
     module = tf.Module()
     module.network = finished  # its variables are saved because the module holds them
-    signature = [tf.TensorSpec([None], tf.string, name="images")]
-    module.classify = tf.function(classify, input_signature=signature)
-    temporary = folder / f".{SAVED_MODEL}.tmp"
+    encoded = [tf.TensorSpec([None], tf.string, name="images")]
+    decoded = [tf.TensorSpec([None, size, size, 3], tf.float32, name="pixels")]
+    module.classify = tf.function(classify, input_signature=encoded)
+    module.answer = tf.function(answer, input_signature=decoded)
+    signatures = {"serving_default": module.classify, "pixels": module.answer}
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
-    tf.saved_model.save(module, str(temporary), signatures={"serving_default": module.classify})
+    tf.saved_model.save(module, str(temporary), signatures=signatures)
     shutil.rmtree(target, ignore_errors=True)
     temporary.rename(target)
-    sync_folder(folder)
+    sync_folder(target.parent)
     return target
 
 

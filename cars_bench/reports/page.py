@@ -209,6 +209,7 @@ def _first_group(inputs: Inputs) -> dict[str, str]:
 def island_document(report: Report, inputs: Inputs, atlas: Atlas) -> Json:
     """What the interactive parts read; the same numbers as the page's tables and figures."""
     rows = report.search.rows if report.search else ()
+    groups = _first_group(inputs)
     settings = {trial.trial_id: trial_settings(trial) for trial in _tried(inputs)}
     varied = report.search.hyperparameters if report.search else ()
     points = report.features.points if report.features else ()

@@ -18,6 +18,7 @@ from cars_bench.reports.sections import (
     features,
     fidelity,
     finetune,
+    finished_model,
     hyperparameters,
     labels,
     looks,
@@ -33,6 +34,7 @@ from cars_bench.reports.sections.errors import MistakeFacts
 from cars_bench.reports.sections.features import CacheFacts, FeatureFacts
 from cars_bench.reports.sections.fidelity import FidelityFacts
 from cars_bench.reports.sections.finetune import RunFacts
+from cars_bench.reports.sections.finished_model import ModelFacts
 from cars_bench.reports.sections.hyperparameters import ImportanceFacts
 from cars_bench.reports.sections.labels import LabelFacts
 from cars_bench.reports.sections.looks import LookFacts
@@ -61,6 +63,7 @@ class Report:
     winner: WinnerFacts | None
     optimism: Optimism | None
     runs: tuple[RunFacts, ...]
+    model: ModelFacts | None
     ranks: RankFacts | None
     mistakes: MistakeFacts | None
     counts: CountFacts | None
@@ -90,6 +93,7 @@ def gather(inputs: Inputs) -> Report:
         winner=winner.facts(inputs),
         optimism=winner.optimism(inputs),
         runs=finetune.facts(inputs),
+        model=finished_model.facts(inputs),
         ranks=ranks.facts(inputs),
         mistakes=errors.facts(inputs),
         counts=class_counts.facts(inputs),

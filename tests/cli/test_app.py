@@ -167,7 +167,7 @@ def test_completion_can_be_installed_and_completes(tmp_path: Path) -> None:
         )
         return done.stdout.split()
 
-    assert complete("cars-bench", "e") == ["extract", "evaluate"]
+    assert complete("cars-bench", "e") == ["extract", "evaluate", "export"]
     assert complete("cars-bench", "extract", "--ba") == ["--backbone", "--batch-size"]
 
 

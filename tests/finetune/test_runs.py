@@ -34,6 +34,7 @@ KEYS = [
     "training", "recipe", "asked", "warm_up", "refit", "seed", "steering", "epochs",
     "best_epoch", "seconds", "training_seconds", "handoff", "frozen_check", "whole_check",
     "frozen", "finetuned", "backend", "versions", "sha256", "saved_model_check",
+    "speed",
 ]  # fmt: skip
 
 
@@ -141,3 +142,29 @@ def _scored(run: Run, **values: float) -> Run:
 
 def _head(index: int) -> RankedHead:
     return RankedHead(run=f"r{index}", trial_id=f"t{index}", drawn=False, frozen=0.5, finetuned=0.6)
+
+
+def test_a_record_of_before_speeds_were_measured_is_read(finished: Workspace) -> None:
+    (run,) = runs(Study.open(finished))
+    document = to_json(run.record)
+    del document["speed"]
+    assert from_json(RunRecord, document).speed is None
+
+
+def test_a_run_knows_the_files_of_its_model_and_their_size(finished_once: tuple[Path, Run]) -> None:
+    run = finished_once[1]
+    files = run.files()
+    assert [path.name for path in files] == ["model.keras", "model.weights.h5", "saved_model"]
+    keras_file = run.folder / "model.keras"
+    assert files[keras_file] == keras_file.stat().st_size
+    saved = [path.stat().st_size for path in (run.folder / "saved_model").rglob("*.*")]
+    assert files[run.folder / "saved_model"] >= sum(saved[:1]) > 0
+
+
+def test_the_speed_is_measured_when_a_run_is_finished(finished_once: tuple[Path, Run]) -> None:
+    speed = finished_once[1].record.speed
+    assert speed
+    assert [item.batch for item in speed.batches] == [1, 32]
+    assert all(0 < item.seconds < 10 for item in speed.batches)
+    assert " core" in speed.machine
+    assert speed.text in (finished_once[1].folder / "model-card.md").read_text()
