@@ -19,8 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cars_bench.cache.shard_plan import PlannedShard
-from cars_bench.cache.shards import Batch
+from cars_bench.cache.shards import Batch, PlannedShard
 from cars_bench.cache.store import FeatureCache
 from cars_bench.cache.testing import RECIPE, MadeUpCache
 from cars_bench.cache.verify import verify

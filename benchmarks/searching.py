@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cars_bench.cache.shard_plan import PlannedShard
+from cars_bench.cache.shards import PlannedShard
 from cars_bench.cache.store import FeatureCache
 from cars_bench.cache.testing import MadeUpCache, batch_of_dataset
 from cars_bench.data.card import CardSource

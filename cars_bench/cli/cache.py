@@ -176,7 +176,7 @@ def _corrupt(damaged: list[Verification]) -> Exception:
 
 def _repaired(session: Session, key: str) -> dict[str, Any]:
     session.choose_backend("tensorflow")
-    from cars_bench.cache.repair import repair
+    from cars_bench.cache.extract import repair
     from cars_bench.cache.verify import verify as run_verify
 
     result = repair(session.workspace, key, session.progress)

@@ -18,8 +18,7 @@ from cars_bench.reports.inputs import Inputs, Json
 from cars_bench.reports.sections import data, features, verdict
 from cars_bench.reports.sections.search import head_words
 from cars_bench.reports.sections.verdict import Baseline, Verdict
-from cars_bench.reports.settings import training_settings
-from cars_bench.reports.words import percent
+from cars_bench.reports.words import percent, training_settings
 from cars_bench.tuning.ranking import unpack
 
 MEASURES = (

@@ -35,9 +35,8 @@ from cars_bench.reports.sections import (
     verdict,
     winner,
 )
-from cars_bench.reports.settings import trial_settings
 from cars_bench.reports.svg import Figures
-from cars_bench.reports.words import Tables
+from cars_bench.reports.words import Tables, trial_settings
 from cars_bench.tuning.ledger import Trial
 from cars_bench.workspace import Workspace, write_json, write_text
 
@@ -219,6 +218,7 @@ def island_document(report: Report, inputs: Inputs, atlas: Atlas) -> Json:
     settings = {trial.trial_id: trial_settings(trial) for trial in _tried(inputs)}
     varied = report.search.hyperparameters if report.search else ()
     points = report.features.points if report.features else ()
+    groups = _first_group(inputs)
     return {
         "title": report.title,
         "classes": [[name, groups.get(name, "")] for name in inputs.class_names],

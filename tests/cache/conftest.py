@@ -18,7 +18,7 @@ TINY = ExtractOptions(
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shards of ten records, so that 60 images make several."""
-    monkeypatch.setattr("cars_bench.cache.shard_plan.RECORDS_PER_SHARD", 10)
+    monkeypatch.setattr("cars_bench.cache.shards.RECORDS_PER_SHARD", 10)
 
 
 @pytest.fixture

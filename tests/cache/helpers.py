@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from cars_bench.cache.keys import FeatureRecipe
-from cars_bench.cache.shard_plan import PlannedShard
-from cars_bench.cache.shards import Batch
+from cars_bench.cache.shards import Batch, PlannedShard
 from cars_bench.cache.store import FeatureCache
 from cars_bench.cache.testing import RECIPE, MadeUpCache
 from cars_bench.workspace import Workspace

@@ -23,7 +23,7 @@ KILLS = int(os.environ.get("CARS_BENCH_KILLS", "3"))
 SLOW_EXTRACT = """
 import sys, time
 from pathlib import Path
-import cars_bench.cache.shard_plan as plan
+import cars_bench.cache.shards as plan
 from cars_bench.cache.extract import extract
 from cars_bench.cache.decoding import ImageSource
 from cars_bench.cache.options import ExtractOptions

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 from cars_bench.data.dataset import Dataset
+from cars_bench.data.pixels import LiveImages
 from cars_bench.evaluation.predictions import read_predictions
-from cars_bench.finetune import live
 from cars_bench.finetune.finished import FinishedModel
 from cars_bench.finetune.runs import Run
 from cars_bench.training.engine import logits_of
@@ -66,7 +66,7 @@ def test_the_weights_file_gives_the_saved_predictions(finished_once: Finished) -
     root, result = finished_once
     model = FinishedModel.open(Workspace(root))
     records = Dataset.load(Workspace(root)).records("test")
-    logits = logits_of(model.load(), live.LiveImages(records, model.image_size))
+    logits = logits_of(model.load(), LiveImages(records, model.image_size))
     saved = read_predictions(result.folder / "predictions-test.csv")
     said = [model.class_names[label] for label in logits.argmax(1)]
     assert [row.answers[0] for row in saved] == said

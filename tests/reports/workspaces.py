@@ -14,7 +14,7 @@ import pandas as pd
 from PIL import Image, ImageDraw
 
 from cars_bench.cache.manifest import add_cost
-from cars_bench.cache.shard_plan import PlannedShard
+from cars_bench.cache.shards import PlannedShard
 from cars_bench.cache.store import FeatureCache
 from cars_bench.cache.testing import MadeUpCache, batch_of_dataset
 from cars_bench.data.card import CardSource, Quarantined
