@@ -11,7 +11,7 @@ from importlib import resources
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from cars_bench.errors import CarsBenchError
 from cars_bench.progress import duration, plural
@@ -80,8 +80,8 @@ def environment() -> jinja2.Environment:
 
 
 def breakable(path: str) -> Markup:
-    """A path that may go on in another line after each of its folders."""
-    return Markup("/<wbr>").join(path.split("/"))
+    """A path that may go on in another line after each of its folders and underscores."""
+    return Markup(re.sub("([/_])", r"\1<wbr>", str(escape(path))))
 
 
 def script(modules: tuple[str, ...]) -> str:
@@ -114,8 +114,8 @@ def island(document: Any) -> Markup:
     `json.dumps` keeps `</script>`; escaped as `\u003c` it stays text to every parser.
     """
     text = json.dumps(document, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-    for character, escape in ESCAPES.items():
-        text = text.replace(character, escape)
+    for character, escaped in ESCAPES.items():
+        text = text.replace(character, escaped)
     return Markup(text)
 
 

@@ -10,7 +10,7 @@ from cars_bench.errors import CarsBenchError
 from cars_bench.reports import render
 from cars_bench.reports.index import PLAIN_MODULES
 from cars_bench.reports.page import MODULES
-from cars_bench.reports.render import LIMIT_BYTES, check_size
+from cars_bench.reports.render import LIMIT_BYTES, breakable, check_size
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,3 +66,7 @@ def test_the_scripts_own_unit_tests_pass():
 def test_a_page_too_large_to_send_is_refused():
     with pytest.raises(CarsBenchError, match="limit of 5 MB"):
         check_size("x" * (LIMIT_BYTES + 1))
+
+
+def test_a_path_breaks_after_folders_and_underscores_and_stays_text():
+    assert breakable("a/b_1<i>.jpg") == "a/<wbr>b_<wbr>1&lt;i&gt;.jpg"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -16,9 +17,11 @@ CHUNK = 512
 MOST_ACROSS = 24
 MOST_WITHIN = 12
 """Closest pairs that are shown."""
-MOST_EXACT = 20_000
+ALIKE = 0.99
+"""Cosine from which two pictures are counted as one photograph."""
+MOST_EXACT = 10_000
 """Images up to which every pair is held against each other in all dimensions."""
-SKETCH = 256
+SKETCH = 128
 """Dimensions of the random projection that finds the neighbours among more."""
 NAMES = {"train": "training", "val": "validation", "test": "test"}
 
@@ -65,11 +68,15 @@ class NearDuplicateFacts:
         images: How many there are.
         pairs: The closest across the splits, then the closest within one; each closest first.
         median: Cosine of an image to its nearest other one, at the median.
+        tested: Images of the test split.
+        known: How many of them have a training or validation image at `ALIKE` or more.
     """
 
     images: int
     pairs: tuple[NearDuplicate, ...]
     median: float
+    tested: int
+    known: int
 
     @property
     def least(self) -> float:
@@ -84,6 +91,8 @@ def facts(inputs: Inputs) -> NearDuplicateFacts | None:
         return None
     splits = np.array([SPLITS.index(split) for split in found.splits])
     rows, cosines = nearest(found.x, splits)
+    test = splits == SPLITS.index("test")
+    others = [split for split in range(cosines.shape[1]) if split != SPLITS.index("test")]
     across: list[NearDuplicate] = []
     within: list[NearDuplicate] = []
     for pair in _pairs(inputs, found, rows, cosines):
@@ -94,6 +103,8 @@ def facts(inputs: Inputs) -> NearDuplicateFacts | None:
         images=len(found.labels),
         pairs=(*across[:MOST_ACROSS], *within[:MOST_WITHIN]),
         median=float(np.median(cosines.max(axis=1))),
+        tested=int(test.sum()),
+        known=int((cosines[test][:, others].max(axis=1, initial=-1.0) >= ALIKE).sum()),
     )
 
 
@@ -107,21 +118,22 @@ def nearest(x: np.ndarray, splits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         Its row, int [N, S]; the cosine, float [N, S], -inf where a split has no other image.
     """
-    unit = _unit(x)
+    order = np.argsort(splits, kind="stable")
+    unit = _unit(x[order])
     searched = unit if len(unit) <= MOST_EXACT else _unit(unit @ _projection(unit.shape[1]))
-    members = [np.flatnonzero(splits == split) for split in range(splits.max() + 1)]
-    rows = np.zeros((len(unit), len(members)), np.int64)
+    ends = np.cumsum(np.bincount(splits))
+    rows = np.zeros((len(unit), len(ends)), np.int64)
     cosines = np.full(rows.shape, -np.inf, np.float32)
     for start in range(0, len(unit), CHUNK):
         own = np.arange(start, min(start + CHUNK, len(unit)))
         alike = searched[own] @ searched.T
         alike[own - start, own] = -np.inf
-        for split, others in enumerate(members):
-            if others.size:
-                best = others[alike[:, others].argmax(axis=1)]
-                rows[own, split] = best
+        for split, (low, high) in enumerate(pairwise((0, *ends))):
+            if high > low:
+                best = low + alike[:, low:high].argmax(axis=1)
                 exact = (unit[own] * unit[best]).sum(axis=1)
-                cosines[own, split] = np.where(best == own, -np.inf, exact)
+                rows[order[own], split] = order[best]
+                cosines[order[own], split] = np.where(best == own, -np.inf, exact)
     return rows, cosines
 
 

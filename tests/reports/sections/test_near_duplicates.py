@@ -47,6 +47,18 @@ def test_a_twin_within_the_training_split_is_found(finished):
     assert next(item for item in facts(copied).pairs if not item.across).same_file
 
 
+def test_the_test_images_that_training_has_seen_are_counted(finished, section):
+    found = facts(finished)
+    assert (found.tested, found.known) == (30, 1)
+    assert "1 of 30 test images has a training or validation image" in section("cache")
+    features = finished.features
+    x = features.x.copy()
+    x[features.rows("test")[:5]] = x[features.rows("val")[:5]]
+    assert facts(_with(finished, x)).known == 5
+    x[features.rows("test")] = np.random.default_rng(0).normal(size=(30, 16))
+    assert facts(_with(finished, x)).known == 0
+
+
 def _with(inputs, x):
     changed = replace(inputs)
     changed.__dict__["features"] = replace(inputs.features, x=x)
