@@ -16,6 +16,7 @@ from cars_bench.cache.matching import Match
 from cars_bench.cache.matching import caches as matched_caches
 from cars_bench.data.card import prepared, read_card
 from cars_bench.errors import CarsBenchError, NoTrialCompleted
+from cars_bench.evaluation.predictions import predictions_file
 from cars_bench.finetune.runs import Run, run_records, runs, unfinished
 from cars_bench.tuning.leaderboard import LeaderboardRow, best_trial, leaderboard
 from cars_bench.tuning.study import Study, StudyRecord, ledger_path, study_names
@@ -283,7 +284,7 @@ def _reports(workspace: Workspace) -> tuple[ReportState, ...]:
 
 def _older(report: Path, study: Path) -> bool:
     written = report.stat().st_mtime
-    sources = [ledger_path(study), *run_records(study)]
+    sources = [ledger_path(study), *run_records(study), *study.rglob(predictions_file("*"))]
     return any(path.stat().st_mtime > written for path in sources if path.is_file())
 
 

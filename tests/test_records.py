@@ -46,7 +46,7 @@ DOCUMENTS = {
     ),
     "study.json": Document("tuning/study.py", "STUDY_FILE"),
     "ledger.jsonl": Document("tuning/study.py", "LEDGER_FILE"),  # tuning/ledger.py takes the path
-    "winner.json": Document("tuning/trained_head.py", "RECORD_FILE"),
+    "winner.json": Document("tuning/stored_head.py", "RECORD_FILE"),
     "witness.npz": Document("tuning/trained_head.py", "WITNESS_FILE"),
     "checkpoint.npz": Document(
         "training/checkpoint.py", "CHECKPOINT_FILE", {"finetune/run.py": PLACE}
@@ -59,8 +59,8 @@ DOCUMENTS = {
     "plan.json": Document("finetune/plan.py", "PLAN_FILE"),
     "run.json": Document("finetune/runs.py", "RUN_FILE"),
     "heatmaps.json": Document("finetune/heatmaps.py", "HEATMAPS_FILE"),
-    "predictions-": Document("finetune/runs.py"),
-    "-top": Document("finetune/runs.py"),  # final-topN.json
+    "predictions-": Document("evaluation/predictions.py"),
+    "-top": Document("finetune/ranked_heads.py"),  # final-topN.json
 }
 
 PARSERS = {

@@ -227,6 +227,16 @@ def test_a_report_is_stale_once_its_study_goes_on(place: Workspace) -> None:
     assert read_overview(place).reports[0].stale
 
 
+def test_a_report_is_stale_once_its_winner_was_evaluated(place: Workspace) -> None:
+    study = add_study(place)
+    write_text(place.reports / "first" / "report.html", "<html>")
+    os.utime(study.ledger_path, (1, 1))
+    os.utime(place.reports / "first" / "report.html", (2, 2))
+    assert not read_overview(place).reports[0].stale
+    write_text(study.folder / "winner" / "predictions-test.csv", "")
+    assert read_overview(place).reports[0].stale
+
+
 def test_the_overview_is_plain_data(place: Workspace) -> None:
     add_dataset(place)
     add_cache(place)

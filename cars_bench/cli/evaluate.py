@@ -32,7 +32,8 @@ def evaluate(
 ) -> Document:
     """Measure the fine-tuned model, and its frozen head beside it.
 
-    Where nothing was fine-tuned yet, the last study's winner is measured on the cached features.
+    What they answer is kept beside them, and the next report shows it.  Where nothing was
+    fine-tuned yet, the last study's winner is measured on the cached features.
     """
     if model and study:
         raise UsageError("--model and --study exclude each other.", "give one of them")
@@ -46,6 +47,7 @@ def evaluate(
         document = run(session.workspace, model, split, session.progress)
     for line in (*score_lines(document), *_more(document)):
         session.say(line)
+    session.say(f"next: cars-bench report --study {document['model'].partition('/')[0]}")
     return document
 
 
@@ -60,6 +62,11 @@ def _more(document: Document) -> list[str]:
         f"{one['calibration']['expected_calibration_error']:.1%}"
         for stage, one in measures.items()
     ]
+    cooled = document.get("temperature")
+    if cooled:
+        errors.append(
+            f"{cooled['expected_calibration_error']:.1%} with temperature {cooled['value']:.3g}"
+        )
     lines = [_paired(document["mcnemar"])] if "mcnemar" in document else []
     lines += [
         f"mean over classes: {accuracy(macro['value'], macro['low'], macro['high'])}",

@@ -25,6 +25,7 @@ LEAST_TOLD = 0.01
     "cars-bench predict photo.jpg another.jpg",
     "cars-bench predict photos/ --output answers.csv --model my-study/t0007-conv5",
     "cars-bench predict photos/ --heatmaps looked-at/",
+    "cars-bench predict photos/ --calibrated         # probabilities as they come true",
 )
 def predict(
     session: Session,
@@ -41,6 +42,10 @@ def predict(
             help="Folder for Grad-CAM pictures of where the model looked.", show_default=False
         ),
     ] = None,
+    calibrated: Annotated[
+        bool,
+        typer.Option("--calibrated", help="Divide by the temperature fitted on validation."),
+    ] = False,
 ) -> Document:
     """Write the five likeliest classes of images as a CSV.
 
@@ -48,9 +53,11 @@ def predict(
     the reason and left out.
     """
     session.choose_backend("tensorflow")
+    from cars_bench.finetune.predict import PredictOptions
     from cars_bench.finetune.predict import predict as run
 
-    result = run(session.workspace, paths, model, output, session.progress, heatmaps)
+    options = PredictOptions(output, model, heatmaps, calibrated)
+    result = run(session.workspace, paths, options, session.progress)
     if result.images == len(result.first):
         for row in result.first:
             session.say(_answers(row))
@@ -67,6 +74,7 @@ def predict(
         "unreadable": result.unreadable,
         "heatmaps": result.heatmaps,
         "warnings": list(result.warnings),
+        "temperature": result.temperature,
     }
 
 

@@ -24,8 +24,8 @@ from cars_bench.evaluation.confusion import (
     per_class_recall,
 )
 from cars_bench.evaluation.groups import GroupScore, class_groups, group_scores
-from cars_bench.evaluation.metrics import TOP_K, Estimate, SplitScore, split_score
-from cars_bench.evaluation.predictions import Predictions
+from cars_bench.evaluation.metrics import Estimate, SplitScore
+from cars_bench.evaluation.predictions import Predictions, score_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ def assess(
     matrix = confusion_matrix(true, answered, len(class_names))
     wrong = mistakes(predictions)
     return Assessment(
-        score=split_score(predictions.correct, predictions.hits(TOP_K)),
+        score=score_of(predictions),
         macro=macro_accuracy(matrix),
         classes=per_class_recall(matrix, class_names),
         cells=tuple((int(i), int(j), int(matrix[i, j])) for i, j in np.argwhere(matrix)),

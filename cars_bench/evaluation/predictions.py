@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from cars_bench.errors import InputError
-from cars_bench.evaluation.metrics import TOP_K, ranking, softmax
+from cars_bench.evaluation.metrics import TOP_K, SplitScore, ranking, softmax, split_score
 from cars_bench.workspace import atomic_file
 
 RANKS = range(1, TOP_K + 1)
@@ -148,6 +148,16 @@ def predictions(
             for row, image_id in enumerate(image_ids)
         )
     )
+
+
+def score_of(answers: Predictions) -> SplitScore:
+    """Top-1 and top-5 of answers to labelled images."""
+    return split_score(answers.correct, answers.hits(TOP_K))
+
+
+def predictions_file(split: str, suffix: str = "") -> str:
+    """What a table of predictions is called, beside the model or the head that made them."""
+    return f"predictions-{split}{suffix}.csv"
 
 
 def write_predictions(path: Path, rows: Iterable[Prediction]) -> None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from cars_bench.data.dataset import Split
 from cars_bench.data.pixels import prepared_bytes
+from cars_bench.evaluation.calibration import Temperature, fitted_temperature
 from cars_bench.evaluation.metrics import SplitScore, score
 from cars_bench.evaluation.predictions import predictions, write_predictions
 from cars_bench.finetune.finished import WEIGHTS_FILE
@@ -196,7 +197,25 @@ def _record(prepared: PreparedRun, outcome: Outcome) -> RunRecord:
         versions=package_versions(),
         sha256={name: sha256_file(prepared.folder / name) for name in (MODEL_FILE, WEIGHTS_FILE)},
         saved_model_check=None,
+        temperature=_temperature(prepared, outcome.finetuned),
     )
+
+
+def _temperature(prepared: PreparedRun, logits: SplitLogits) -> Temperature | None:
+    """Fitted on the validation images, unless these were trained on; measured on every split."""
+    if "val" not in logits:
+        return None
+    fitted = fitted_temperature(logits["val"], prepared.labels("val"))
+    return fitted and with_splits(fitted, prepared, logits)
+
+
+def with_splits(
+    temperature: Temperature, prepared: PreparedRun, logits: SplitLogits
+) -> Temperature:
+    """With what it does on each split that the model was asked about."""
+    for split, said in logits.items():
+        temperature = temperature.measured(split, said, prepared.labels(split))
+    return temperature
 
 
 def _dataset(prepared: PreparedRun) -> RunDataset:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset, Split
@@ -10,23 +14,47 @@ from cars_bench.data.pixels import LiveImages
 from cars_bench.documents import to_json
 from cars_bench.errors import CacheStale, UsageError
 from cars_bench.evaluation.assessment import Assessment, assess
+from cars_bench.evaluation.calibration import Temperature, fitted_temperature
 from cars_bench.evaluation.comparison import answers_changed
-from cars_bench.evaluation.predictions import Predictions, predictions
+from cars_bench.evaluation.predictions import Predictions, predictions, score_of
 from cars_bench.finetune.finished import FinishedModel
+from cars_bench.finetune.model_card import write_card
+from cars_bench.finetune.runs import FINETUNED, FROZEN, Run, RunRecord, Stage
 from cars_bench.progress import Progress
 from cars_bench.training.engine import logits_of
+from cars_bench.tuning.stored_head import WINNER, StoredHead
 from cars_bench.tuning.study import Study
-from cars_bench.tuning.trained_head import WINNER, head_of_trial, read_head
-from cars_bench.workspace import Workspace
+from cars_bench.tuning.trained_head import head_of_trial, read_head
+from cars_bench.workspace import Workspace, locked
 
 CONFUSED = 10
 """Most frequent mistakes told."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a run's head and model said of the images of a split.
+
+    Attributes:
+        split: `val` or `test`.
+        answers: By stage.
+        logits: Of the finished model, [N, C].
+        labels: int [N].
+    """
+
+    split: Split
+    answers: Mapping[Stage, Predictions]
+    logits: np.ndarray
+    labels: np.ndarray
 
 
 def evaluate(
     workspace: Workspace, model: str | None, split: Split, progress: Progress
 ) -> dict[str, Any]:
     """Measure a finished model again, from its files and the original images.
+
+    What it answers is kept beside it, where it is not kept yet; a split that its record
+    does not hold yet is added to it.
 
     Args:
         workspace: Holds dataset, cache, study and model.
@@ -35,8 +63,8 @@ def evaluate(
         progress: Told what goes on.
 
     Returns:
-        The document that scripts read: `frozen`, `finetuned`, `handoff`, with
-        `mcnemar` (image by image) and `measures` (per class, calibration, ...).
+        The document that scripts read: `frozen`, `finetuned`, `handoff`, with `mcnemar`
+        (image by image), `measures` (per class, calibration, ...) and `temperature`.
 
     Raises:
         CacheStale: The dataset changed since, or its classes are not the model's.
@@ -60,16 +88,22 @@ def evaluate(
     progress.log(f"Evaluating {finished.folder.name} on {len(records):,} {split} images")
     logits = logits_of(finished.load(), LiveImages(records, finished.image_size))
     finetuned = predictions(ids, logits, finished.class_names, labels)
+    answers: dict[Stage, Predictions] = {FROZEN: frozen, FINETUNED: finetuned}
     judged = {
-        "frozen": assess(frozen, finished.class_names, dataset.card.groups),
-        "finetuned": assess(finetuned, finished.class_names, dataset.card.groups),
+        stage: assess(found, finished.class_names, dataset.card.groups)
+        for stage, found in answers.items()
     }
+    asked = Asked(split=split, answers=answers, logits=logits, labels=np.array(labels))
+    run = _measured(finished.run, asked)
+    if dataset.digest == record.dataset.digest:
+        _keep(run, asked, progress)
     return {
         "model": f"{study.name}/{finished.folder.name}",
         **{stage: {split: to_json(found.score)} for stage, found in judged.items()},
         "handoff": to_json(record.handoff),
         "mcnemar": _compared(frozen, finetuned),
         "measures": {stage: measures(found) for stage, found in judged.items()},
+        "temperature": _temperature_said(run.record.temperature, split),
     }
 
 
@@ -77,6 +111,8 @@ def evaluate_frozen(
     workspace: Workspace, name: str | None, split: Split, progress: Progress
 ) -> dict[str, Any]:
     """Measure a study's winner on the cached features, before anything is fine-tuned.
+
+    What it answers is kept beside it.
 
     Args:
         workspace: Holds dataset, cache and study.
@@ -104,6 +140,7 @@ def evaluate_frozen(
     names = study.class_names
     answers = predictions(features.image_ids, logits, names, features.labels)
     judged = assess(answers, names, dataset.card.groups)
+    StoredHead(head.folder, head.record).keep_answers(split, answers)
     return {
         "model": f"{study.name}/{WINNER}",
         "frozen": {split: to_json(judged.score)},
@@ -146,6 +183,59 @@ def measures(judged: Assessment) -> dict[str, Any]:
             for name, rows in judged.groups.items()
         },
     }
+
+
+def _measured(run: Run, asked: Asked) -> Run:
+    """The run with the scores of a split that its record lacks, and what its temperature does."""
+    new = {
+        stage: run.scores(stage)
+        | ({} if run.score(stage, asked.split) else {asked.split: score_of(found)})
+        for stage, found in asked.answers.items()
+    }
+    return replace(
+        run,
+        record=replace(
+            run.record,
+            frozen=new[FROZEN],
+            finetuned=new[FINETUNED],
+            temperature=_temperature(run.record, asked),
+        ),
+    )
+
+
+def _temperature(record: RunRecord, asked: Asked) -> Temperature | None:
+    """The run's own, else fitted here on validation images; with what it does on the split."""
+    if record.temperature is None:
+        fit = asked.split == "val"
+        return fitted_temperature(asked.logits, asked.labels) if fit else None
+    if asked.split in record.temperature.after:
+        return record.temperature
+    return record.temperature.measured(asked.split, asked.logits, asked.labels)
+
+
+def _temperature_said(temperature: Temperature | None, split: Split) -> dict[str, Any] | None:
+    """As scripts read it: its value, and the calibration error on the split with it."""
+    after = temperature.after.get(split) if temperature else None
+    if temperature is None or after is None:
+        return None
+    return {
+        "value": temperature.value,
+        "fitted_on": temperature.images,
+        "expected_calibration_error": after.expected_calibration_error,
+    }
+
+
+def _keep(run: Run, asked: Asked, progress: Progress) -> None:
+    """Write the tables of predictions that are missing, and the record if it holds more now."""
+    try:
+        with locked(run.folder / ".lock", f"Run {run.name}"):
+            for stage, found in asked.answers.items():
+                run.keep_predictions(stage, asked.split, found)
+            if run.record != Run.open(run.folder).record:
+                write_card(run)
+                run.write()
+    except OSError as error:
+        progress.log(f"warning: the predictions cannot be kept in {run.folder}: {error.strerror}")
 
 
 def _compared(frozen: Predictions, finetuned: Predictions) -> dict[str, Any]:

@@ -55,12 +55,13 @@ def _card(run: Run) -> list[str]:
         "|---|---|---|---|---|",
         *_results(run),
         "",
+        *_calibrated(record),
+        "",
         "## Limits",
         "",
         "- It names one of its classes for any image, also for one that shows none of them.",
         "- The numbers hold for images like those of the dataset; light, viewpoint and "
         "crop that are not in it were not measured.",
-        "- Its probabilities are not calibrated: `cars-bench evaluate` tells how far they are off.",
         *([f"- Speed: {record.speed.text}."] if record.speed else []),
         *_saved_model_limits(record),
         "- Not for deciding about people.",
@@ -134,6 +135,30 @@ def _examples(record: RunRecord) -> str:
     if record.boundary_cache_key:
         return f"{recipe.views} cached views of the policy {recipe.augment!r}"
     return f"images augmented anew by the policy {recipe.augment!r} each time"
+
+
+def _calibrated(record: RunRecord) -> list[str]:
+    """How far its probabilities are off, and what one temperature does to that."""
+    fitted = record.temperature
+    if fitted is None:
+        return [
+            f"Its probabilities are not calibrated: {record.without_temperature}. "
+            "`cars-bench evaluate` tells how far they are off."
+        ]
+    return [
+        f"Its probabilities are not calibrated; `cars-bench predict --calibrated` divides its "
+        f"logits by a temperature of {fitted.value:.3g}, fitted on {fitted.images:,} validation "
+        "images (Guo et al. 2017).",
+        "",
+        "| split | expected calibration error | with the temperature |",
+        "|---|---|---|",
+        *(
+            f"| {split}{' (fitted)' if split == 'val' else ''} "
+            f"| {fitted.before[split].expected_calibration_error:.4f} "
+            f"| {after.expected_calibration_error:.4f} |"
+            for split, after in fitted.after.items()
+        ),
+    ]
 
 
 def _results(run: Run) -> list[str]:

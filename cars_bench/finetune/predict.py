@@ -11,7 +11,8 @@ import numpy as np
 
 from cars_bench.data.folder_labels import is_image_name
 from cars_bench.data.images import ImageUnusable, load_image
-from cars_bench.errors import InputError
+from cars_bench.errors import InputError, UsageError
+from cars_bench.evaluation.calibration import Temperature
 from cars_bench.evaluation.predictions import Prediction, predictions, write_predictions
 from cars_bench.finetune.finished import FinishedModel
 from cars_bench.finetune.grad_cam import draw_overlays
@@ -19,12 +20,31 @@ from cars_bench.progress import Progress
 from cars_bench.workspace import Workspace
 
 BATCH = 32
+UNCHANGED = Temperature(value=1.0, images=0, before={}, after={})
 SHOWN = 10
 """Images whose answers are told at once; more than these are for the CSV."""
 BOXES_LACK = (
     "The model was trained on images cut to their boxes, and these are taken whole: "
     "cut them to the object first, or expect worse answers."
 )
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """How images are predicted.
+
+    Attributes:
+        output: The CSV to write.
+        model: `STUDY/RUN`; `None` is the last one made.
+        heatmaps: Folder for one Grad-CAM overlay an image; `None` writes none.
+        calibrated: Divide the logits by the model's temperature: the probabilities change,
+            the order of the answers does not.
+    """
+
+    output: Path
+    model: str | None = None
+    heatmaps: Path | None = None
+    calibrated: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +58,7 @@ class Predicted:
         heatmaps: Heatmaps written.
         warnings: Sentences about what makes the answers worth less.
         first: The answers to the first images.
+        temperature: What the logits were divided by; 1 leaves them as they are.
     """
 
     path: Path
@@ -46,15 +67,11 @@ class Predicted:
     heatmaps: int = 0
     warnings: tuple[str, ...] = ()
     first: tuple[Prediction, ...] = ()
+    temperature: float = 1.0
 
 
 def predict(
-    workspace: Workspace,
-    paths: Sequence[Path],
-    model: str | None,
-    output: Path,
-    progress: Progress,
-    heatmaps: Path | None = None,
+    workspace: Workspace, paths: Sequence[Path], options: PredictOptions, progress: Progress
 ) -> Predicted:
     r"""Write the five likeliest classes of each image, in bounded memory.
 
@@ -65,36 +82,48 @@ def predict(
     Args:
         workspace: Holds the model.
         paths: Images, and folders that are searched with their subfolders.
-        model: `STUDY/RUN`; `None` is the last one made.
-        output: The CSV to write.
+        options: With which model, and what to write.
         progress: Told what goes on.
-        heatmaps: Folder for one Grad-CAM overlay an image; `None` writes none.
 
     Raises:
         InputError: A path is missing, or a folder holds no image.
+        UsageError: Calibrated answers are asked of a model that has no temperature.
     """
     files = _image_files(paths)
     folder = _common_folder(paths)
-    finished = FinishedModel.open(workspace, model)
+    finished = FinishedModel.open(workspace, options.model)
+    temperature = _temperature(finished) if options.calibrated else UNCHANGED
     warnings = (BOXES_LACK,) if finished.crop == "boxes" else ()
     unreadable: dict[str, str] = {}
-    rows = _predictions(finished, folder, files, unreadable, progress)
+    rows = _predictions(finished, temperature, folder, files, unreadable, progress)
     first: list[Prediction] = []
-    write_predictions(output, _noting(rows, first))
+    write_predictions(options.output, _noting(rows, first))
     readable = [path for path in files if _printable(folder, path) not in unreadable]
     drawn = 0
-    if heatmaps is not None:
+    if options.heatmaps is not None:
         progress.log(f"Drawing {len(readable):,} heatmaps")
         names = [path.relative_to(folder).as_posix() for path in readable]
-        drawn = len(draw_overlays(heatmaps, finished.assembled(), names, readable))
+        drawn = len(draw_overlays(options.heatmaps, finished.assembled(), names, readable))
     return Predicted(
-        path=output,
+        path=options.output,
         images=len(readable),
         unreadable=unreadable,
         heatmaps=drawn,
         warnings=warnings,
         first=tuple(first),
+        temperature=temperature.value,
     )
+
+
+def _temperature(finished: FinishedModel) -> Temperature:
+    found = finished.record.temperature
+    if found is None:
+        raise UsageError(
+            f"The model {finished.folder.name} has no temperature to calibrate it by: "
+            f"{finished.record.without_temperature}.",
+            "leave out --calibrated",
+        )
+    return found
 
 
 def _noting(rows: Iterator[Prediction], first: list[Prediction]) -> Iterator[Prediction]:
@@ -147,6 +176,7 @@ def _common_folder(paths: Sequence[Path]) -> Path:
 
 def _predictions(
     finished: FinishedModel,
+    temperature: Temperature,
     folder: Path,
     files: list[Path],
     unreadable: dict[str, str],
@@ -170,4 +200,4 @@ def _predictions(
                 task.advance()
             # The batch is always full, so that the network is compiled once.
             logits = np.asarray(network.predict_on_batch(pixels))[: len(names)]
-            yield from predictions(names, logits, finished.class_names)
+            yield from predictions(names, temperature.applied(logits), finished.class_names)

@@ -19,6 +19,7 @@ from cars_bench.finetune.artifacts import (
     Trained,
     scores,
     seal,
+    with_splits,
     write_run,
     write_tables,
 )
@@ -126,8 +127,12 @@ def perform(workspace: Workspace, plan: RunPlan, progress: Progress) -> Run:
 
 
 def measure_test(workspace: Workspace, run: Run, progress: Progress) -> Run:
-    """Read the test split for a finished run that was measured on validation only."""
-    if run.score(FINETUNED, "test"):
+    """Read the test split for a finished run that was measured on validation only.
+
+    Where `evaluate` read it already, what only a tested run has is still made.
+    """
+    exported = run.record.saved_model_check or keras.backend.backend() != "tensorflow"
+    if run.score(FINETUNED, "test") and exported:
         return run
     progress.log(f"Evaluating {run.name} on test")
     prepared = prepare_run(workspace, read_plan(run.folder))
@@ -141,6 +146,8 @@ def measure_test(workspace: Workspace, run: Run, progress: Progress) -> Run:
         run.record,
         frozen=run.record.frozen | scores(prepared, frozen),
         finetuned=run.record.finetuned | scores(prepared, finetuned),
+        temperature=run.record.temperature
+        and with_splits(run.record.temperature, prepared, finetuned),
     )
     return seal(prepared, record, progress)
 

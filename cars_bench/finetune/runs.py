@@ -14,8 +14,14 @@ from typing import Literal
 from cars_bench.data.card import SplitSummary
 from cars_bench.documents import read_record, write_record
 from cars_bench.errors import ModelMissing
-from cars_bench.evaluation.metrics import Estimate, SplitScore
-from cars_bench.evaluation.predictions import Predictions, read_predictions
+from cars_bench.evaluation.calibration import Temperature
+from cars_bench.evaluation.metrics import SplitScore
+from cars_bench.evaluation.predictions import (
+    Predictions,
+    predictions_file,
+    read_predictions,
+    write_predictions,
+)
 from cars_bench.finetune.handoff import FrozenCheck, Handoff, WholeCheck
 from cars_bench.finetune.heatmaps import Heatmaps, read_heatmaps
 from cars_bench.finetune.plan import FINAL, Steering, begun
@@ -35,6 +41,8 @@ Stage = Literal["frozen", "finetuned"]
 """The head on features of the frozen backbone, or the finished model."""
 
 STAGES: tuple[Stage, ...] = (FROZEN, FINETUNED)
+MEASURED = ("val", "test")
+"""Splits that a model is asked about."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +168,8 @@ class RunRecord:
         sha256: Digests of the model's files, by name.
         saved_model_check: How the SavedModel did, where one was written.
         speed: How fast the finished model answers; `None` where it was not measured.
+        temperature: That was fitted on the validation images; `None` where these were trained
+            on, where all of them are named right, and in runs made before it was kept.
     """
 
     run: str
@@ -196,6 +206,19 @@ class RunRecord:
     sha256: dict[str, str]
     saved_model_check: SavedModelCheck | None
     speed: Speed | None = None
+    temperature: Temperature | None = None
+
+    @property
+    def without_temperature(self) -> str:
+        """Why it has no temperature; empty where it has one."""
+        if self.temperature:
+            return ""
+        if self.refit:
+            return "it was trained on the validation images, so none was fitted"
+        score = self.finetuned.get("val")
+        if score and score.top1.value == 1:
+            return "every validation image is named right, so none can be fitted"
+        return "it was made before one was kept; cars-bench evaluate --split val fits it"
 
 
 @dataclass(frozen=True)
@@ -262,6 +285,22 @@ class Run:
         found = [self.folder / name for name in (*self.record.sha256, SAVED_MODEL)]
         return {path: _size(path) for path in found if path.exists()}
 
+    def answers(self) -> dict[tuple[str, str], Predictions]:
+        """Every table of predictions that it has, by stage and split.
+
+        Raises:
+            InputError: A table is damaged.
+        """
+        places = [(stage, split) for stage in STAGES for split in MEASURED]
+        found = {place: self.predictions(*place) for place in places}
+        return {place: answers for place, answers in found.items() if answers}
+
+    def keep_predictions(self, stage: Stage, split: str, answers: Predictions) -> None:
+        """Write what head or model said of a split; a table that is there already stays."""
+        path = predictions_path(self.folder, stage, split)
+        if not path.is_file():
+            write_predictions(path, answers)
+
     def heatmaps(self) -> Heatmaps | None:
         """Where the model looked on some test images, if it was computed.
 
@@ -279,7 +318,7 @@ def _size(path: Path) -> int:
 def predictions_path(folder: Path, stage: Stage, split: str) -> Path:
     """The table of predictions in a run's folder."""
     suffix = "-frozen" if stage == FROZEN else ""
-    return folder / f"predictions-{split}{suffix}.csv"
+    return folder / predictions_file(split, suffix)
 
 
 def runs(study: Study) -> tuple[Run, ...]:
@@ -324,57 +363,3 @@ def best_run(candidates: Sequence[Run]) -> Run | None:
 def _validation_top1(run: Run) -> float:
     score = run.score(FINETUNED, "val")
     return score.top1.value if score else -1.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class RankedHead:
-    """One head that was finished to see whether its rank holds.
-
-    Attributes:
-        run: Its run.
-        trial_id: The head.
-        drawn: Drawn at random, not one of the best.
-        frozen: Validation top-1 on the cache.
-        finetuned: Validation top-1 after fine-tuning.
-    """
-
-    run: str
-    trial_id: str
-    drawn: bool
-    frozen: float
-    finetuned: float
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """What `final-topN.json` says: several heads finished under one budget.
-
-    Attributes:
-        heads: Best first, after fine-tuning.
-        kendall_tau: Tau-b between the two validation scores, with a 95% interval.
-        best: The best run on validation; only its test split was read.
-    """
-
-    heads: tuple[RankedHead, ...]
-    kendall_tau: Estimate
-    best: str
-
-
-def write_ranking(study: Study, count: int, ranking: Ranking) -> None:
-    """Write the ranking of the `count` best heads of a study and some drawn ones."""
-    write_record(study.folder / f"{FINAL}-top{count}.json", ranking)
-
-
-def read_ranking(study: Study) -> Ranking | None:
-    """The ranking of the most heads, where `finetune --top` ran at all; the first among equals.
-
-    Raises:
-        RecordDamaged: One is not what was written.
-    """
-    found = [_ranking(path) for path in sorted(study.folder.glob(f"{FINAL}-top*.json"))]
-    return max(found, key=lambda item: len(item.heads), default=None)
-
-
-def _ranking(path: Path) -> Ranking:
-    again = f"delete {path}, then cars-bench finetune --top N"
-    return read_record(path, Ranking, ModelMissing(f"There is no {path}.", again), again)

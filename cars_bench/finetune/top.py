@@ -12,18 +12,10 @@ from cars_bench.errors import Interrupted, UsageError
 from cars_bench.evaluation.metrics import Estimate
 from cars_bench.evaluation.predictions import read_predictions
 from cars_bench.finetune.plan import planned
+from cars_bench.finetune.ranked_heads import RankedHead, Ranking, write_ranking
 from cars_bench.finetune.recipe import FinetuneOptions
 from cars_bench.finetune.run import measure_test, perform
-from cars_bench.finetune.runs import (
-    FINETUNED,
-    FROZEN,
-    RankedHead,
-    Ranking,
-    Run,
-    Stage,
-    predictions_path,
-    write_ranking,
-)
+from cars_bench.finetune.runs import FINETUNED, FROZEN, Run, Stage, predictions_path
 from cars_bench.progress import Progress
 from cars_bench.tuning.leaderboard import leaderboard
 from cars_bench.tuning.study import Study

@@ -14,19 +14,20 @@ from cars_bench.evaluation.comparison import (
     Marks,
     answers_changed,
 )
+from cars_bench.reports.accuracies import Baseline
 from cars_bench.reports.inputs import Inputs, Json
 from cars_bench.reports.sections import data, features, verdict
 from cars_bench.reports.sections.search import head_words
-from cars_bench.reports.sections.verdict import Baseline, Verdict
-from cars_bench.reports.words import percent, training_settings
-from cars_bench.tuning.ranking import unpack
+from cars_bench.reports.sections.verdict import Verdict
+from cars_bench.reports.words import points, training_settings
+from cars_bench.tuning.leaderboard import answers_of
 
 MEASURES = (
     ("probe", "val", "Best probe"),
-    ("frozen", "val", "Frozen, best head"),
-    ("frozen", "test", "Frozen, best head"),
-    ("finetuned", "val", "Fine-tuned"),
-    ("finetuned", "test", "Fine-tuned"),
+    ("frozen", "val", "Frozen winner"),
+    ("frozen", "test", "Frozen winner"),
+    ("finetuned", "val", "Fine-tuned model"),
+    ("finetuned", "test", "Fine-tuned model"),
 )
 PLACES = (("finetuned", "test"), ("frozen", "test"), ("finetuned", "val"), ("frozen", "val"))
 
@@ -68,6 +69,7 @@ class Paired:
         only_first: Images that only the first names right.
         only_second: Images that only the second names right.
         p_value: McNemar's exact test.
+        settled: The two really differ.
     """
 
     stage: str
@@ -79,11 +81,12 @@ class Paired:
     only_first: int
     only_second: int
     p_value: float
+    settled: bool
 
     @property
-    def settled(self) -> bool:
-        """Whether the interval leaves out no difference at all."""
-        return self.low > 0 or self.high < 0
+    def same(self) -> bool:
+        """Whether the very same images are right."""
+        return not (self.only_first or self.only_second)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,28 +181,47 @@ def lines(first: dict[str, str], second: dict[str, str]) -> tuple[Line, ...]:
 
 
 def _headline(names: tuple[str, str], measures: tuple[Measure, ...], answers: PairedFacts) -> str:
+    """What is known of the last thing that both measured, in one sentence with one difference."""
     both = [item for item in measures if item.first and item.second and item.kind != "probe"]
     if not both:
         return "The two studies have no measured accuracy in common yet."
     last = max(both, key=lambda item: (item.split == "test", item.kind == "finetuned"))
-    assert last.first is not None
-    assert last.second is not None
-    change = last.second.value - last.first.value
     where = f"{last.label.lower()} on {last.split}"
-    if not change:
-        return f"Both reach {percent(last.first.value)}, {where}."
-    ahead, behind = names[::-1] if change > 0 else names
-    better, worse = sorted((last.first.value, last.second.value), reverse=True)
-    said = f"{ahead} is ahead of {behind}: {percent(better)} against {percent(worse)}, {where}"
-    return f"{said}{_certainty(last, answers)}."
-
-
-def _certainty(measure: Measure, answers: PairedFacts) -> str:
-    """Whether the paired interval tells the two apart; nothing where there is none."""
     for row in answers.rows:
-        if (row.stage, row.split) == (measure.kind, measure.split):
-            return "" if row.settled else "; on these images they cannot be told apart"
-    return "; not the same images, so compare the intervals"
+        if (row.stage, row.split) == (last.kind, last.split):
+            return _paired_sentence(names, row, where)
+    for unlike in answers.unlike:
+        if (unlike.stage, unlike.split) == (last.kind, last.split):
+            return (
+                f"{names[0]} and {names[1]} did not answer the same images ({unlike.first:,} and "
+                f"{unlike.second:,}, {unlike.common:,} in common), so which is ahead is not known: "
+                f"{where}."
+            )
+    return f"Which of {names[0]} and {names[1]} is ahead is not known image by image: {where}."
+
+
+def _paired_sentence(names: tuple[str, str], row: Paired, where: str) -> str:
+    images = f"{row.images:,} images"
+    if row.same:
+        return f"{names[0]} and {names[1]} name the same of {images} right: {where}."
+    ends = f"95% interval {points(row.low)} to {points(row.high)}"
+    if not row.settled:
+        return (
+            f"{names[0]} and {names[1]} cannot be told apart on these {images}: {names[1]} less "
+            f"{names[0]} is {points(row.difference)} points ({ends}), {where}."
+        )
+    ahead, behind = names[::-1] if row.difference > 0 else names
+    ends = interval_of(row)
+    return (
+        f"{ahead} is ahead of {behind} by {100 * abs(row.difference):.1f} points on {images} "
+        f"({ends}), {where}."
+    )
+
+
+def interval_of(row: Paired) -> str:
+    """The interval of the size of a settled difference."""
+    low, high = sorted((abs(row.low), abs(row.high)))
+    return f"95% interval {100 * low:.1f} to {100 * high:.1f}"
 
 
 def _data(inputs: Inputs) -> dict[str, str]:
@@ -282,19 +304,20 @@ def paired_facts(first: Inputs, second: Inputs) -> PairedFacts:
 def answers(inputs: Inputs, stage: str, split: str) -> Marked | None:
     """Which images were named right, `None` where that is not known.
 
-    From the chosen run's predictions; of a frozen head that was not finished yet from the
-    search's ledger, which keeps them for the validation images.
+    From the predictions; of the frozen head on validation from the search's ledger, which
+    keeps them for the trainings that its one number is the mean of.
     """
-    found = inputs.answers(stage, split)
-    return found or (_searched(inputs) if (stage, split) == ("frozen", "val") else None)
+    if (stage, split) == ("frozen", "val"):
+        return _searched(inputs)
+    return inputs.answers(stage, split)
 
 
 def _searched(inputs: Inputs) -> Marks | None:
-    winner = inputs.winner
-    if winner is None or inputs.dataset is None or not winner.trial.correct:
+    row = inputs.frozen_row
+    if row is None or inputs.dataset is None or not row.trial.correct:
         return None
     images = inputs.dataset.records("val")
-    right = unpack(winner.trial.correct)
+    right = answers_of(row.trial).mean(axis=0)
     if len(images) != len(right):
         return None
     names = inputs.dataset.class_names
@@ -316,4 +339,5 @@ def _paired(stage: str, split: str, changed: AnswersChanged) -> Paired:
         only_first=changed.only_before,
         only_second=changed.only_after,
         p_value=changed.p_value,
+        settled=changed.settled,
     )

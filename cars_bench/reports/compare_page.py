@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 from cars_bench import __version__
 from cars_bench.errors import UsageError
 from cars_bench.progress import Progress
+from cars_bench.reports.accuracies import Baseline
 from cars_bench.reports.compare import Comparison, Measure, compare
 from cars_bench.reports.index import COMPARISON, PLAIN_MODULES, write_index
 from cars_bench.reports.inputs import read_inputs
 from cars_bench.reports.render import check_size, render
 from cars_bench.reports.sections.finetune import changed_most
-from cars_bench.reports.sections.verdict import Baseline
 from cars_bench.reports.svg import BLUE, VERMILLION, Figures, draw, share_rows
 from cars_bench.reports.words import percent
 from cars_bench.workspace import Workspace, write_json, write_text

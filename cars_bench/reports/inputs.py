@@ -17,19 +17,21 @@ from cars_bench.cache.manifest import Cost, Manifest, read_cost, read_manifest
 from cars_bench.data.dataset import Dataset
 from cars_bench.errors import CacheMissing, DatasetMissing, InputError, StudyMissing
 from cars_bench.evaluation.label_check import OutOfSample, leave_one_out
-from cars_bench.evaluation.predictions import Predictions
+from cars_bench.evaluation.metrics import SplitScore
+from cars_bench.evaluation.predictions import Predictions, score_of
+from cars_bench.finetune.gain import Gain, gain_in
 from cars_bench.finetune.heatmaps import Heatmaps
-from cars_bench.finetune.runs import STAGES, Ranking, Run, best_run, read_ranking, runs
+from cars_bench.finetune.ranked_heads import Ranking, read_ranking
+from cars_bench.finetune.runs import FROZEN, MEASURED, STAGES, Run, Stage, best_run, runs
 from cars_bench.reports.image_features import ImageFeatures, read_features
 from cars_bench.tuning.leaderboard import LeaderboardRow, WinnersCurse, leaderboard, winners_curse
 from cars_bench.tuning.ledger import Trial, busy_seconds
 from cars_bench.tuning.space import Space, space_of
+from cars_bench.tuning.stored_head import StoredHead, stored_winner
 from cars_bench.tuning.study import Study
 from cars_bench.workspace import Workspace
 
 Json = dict[str, Any]
-MEASURED = ("val", "test")
-"""Splits that a model is asked about."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +48,9 @@ class Inputs:
         search_seconds: Wall time during which anything was trained.
         curse: What its winner's score is worth.
         runs: Its fine-tuned models.
-        predictions: What the chosen one answered, by stage and split.
+        predictions: What the chosen one answered, by stage and split; where nothing was
+            fine-tuned, what the winner answered.
+        head: The trained head of the winner, where it is stored.
         heatmaps: Where the chosen one looked.
         boundaries: Of the caches of activations that runs were trained on, by key.
         ranking: Whether the ranks on the cache hold after fine-tuning.
@@ -62,6 +66,7 @@ class Inputs:
     curse: WinnersCurse | None = None
     runs: tuple[Run, ...] = ()
     predictions: dict[tuple[str, str], Predictions] = field(default_factory=dict)
+    head: StoredHead | None = None
     heatmaps: Heatmaps | None = None
     boundaries: dict[str, Manifest] = field(default_factory=dict)
     ranking: Ranking | None = None
@@ -137,9 +142,58 @@ class Inputs:
         """The fine-tuning run that is best on validation; never chosen on test."""
         return best_run(self.runs)
 
+    @property
+    def frozen_trial(self) -> str:
+        """The trial whose frozen head the report speaks of: the chosen run's, else the winner."""
+        if self.run is not None:
+            return self.run.record.trial_id
+        return self.winner.trial_id if self.winner else ""
+
+    @property
+    def frozen_row(self) -> LeaderboardRow | None:
+        """Its row of the leaderboard, whose score is the head's one number."""
+        return next((row for row in self.board if row.trial_id == self.frozen_trial), None)
+
+    def called(self, stage: Stage) -> str:
+        """The one name of the frozen head, or of the finished model, in words."""
+        if stage == FROZEN:
+            return self.called_frozen(self.frozen_trial)
+        return name_of_run(self.run) if self.run else ""
+
+    def called_frozen(self, trial_id: str) -> str:
+        """What the frozen head of a trial is called in words."""
+        won = self.winner is not None and self.winner.trial_id == trial_id
+        return "frozen winner" if won else f"frozen {trial_id}"
+
     def answers(self, stage: str, split: str) -> Predictions | None:
-        """What the chosen run answered; `None` where it was not asked."""
+        """What the chosen run, else the winner, answered; `None` where it was not asked."""
         return self.predictions.get((stage, split))
+
+    @property
+    def gain(self) -> Gain | None:
+        """What fine-tuning changed in the chosen run; `None` where nothing was trained."""
+        trained = self.run is not None and self.run.record.epochs
+        return gain_in(self.predictions) if trained else None
+
+    def last_answers(self, split: str) -> tuple[Stage, Predictions] | None:
+        """The last stage that was asked about a split, and what it answered."""
+        for stage in reversed(STAGES):
+            found = self.answers(stage, split)
+            if found:
+                return stage, found
+        return None
+
+    def score(self, stage: Stage, split: str) -> SplitScore | None:
+        """Accuracy of these answers, as the run recorded it; `None` where it was not measured."""
+        if self.run is not None:
+            return self.run.score(stage, split)
+        found = self.answers(stage, split)
+        return score_of(found) if found else None
+
+
+def name_of_run(run: Run) -> str:
+    """What a finished model is called: where nothing was trained, it is not fine-tuned."""
+    return "fine-tuned model" if run.record.epochs else "assembled model"
 
 
 def read_inputs(workspace: Workspace, study_name: str | None = None) -> Inputs:
@@ -171,14 +225,16 @@ def _searched(made: Inputs, study: Study) -> Inputs:
     """With what the study and its runs hold."""
     found = runs(study)
     chosen = best_run(found)
+    head = _head(study)
     return replace(
         made,
+        head=head,
         study=study,
         board=tuple(leaderboard(study)),
         search_seconds=busy_seconds(study.ledger_path),
         curse=winners_curse(study),
         runs=found,
-        predictions=_predictions(chosen) if chosen else {},
+        predictions=chosen.answers() if chosen else _of_head(head),
         heatmaps=chosen.heatmaps() if chosen else None,
         boundaries=_boundaries(made.workspace, found),
         ranking=read_ranking(study),
@@ -217,10 +273,16 @@ def _dataset(
         return None
 
 
-def _predictions(run: Run) -> dict[tuple[str, str], Predictions]:
-    places = [(stage, split) for stage in STAGES for split in MEASURED]
-    found = {place: run.predictions(*place) for place in places}
-    return {place: answers for place, answers in found.items() if answers}
+def _head(study: Study) -> StoredHead | None:
+    """The stored head of the winner that the study recorded, not of an earlier one."""
+    head = stored_winner(study)
+    winner = study.record.winner
+    return head if head and winner and head.record.trial_id == winner.trial_id else None
+
+
+def _of_head(head: StoredHead | None) -> dict[tuple[str, str], Predictions]:
+    found = {split: head.answers(split) for split in MEASURED} if head else {}
+    return {(FROZEN, split): answers for split, answers in found.items() if answers}
 
 
 def _boundaries(workspace: Workspace, found: Iterable[Run]) -> dict[str, Manifest]:

@@ -62,7 +62,11 @@ MISSING = {
     "search": Missing("No head has been tried on these features.", "cars-bench tune --trials 100"),
     "winner": Missing("No trial has completed yet.", "cars-bench tune --trials 100"),
     "runs": Missing("No head has been fine-tuned.", "cars-bench finetune --best"),
-    "mistakes": Missing("The test images have not been predicted.", "cars-bench finetune --best"),
+    "mistakes": Missing(
+        "The test images have not been predicted. Fine-tuning does it when nothing is left to "
+        "choose; cars-bench evaluate asks the frozen winner.",
+        "cars-bench finetune --best",
+    ),
 }
 """What a section waits for, by the part of the report that it shows."""
 ISLAND_COLUMNS = (
@@ -73,6 +77,7 @@ ISLAND_COLUMNS = (
     "best_epoch",
     "single",
     "seeds",
+    "winner",
 )
 """What the interactive parts read of a trial."""
 

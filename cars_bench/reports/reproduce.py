@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cars_bench.finetune.plan import Steering
-from cars_bench.finetune.runs import Run
+from cars_bench.finetune.runs import FROZEN, MEASURED, Run
 from cars_bench.reports.inputs import Inputs
 
 WINDOW = 4
@@ -26,7 +26,13 @@ class Reproduce:
 
 def reproduce(inputs: Inputs) -> Reproduce:
     """Write down the commands of every stage that has run, with their seeds and digests."""
-    commands = [*_prepare(inputs), *_extract(inputs), *_tune(inputs), *_finetune(inputs.run)]
+    commands = [
+        *_prepare(inputs),
+        *_extract(inputs),
+        *_tune(inputs),
+        *_evaluate(inputs),
+        *_finetune(inputs.run),
+    ]
     return Reproduce(tuple(commands), tuple(_facts(inputs)))
 
 
@@ -108,6 +114,15 @@ def _tune(inputs: Inputs) -> list[str]:
     probed = any(row.kind == "probe" for row in inputs.board)
     probe = _line("probe", *_options(study=record.name, cache=record.cache_key))
     return [_line("tune", *words)] + ([probe] if probed else [])
+
+
+def _evaluate(inputs: Inputs) -> list[str]:
+    """Of the frozen winner, where nothing was fine-tuned: a run measures itself."""
+    if inputs.run is not None or inputs.study is None:
+        return []
+    splits = [split for split in MEASURED if inputs.answers(FROZEN, split)]
+    study = inputs.study.name
+    return [_line("evaluate", *_options(study=study, split=split)) for split in splits]
 
 
 def _finetune(run: Run | None) -> list[str]:

@@ -15,6 +15,9 @@ Pairs = tuple[tuple[str, str], ...]
 """(name, value) of each property that a card shows."""
 Cells = tuple[str, ...]
 KILO = 1000
+WINNER_MARK = "★"
+"""Marks the winner in every table and figure."""
+PROBE_NAMES = {"ridge": "ridge", "logistic": "logistic regression", "knn": "nearest neighbours"}
 OFF_AT_0 = {
     "patience_epochs": "off",
     "weight_decay": "off",
@@ -84,6 +87,12 @@ def short(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
+def probe_name(trial_id: str) -> str:
+    """What a probe is called in words, such as `Probe: ridge`."""
+    short = trial_id.removeprefix("probe-")
+    return f"Probe: {PROBE_NAMES.get(short, short)}"
+
+
 def is_number(value: Any) -> bool:
     """Whether it is a number, and not a truth value."""
     return isinstance(value, int | float) and not isinstance(value, bool)
@@ -92,6 +101,16 @@ def is_number(value: Any) -> bool:
 def number_text(value: float) -> str:
     """A number as a person writes it: `1024`, `0.5`, `1e-6`."""
     return str(value) if isinstance(value, int) else f"{value:g}".replace("e-0", "e-")
+
+
+def choice_text(value: Any) -> str:
+    """A choice as a label; numbers that are equal have the same."""
+    return number_text(value) if is_number(value) else str(value)
+
+
+def marked(name: str, winner: bool) -> str:
+    """A head's name, with the winner's mark where it is the winner."""
+    return f"{WINNER_MARK} {name}" if winner else name
 
 
 def size(count: float) -> str:

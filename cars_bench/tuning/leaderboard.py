@@ -269,6 +269,14 @@ def differences(trials: Sequence[Trial], reference: Trial) -> dict[str, Estimate
     }
 
 
+def answers_of(trial: Trial) -> Bools:
+    """Bool `[S, N]` of the trainings that a row's score is the mean of, from the ledger."""
+    own = unpack(trial.correct)
+    wrong = np.zeros_like(own)
+    again = [unpack(item.correct) if item.correct else wrong for item in trial.repeats]
+    return np.stack(again or [own])
+
+
 def _shown(trial: Trial) -> float | None:
     """The score that a row shows: with repeats their mean, a failed one counted as zero."""
     if trial.status != "completed" or not trial.repeats:
@@ -291,19 +299,11 @@ def _rank(trial: Trial) -> tuple[float, int, int]:
 
 def _means(trials: Sequence[Trial]) -> dict[str, Floats]:
     """Resampled accuracies `[RESAMPLES]` of every trial whose answers the ledger holds."""
-    answers = {item.trial_id: _answers(item) for item in trials if item.correct}
+    answers = {item.trial_id: answers_of(item) for item in trials if item.correct}
     if not answers:
         return {}
     means = resampled_means(list(answers.values()))
     return {trial_id: means[:, column] for column, trial_id in enumerate(answers)}
-
-
-def _answers(trial: Trial) -> Bools:
-    """Bool `[S, N]` of the trainings that a row stands on."""
-    own = unpack(trial.correct)
-    wrong = np.zeros_like(own)
-    again = [unpack(item.correct) if item.correct else wrong for item in trial.repeats]
-    return np.stack(again or [own])
 
 
 def _tied(trial: Trial, first: Trial, means: dict[str, Floats]) -> bool:

@@ -202,7 +202,7 @@ class Board:
             return
         self.best = sorted([*self.best, trial], key=lambda item: -(item.score or 0.0))[:SHOWN]
         first = self.best[0]
-        best = f"best {first.score:.1%} ({first.trial_id})"
+        best = f"best training {first.score:.1%} ({first.trial_id})"
         self.task.advance(note=best, earlier=earlier)
         self.task.table(COLUMNS, [_cells(item) for item in self.best])
         self.task.line(

@@ -20,8 +20,9 @@ from cars_bench.tuning.oracles import KINDS, Proposer, hyperband_brackets
 from cars_bench.tuning.proposals import Proposals
 from cars_bench.tuning.scheduling import Repeats, Trials
 from cars_bench.tuning.space import Space, Values, load_space, specs_of
+from cars_bench.tuning.stored_head import WINNER
 from cars_bench.tuning.study import Asked, SearchPlan, Study, Winner
-from cars_bench.tuning.trained_head import WINNER, TrainedHead, read_head
+from cars_bench.tuning.trained_head import TrainedHead, read_head
 from cars_bench.tuning.worker_pool import TrainingJob, WorkerConfig, WorkerPool, default_workers
 from cars_bench.workspace import Workspace, locked
 

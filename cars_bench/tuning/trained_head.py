@@ -15,57 +15,26 @@ import numpy as np
 import numpy.typing as npt
 
 from cars_bench.cache.store import FeatureCache, Features
-from cars_bench.documents import read_record, write_record
-from cars_bench.errors import CarsBenchError, ModelMissing
+from cars_bench.errors import CarsBenchError
 from cars_bench.training.checkpoint import TrainingState
 from cars_bench.training.engine import Examples, joined, logits_of
 from cars_bench.training.heads import build_head
 from cars_bench.training.loop import TrainingControl, train
 from cars_bench.training.specs import HeadSpec, TrainingSpec
 from cars_bench.tuning.ledger import Trial
-from cars_bench.tuning.study import DatasetReference, Study
+from cars_bench.tuning.stored_head import (
+    WINNER,
+    HeadRecord,
+    StoredHead,
+    again,
+    discard,
+    stored,
+)
+from cars_bench.tuning.study import Study
 from cars_bench.workspace import NPZ_DAMAGE, atomic_file, atomic_path, sha256_file
 
-WINNER = "winner"
-RECORD_FILE = "winner.json"
 WEIGHTS_FILE = "head.weights.h5"
 WITNESS_FILE = "witness.npz"
-MISSING = "cars-bench tune --trials 100"
-
-
-@dataclass(frozen=True, kw_only=True)
-class HeadRecord:
-    """`winner.json` of a trained head.
-
-    Attributes:
-        trial_id: The trial it was.
-        study: Its study.
-        head: The head.
-        training: How it was trained.
-        refit: `train+val` when it was trained on the validation images too, else empty.
-        score: Validation top-1 of this very training; `None` after a refit.
-        ledger_score: The trial's own.
-        best_epoch: Whose weights it has, from 1.
-        width: Width of the features it takes.
-        class_names: Index is the label.
-        cache_key: Of these features.
-        dataset: That they were made of.
-        weights_sha256: Digest of its weights.
-    """
-
-    trial_id: str
-    study: str
-    head: HeadSpec
-    training: TrainingSpec
-    refit: str
-    score: float | None
-    ledger_score: float | None
-    best_epoch: int
-    width: int
-    class_names: tuple[str, ...]
-    cache_key: str
-    dataset: DatasetReference
-    weights_sha256: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +95,7 @@ class TrainedHead:
         if sha256_file(weights) != self.record.weights_sha256:
             raise CarsBenchError(
                 f"{weights} is damaged: its digest is not the recorded one.",
-                _again(self.folder),
+                again(self.folder),
             )
         model = build_head(self.spec, self.width, len(self.class_names))
         model.load_weights(weights)
@@ -190,10 +159,14 @@ def head_of_trial(study: Study, trial: Trial, cache: FeatureCache, *, refit: boo
     """
     folder = study.folder / "heads" / trial.trial_id
     for place in (study.folder / WINNER, folder):
-        held = _held(place)
-        if held and held.trial_id == trial.trial_id and (refit or not held.refit):
+        held = stored(place)
+        if held and _will_do(held.record, trial, refit):
             return read_head(place)
     return _train_and_store(study, trial, cache, folder)
+
+
+def _will_do(record: HeadRecord, trial: Trial, refit: bool) -> bool:
+    return record.trial_id == trial.trial_id and (refit or not record.refit)
 
 
 def store_winner(study: Study, trial: Trial, cache: FeatureCache, refit: str = "") -> TrainedHead:
@@ -207,8 +180,8 @@ def store_winner(study: Study, trial: Trial, cache: FeatureCache, refit: str = "
             best for the trial, without choosing again.
     """
     folder = study.folder / WINNER
-    held = _held(folder)
-    if held and (held.trial_id, held.refit) == (trial.trial_id, refit):
+    held = stored(folder)
+    if held and (held.record.trial_id, held.record.refit) == (trial.trial_id, refit):
         return read_head(folder)
     return _train_and_store(study, trial, cache, folder, refit)
 
@@ -221,13 +194,13 @@ def read_head(folder: Path) -> TrainedHead:
         RecordDamaged: Its record is not one.
         CarsBenchError: The witness is damaged.
     """
-    record = _record(folder)
+    record = StoredHead.open(folder).record
     try:
         with np.load(folder / WITNESS_FILE, allow_pickle=False) as witness:
             arrays = {name: witness[name] for name in ("image_ids", "labels", "logits")}
     except NPZ_DAMAGE as error:
         raise CarsBenchError(
-            f"{folder / WITNESS_FILE} is damaged ({error}).", _again(folder)
+            f"{folder / WITNESS_FILE} is damaged ({error}).", again(folder)
         ) from error
     return TrainedHead(
         folder=folder,
@@ -235,20 +208,6 @@ def read_head(folder: Path) -> TrainedHead:
         image_ids=[str(item) for item in arrays.pop("image_ids")],
         **arrays,
     )
-
-
-def _record(folder: Path) -> HeadRecord:
-    missing = ModelMissing(f"There is no trained head in {folder}.", MISSING)
-    return read_record(folder / RECORD_FILE, HeadRecord, missing, _again(folder))
-
-
-def _held(folder: Path) -> HeadRecord | None:
-    """The record of the head in a folder, if there is one."""
-    return _record(folder) if (folder / RECORD_FILE).is_file() else None
-
-
-def _again(folder: Path) -> str:
-    return f"delete {folder} and run the command again"
 
 
 def _train_and_store(
@@ -274,7 +233,7 @@ def _train_and_store(
             f"validation, below the interval of its {trial.score:.1%} in the search.",
             "run again with the KERAS_BACKEND of the search, or search again",
         )
-    (folder / RECORD_FILE).unlink(missing_ok=True)
+    discard(folder)
     _write_weights_and_witness(folder, model, val_features)
     record = HeadRecord(
         trial_id=trial.trial_id,
@@ -291,7 +250,7 @@ def _train_and_store(
         dataset=study.record.dataset,
         weights_sha256=sha256_file(folder / WEIGHTS_FILE),
     )
-    write_record(folder / RECORD_FILE, record)
+    StoredHead(folder, record).write()
     return read_head(folder)
 
 

@@ -23,6 +23,8 @@ def test_a_person_reads_accuracy_calibration_confusions_and_what_fine_tuning_cha
     assert "(McNemar p " in printed
     assert "mean over classes" in printed
     assert "calibration error: frozen " in printed
+    assert " with temperature " in printed
+    assert "next: cars-bench report --study " in printed
     assert "hardest classes: " in printed
 
 

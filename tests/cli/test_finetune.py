@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -71,3 +72,13 @@ def test_what_makes_no_sense_is_refused_in_one_sentence(tuned, capsys, options, 
     assert said.startswith("error: ")
     assert "Traceback" not in said
     assert not list(tuned.studies.glob("*/final/*/plan.json"))
+
+
+def test_a_person_is_told_first_whether_fine_tuning_paid(finished, recipe, capsys):
+    session = Session(finished, quiet=True)
+    assert session.run(lambda: finetune(session, best=True, recipe=str(recipe))) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (said,) = (line for line in lines if line.startswith("Fine-tuning "))
+    assert re.search(r"[+-]\d+\.\d points on 12 test images", said)
+    paid = said.startswith("Fine-tuning paid")
+    assert said.endswith(f"Recommended: the {'fine-tuned model' if paid else 'frozen head'}.")

@@ -53,6 +53,7 @@ def test_json_names_what_could_not_be_read(finished, tmp_path: Path, capsys):
         "unreadable": {"empty.png": "the file is empty"},
         "heatmaps": 0,
         "warnings": [],
+        "temperature": 1.0,
     }
 
 

@@ -15,7 +15,7 @@ from cars_bench.evaluation.predictions import Prediction, Predictions
 def _marks(right, true=None, first=0):
     """Images `000`, `001`, ... from `first` on, of one class unless told."""
     images = [f"{number:03d}" for number in range(first, first + len(right))]
-    return Marks(images, true or ["a"] * len(right), np.array(right, bool))
+    return Marks(images, true or ["a"] * len(right), np.array(right, np.float64))
 
 
 def test_images_that_only_one_gets_right_are_counted():
@@ -47,6 +47,24 @@ def test_a_clear_gain_is_settled():
     found = answers_changed(_marks([0] * 50), _marks([1] * 50))
     assert found.settled
     assert found.difference == Estimate(1.0, 1.0, 1.0)
+
+
+def test_the_bootstrap_alone_settles_nothing_that_the_exact_test_does_not():
+    found = answers_changed(_marks([0] * 4 + [1] * 26), _marks([1] * 30))
+    assert found.difference.low > 0
+    assert found.p_value == 0.125
+    assert not found.settled
+    six = answers_changed(_marks([0] * 6 + [1] * 24), _marks([1] * 30))
+    assert (six.p_value, six.settled) == (0.03125, True)
+
+
+def test_several_trainings_count_by_the_share_of_them_that_is_right():
+    before = _marks([0, 1 / 3, 1, 2 / 3])
+    found = answers_changed(before, _marks([1 / 3, 1, 1, 1 / 3]))
+    assert found.difference.value == pytest.approx((1 / 3 + 2 / 3 - 1 / 3) / 4)
+    assert (found.only_before, found.only_after) == (1, 2)
+    assert found.p_value == 1.0
+    assert found.classes[0].before == pytest.approx(0.5)
 
 
 def test_only_images_that_both_answered_are_paired():

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +16,11 @@ from cars_bench.evaluation.assessment import assess
 from cars_bench.evaluation.predictions import predictions, read_predictions
 from cars_bench.finetune import evaluate as evaluate_module
 from cars_bench.finetune.evaluate import evaluate, evaluate_frozen, measures
-from cars_bench.finetune.runs import Run
+from cars_bench.finetune.model_card import write_card
+from cars_bench.finetune.runs import Run, runs
 from cars_bench.progress import Progress
 from cars_bench.tuning.leaderboard import best_trial
+from cars_bench.tuning.stored_head import stored_winner
 from cars_bench.tuning.study import Study
 from cars_bench.tuning.trained_head import store_winner
 from cars_bench.workspace import Workspace
@@ -46,6 +50,98 @@ def test_a_winner_is_measured_before_it_is_finetuned(
     assert found["frozen"][split] == to_json(result.record.frozen[split])
     assert (found["finetuned"], found["measures"].keys()) == ({}, {"frozen"})
     json.dumps(found, allow_nan=False)
+
+
+def _untested(workspace: Workspace) -> Run:
+    """The finished run as `finetune --top` leaves those that are not the best: test not read."""
+    (run,) = runs(Study.open(workspace))
+    for table in run.folder.glob("predictions-test*.csv"):
+        table.unlink()
+    record = run.record
+    temperature = replace(
+        record.temperature,
+        before={"val": record.temperature.before["val"]},
+        after={"val": record.temperature.after["val"]},
+    )
+    validated = {"val": record.finetuned["val"]}
+    record = replace(record, frozen=validated, finetuned=validated, temperature=temperature)
+    untested = Run(run.folder, record).write()
+    write_card(untested)
+    return untested
+
+
+def test_what_a_run_answers_is_kept_with_its_scores_its_temperature_and_its_card(
+    finished: Workspace,
+) -> None:
+    before = _untested(finished)
+    assert "The test images were not read" in (before.folder / "model-card.md").read_text()
+    found = evaluate(finished, None, "test", Progress())
+    run = Run.open(before.folder)
+    for stage in ("frozen", "finetuned"):
+        assert to_json(run.score(stage, "test")) == found[stage]["test"]
+        judged = assess(run.predictions(stage, "test"), run.record.class_names)
+        assert measures(judged) == found["measures"][stage]
+    after = run.record.temperature.after
+    assert list(after) == ["val", "test"]
+    said = found["temperature"]
+    assert said["expected_calibration_error"] == after["test"].expected_calibration_error
+    assert "The test images were read once" in (run.folder / "model-card.md").read_text()
+
+
+def test_what_is_kept_already_is_not_written_again(finished: Workspace) -> None:
+    (run,) = runs(Study.open(finished))
+    files = {
+        path: path.stat().st_mtime_ns for path in run.folder.iterdir() if path.suffix != ".holder"
+    }
+    evaluate(finished, None, "test", Progress())
+    files.pop(run.folder / ".lock", None)
+    assert files == {path: path.stat().st_mtime_ns for path in files}
+
+
+def test_answers_about_another_dataset_are_not_kept(finished: Workspace) -> None:
+    run = _untested(finished)
+    other = replace(run.record.dataset, digest="0" * 64)
+    Run(run.folder, replace(run.record, dataset=other)).write()
+    evaluate(finished, None, "test", Progress())
+    assert Run.open(run.folder).score("finetuned", "test") is None
+    assert not list(run.folder.glob("predictions-test*"))
+
+
+def test_a_run_without_a_temperature_is_given_one_on_validation_only(finished: Workspace) -> None:
+    (run,) = runs(Study.open(finished))
+    fitted = run.record.temperature
+    Run(run.folder, replace(run.record, temperature=None)).write()
+    assert evaluate(finished, None, "test", Progress())["temperature"] is None
+    assert Run.open(run.folder).record.temperature is None
+    evaluate(finished, None, "val", Progress())
+    again = Run.open(run.folder).record.temperature
+    assert again.value == pytest.approx(fitted.value, rel=1e-3)
+    assert list(again.after) == ["val"]
+
+
+def test_a_folder_that_cannot_be_written_is_warned_of_and_the_answer_is_given(
+    finished: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    _untested(finished)
+    monkeypatch.setattr(Run, "keep_predictions", refuse)
+    told: list[str] = []
+    monkeypatch.setattr(Progress, "log", lambda _, line: told.append(line))
+    assert evaluate(finished, None, "test", Progress())["finetuned"]["test"]["n"] == 12
+    assert "cannot be kept" in told[-1]
+
+
+def test_what_a_winner_answers_is_kept_beside_it(tuned: Workspace) -> None:
+    study = Study.open(tuned)
+    assert stored_winner(study).answers("test") is None
+    found = evaluate_frozen(tuned, None, "test", Progress())
+    kept = stored_winner(study).answers("test")
+    assert measures(assess(kept, study.class_names)) == found["measures"]["frozen"]
+    assert {item.image_id for item in kept} == {
+        item.image_id for item in Dataset.load(tuned).records("test")
+    }
 
 
 def test_changed_classes_are_refused_by_name(finished: Workspace) -> None:

@@ -23,6 +23,12 @@ def test_the_card_says_data_training_results_and_limits(
     assert "The test images were read once" in card
     assert "EXIF" in card
     assert "On 12 validation images the SavedModel" in card
+    fitted = record.temperature
+    assert f"by a temperature of {fitted.value:.3g}, fitted on 12 validation images" in card
+    before, after = (
+        found["test"].expected_calibration_error for found in (fitted.before, fitted.after)
+    )
+    assert f"| test | {before:.4f} | {after:.4f} |" in card
 
 
 def test_the_card_claims_no_more_than_was_done(

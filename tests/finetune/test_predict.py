@@ -5,17 +5,20 @@ import errno
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cars_bench.data.dataset import Dataset
-from cars_bench.errors import InputError
+from cars_bench.errors import InputError, UsageError
+from cars_bench.evaluation.calibration import Temperature
 from cars_bench.evaluation.predictions import read_predictions
 from cars_bench.finetune import predict as prediction
 from cars_bench.finetune.finished import FinishedModel
-from cars_bench.finetune.predict import predict
+from cars_bench.finetune.predict import PredictOptions, predict
+from cars_bench.finetune.runs import Run
 from cars_bench.progress import Progress
 from cars_bench.workspace import Workspace
 
@@ -30,7 +33,7 @@ def test_a_folder_is_predicted_as_the_test_images_were(finished: Workspace, tmp_
     (photos / "empty.png").write_bytes(b"")
     (photos / "notes.txt").write_text("not an image")
 
-    result = predict(finished, [photos], None, tmp_path / "out.csv", Progress())
+    result = predict(finished, [photos], PredictOptions(tmp_path / "out.csv"), Progress())
 
     assert result.images == len(records)
     assert set(result.unreadable) == {"page.jpg", "empty.png"}
@@ -59,7 +62,7 @@ def test_files_that_cannot_be_read_are_named_and_the_rest_is_predicted(
         return load_image(path, size)
 
     monkeypatch.setattr(prediction, "load_image", refusing)
-    result = predict(finished, [photos], None, tmp_path / "out.csv", Progress())
+    result = predict(finished, [photos], PredictOptions(tmp_path / "out.csv"), Progress())
     assert result.images == 1
     assert result.unreadable == {
         "b.jpg": "it cannot be read: No such file or directory",
@@ -74,7 +77,9 @@ def test_a_name_that_is_not_utf8_is_written_with_its_bytes_escaped(
     photos = _photos(finished, tmp_path, os.fsdecode(b"caf\xe9.png"), "straße.png")
     (photos / os.fsdecode(b"\xff.png")).write_bytes(b"")
     heatmaps = tmp_path / "heat"
-    result = predict(finished, [photos], None, tmp_path / "out.csv", Progress(), heatmaps)
+    result = predict(
+        finished, [photos], PredictOptions(tmp_path / "out.csv", heatmaps=heatmaps), Progress()
+    )
     rows = list(csv.DictReader((tmp_path / "out.csv").open(encoding="utf-8")))
     assert [row["image_id"] for row in rows] == ["caf\\xe9.png", "straße.png"]
     assert (result.heatmaps, result.unreadable) == (2, {"\\xff.png": "the file is empty"})
@@ -84,10 +89,10 @@ def test_files_and_folders_are_named_from_the_folder_that_holds_them(
     finished: Workspace, tmp_path: Path
 ) -> None:
     photos = _photos(finished, tmp_path, "b.png", "a.png", "c")
-    alone = predict(finished, [photos / "b.png"], None, tmp_path / "out.csv", Progress())
+    alone = predict(finished, [photos / "b.png"], PredictOptions(tmp_path / "out.csv"), Progress())
     assert [row.image_id for row in alone.first] == ["b.png"]
     some = [photos / "b.png", photos / "c", photos / "a.png", photos / "b.png"]
-    predict(finished, some, None, tmp_path / "out.csv", Progress())
+    predict(finished, some, PredictOptions(tmp_path / "out.csv"), Progress())
     assert [row.image_id for row in read_predictions(tmp_path / "out.csv")] == [
         "b.png", "c", "a.png",
     ]  # fmt: skip
@@ -95,14 +100,16 @@ def test_files_and_folders_are_named_from_the_folder_that_holds_them(
     shutil.copy(photos / "a.png", tmp_path / "more")
     heat = tmp_path / "heat"
     both = [tmp_path / "more", photos / "a.png"]
-    found = predict(finished, both, None, tmp_path / "out.csv", Progress(), heat)
+    found = predict(finished, both, PredictOptions(tmp_path / "out.csv", heatmaps=heat), Progress())
     assert [row.image_id for row in found.first] == ["more/a.png", "photos/a.png"]
     assert sorted(path.parent.name for path in heat.rglob("*.png")) == ["more", "photos"]
 
 
 def test_a_file_that_is_not_there_is_named(finished: Workspace, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"There is no .*nowhere\.jpg"):
-        predict(finished, [tmp_path / "nowhere.jpg"], None, tmp_path / "out.csv", Progress())
+        predict(
+            finished, [tmp_path / "nowhere.jpg"], PredictOptions(tmp_path / "out.csv"), Progress()
+        )
 
 
 def test_a_disk_that_fills_while_writing_is_an_error(
@@ -114,7 +121,7 @@ def test_a_disk_that_fills_while_writing_is_an_error(
     monkeypatch.setattr("cars_bench.evaluation.predictions._cells", full)
     photos = _photos(finished, tmp_path, "a.png")
     with pytest.raises(OSError, match="No space"):
-        predict(finished, [photos], None, tmp_path / "out.csv", Progress())
+        predict(finished, [photos], PredictOptions(tmp_path / "out.csv"), Progress())
 
 
 @pytest.mark.parametrize(("crop", "warnings"), [("none", 0), ("boxes", 1)])
@@ -127,7 +134,7 @@ def test_a_model_of_boxes_warns_about_whole_images(
     document["dataset"]["crop"] = crop
     path.write_text(json.dumps(document))
     photos = _photos(finished, tmp_path, "a.png")
-    result = predict(finished, [photos], None, tmp_path / "out.csv", Progress())
+    result = predict(finished, [photos], PredictOptions(tmp_path / "out.csv"), Progress())
     assert len(result.warnings) == warnings
 
 
@@ -136,7 +143,7 @@ def test_a_folder_that_is_missing_or_empty(finished: Workspace, tmp_path: Path, 
     if made:
         (tmp_path / "photos").mkdir()
     with pytest.raises(InputError):
-        predict(finished, [tmp_path / "photos"], None, tmp_path / "out.csv", Progress())
+        predict(finished, [tmp_path / "photos"], PredictOptions(tmp_path / "out.csv"), Progress())
     assert not (tmp_path / "out.csv").exists()
 
 
@@ -147,3 +154,37 @@ def _photos(workspace: Workspace, tmp_path: Path, *names: str) -> Path:
     for name in names:
         shutil.copy(source, tmp_path / "photos" / name)
     return tmp_path / "photos"
+
+
+def test_calibrated_answers_keep_their_order_and_are_as_sure_as_the_temperature_says(
+    finished: Workspace, tmp_path: Path
+) -> None:
+    finished_model = FinishedModel.open(finished)
+    warm = Temperature(value=2.0, images=12, before={}, after={})
+    record = replace(finished_model.record, temperature=warm)
+    Run(finished_model.folder, record).write()
+    photos = [finished.root / "source" / "images"]
+    predict(finished, photos, PredictOptions(tmp_path / "as-it-is.csv"), Progress())
+    options = PredictOptions(tmp_path / "calibrated.csv", calibrated=True)
+    assert predict(finished, photos, options, Progress()).temperature == 2.0
+    pairs = zip(
+        read_predictions(tmp_path / "as-it-is.csv"),
+        read_predictions(tmp_path / "calibrated.csv"),
+        strict=True,
+    )
+    for plain, cooled in pairs:
+        assert cooled.answers == plain.answers
+        assert cooled.probabilities[0] <= plain.probabilities[0]
+        root = np.sqrt(plain.probabilities)  # the tiny dataset has no more than five classes
+        assert cooled.probabilities == pytest.approx(root / root.sum(), abs=2e-3)
+
+
+def test_a_model_without_a_temperature_says_why_it_cannot_be_calibrated(
+    finished: Workspace, tmp_path: Path
+) -> None:
+    model = FinishedModel.open(finished)
+    Run(model.folder, replace(model.record, temperature=None, refit=True)).write()
+    options = PredictOptions(tmp_path / "out.csv", calibrated=True)
+    with pytest.raises(UsageError, match="trained on the validation images") as caught:
+        predict(finished, [finished.root / "source" / "images"], options, Progress())
+    assert "leave out --calibrated" in caught.value.fix

@@ -14,16 +14,12 @@ from cars_bench.evaluation.metrics import Estimate, SplitScore
 from cars_bench.finetune.plan import last_plan, new_plan
 from cars_bench.finetune.recipe import FinetuneOptions
 from cars_bench.finetune.runs import (
-    RankedHead,
-    Ranking,
     Run,
     RunRecord,
     best_run,
     frozen_test_top1,
-    read_ranking,
     runs,
     unfinished,
-    write_ranking,
 )
 from cars_bench.tuning.study import Study
 from cars_bench.workspace import Workspace
@@ -34,7 +30,7 @@ KEYS = [
     "training", "recipe", "asked", "warm_up", "refit", "seed", "steering", "epochs",
     "best_epoch", "seconds", "training_seconds", "handoff", "frozen_check", "whole_check",
     "frozen", "finetuned", "backend", "versions", "sha256", "saved_model_check",
-    "speed",
+    "speed", "temperature",
 ]  # fmt: skip
 
 
@@ -116,21 +112,6 @@ def test_the_best_run_is_chosen_on_validation(finished_once: tuple[Path, Run]) -
     assert best_run([]) is None
 
 
-def test_the_ranking_of_the_most_heads_is_read(finished: Workspace) -> None:
-    study = Study.open(finished)
-    assert read_ranking(study) is None
-    few, many = (
-        Ranking(tuple(_head(index) for index in range(count)), Estimate(0.5, 0.0, 1.0), "r0")
-        for count in (3, 5)
-    )
-    write_ranking(study, 10, few)
-    write_ranking(study, 3, many)
-    assert read_ranking(study) == many
-    document = json.loads((study.folder / "final-top3.json").read_text())
-    assert list(document) == ["schema_version", "heads", "kendall_tau", "best"]
-    assert list(document["heads"][0]) == ["run", "trial_id", "drawn", "frozen", "finetuned"]
-
-
 def _score(value: float) -> SplitScore:
     return SplitScore(Estimate(value, value, value), Estimate(1.0, 1.0, 1.0), 12)
 
@@ -138,10 +119,6 @@ def _score(value: float) -> SplitScore:
 def _scored(run: Run, **values: float) -> Run:
     scores = {split: _score(value) for split, value in values.items()}
     return replace(run, record=replace(run.record, finetuned=scores))
-
-
-def _head(index: int) -> RankedHead:
-    return RankedHead(run=f"r{index}", trial_id=f"t{index}", drawn=False, frozen=0.5, finetuned=0.6)
 
 
 def test_a_record_of_before_speeds_were_measured_is_read(finished: Workspace) -> None:

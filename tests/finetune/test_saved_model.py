@@ -13,7 +13,7 @@ from PIL import Image
 from cars_bench.data.dataset import Dataset
 from cars_bench.evaluation.predictions import read_predictions
 from cars_bench.finetune.finished import FinishedModel
-from cars_bench.finetune.predict import predict
+from cars_bench.finetune.predict import PredictOptions, predict
 from cars_bench.finetune.runs import Run
 from cars_bench.finetune.saved_model import check_saved_model
 from cars_bench.progress import Progress
@@ -55,7 +55,7 @@ def test_the_saved_model_answers_large_photos_as_predict_does(
 ) -> None:
     root, result = finished_once
     photos = _photos(root, tmp_path)
-    predict(Workspace(root), [photos], None, tmp_path / "out.csv", Progress())
+    predict(Workspace(root), [photos], PredictOptions(tmp_path / "out.csv"), Progress())
     for row in read_predictions(tmp_path / "out.csv"):
         predicted = dict(zip(row.answers, row.probabilities, strict=True))
         found = _said(result, (photos / row.image_id).read_bytes())

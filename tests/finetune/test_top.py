@@ -7,8 +7,9 @@ import pytest
 
 from cars_bench.errors import UsageError
 from cars_bench.finetune.finished import FinishedModel
+from cars_bench.finetune.ranked_heads import read_ranking
 from cars_bench.finetune.recipe import FinetuneOptions
-from cars_bench.finetune.runs import read_ranking, runs
+from cars_bench.finetune.runs import runs
 from cars_bench.finetune.top import finetune_top, rank_agreement
 from cars_bench.progress import Progress
 from cars_bench.tuning.study import Study

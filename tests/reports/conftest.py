@@ -17,7 +17,7 @@ from cars_bench.reports.page import build_report, report_page
 from cars_bench.reports.report import Report, gather
 from cars_bench.workspace import Workspace
 from tests.reports.browser import started
-from tests.reports.workspaces import CLASSES, EVIL, make_workspace
+from tests.reports.workspaces import CLASSES, EVIL, evaluated, make_workspace
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +37,13 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Workspace
 def finished(drawn: Callable[[str], Workspace]) -> Inputs:
     """What the finished drawn workspace holds."""
     return read_inputs(drawn("finetuned"))
+
+
+@pytest.fixture(scope="session")
+def evaluated_winner(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+    """What a workspace holds whose frozen winner was evaluated and not fine-tuned."""
+    workspace = make_workspace(tmp_path_factory.mktemp("evaluated"), "tuned")
+    return read_inputs(evaluated(workspace))
 
 
 @pytest.fixture(scope="session")

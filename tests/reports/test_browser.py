@@ -320,3 +320,20 @@ def test_what_is_only_drawn_by_scripts_is_printed_too(driver, written):
             assert driver.find_element("css selector", part).is_displayed()
         for part in (".tools", ".bar", "#confusion .card"):
             assert not driver.find_element("css selector", part).is_displayed()
+
+
+def test_the_winner_is_the_thick_line_and_bears_the_star(opened, written):
+    assert len(opened.find_elements("css selector", "#parallel .line.winner")) == 1
+    assert opened.find_element("css selector", "#parallel .star").text == "★"
+
+
+def test_no_words_of_a_figure_are_cut_off(opened):
+    cut = """
+    return [...document.querySelectorAll("svg.figure")].flatMap((figure) => {
+      const box = figure.getBoundingClientRect();
+      return [...figure.querySelectorAll("text")]
+        .filter((text) => text.getBoundingClientRect().right > box.right + 2)
+        .map((text) => `${figure.getAttribute("aria-labelledby")}: ${text.textContent}`);
+    })
+    """
+    assert opened.execute_script(cut) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -16,8 +17,10 @@ from cars_bench.reports.compare import answers, compare, lines, paired_facts
 from cars_bench.reports.compare_page import build_comparison, comparison_page
 from cars_bench.reports.index import COMPARISON, entries
 from cars_bench.reports.inputs import read_inputs
+from cars_bench.reports.words import points
+from cars_bench.tuning.ledger import Repeat
 from cars_bench.tuning.ranking import pack
-from tests.reports.changes import with_record, with_trials
+from tests.reports.changes import with_record, with_row, with_trials
 from tests.reports.workspaces import CLASSES, EVIL, make_workspace
 
 
@@ -42,7 +45,9 @@ def _renamed(study):
 
 def test_a_study_against_itself_differs_in_nothing(finished):
     found = compare(finished, finished)
-    assert found.headline.startswith("Both reach")
+    assert found.headline == (
+        "drawn-tiny and drawn-tiny name the same of 30 images right: fine-tuned model on test."
+    )
     assert all(row.difference == 0 and row.p_value == 1 for row in found.answers.rows)
     assert not any(row.differs for row in (*found.data, *found.caches, *found.winners))
     assert [(row.stage, row.split) for row in found.answers.rows] == [
@@ -50,18 +55,53 @@ def test_a_study_against_itself_differs_in_nothing(finished):
     ]  # fmt: skip
 
 
-def test_the_better_one_is_named_with_both_figures(finished):
+def test_the_better_one_is_named_with_the_one_difference(finished):
     found = compare(_other(finished, 1.0), _other(finished, 0.3))
-    assert found.headline == ("other is ahead of other: 100.0% against 30.0%, fine-tuned on test.")
     row = found.answers.rows[0]
+    ends = f"{-100 * row.high:.1f} to {-100 * row.low:.1f}"
+    assert found.headline == (
+        f"other is ahead of other by 70.0 points on 30 images (95% interval {ends}), "
+        "fine-tuned model on test."
+    )
     assert (row.images, row.only_second, row.only_first) == (30, 0, 21)
     assert row.difference == pytest.approx(-0.7)
     assert row.settled
 
 
-def test_a_difference_within_the_noise_is_called_so(finished):
-    found = compare(_other(finished, 0.5), _other(finished, 0.5 + 1 / 30))
-    assert "cannot be told apart" in found.headline
+def test_a_difference_within_the_noise_puts_nobody_ahead(finished):
+    found = compare(finished, _other(finished, 0.8))
+    (row, *_) = found.answers.rows
+    assert not row.settled
+    assert "ahead" not in found.headline
+    assert found.headline.startswith(
+        "drawn-tiny and other cannot be told apart on these 30 images: "
+        f"other less drawn-tiny is {points(row.difference)} points (95% interval "
+    )
+
+
+def test_a_difference_stands_once_on_the_page(finished):
+    found = compare(finished, _other(finished, 0.5 + 1 / 30))
+    page = comparison_page(found)
+    cells = re.findall(r"[+-]\d+\.\d points</td>", page)
+    assert len(cells) == len(found.answers.rows)
+    assert f"{points(found.answers.rows[0].difference)} points</td>" == cells[0]
+
+
+def test_the_paired_difference_is_that_of_the_accuracies_shown(finished):
+    again = tuple(
+        Repeat(repeat=n, seed=n, score=float(r.mean()), correct=pack(r))
+        for n in (1, 2)
+        for r in [np.arange(18) < 9 + n]
+    )
+    row = finished.frozen_row
+    trial = replace(row.trial, repeats=again)
+    mean = float(np.mean([item.score for item in again]))
+    other = with_row(finished, row.trial_id, trial=trial, score=mean)
+    found = compare(finished, other)
+    shown = {(item.kind, item.split): item for item in found.measures}
+    for paired in found.answers.rows:
+        sides = shown[paired.stage, paired.split]
+        assert paired.difference == pytest.approx(sides.second.value - sides.first.value)
 
 
 def test_other_images_are_not_paired_and_their_number_is_said(finished):
@@ -69,9 +109,12 @@ def test_other_images_are_not_paired_and_their_number_is_said(finished):
     fewer = {place: Predictions(found.rows[:-4]) for place, found in other.predictions.items()}
     other = replace(other, predictions=fewer)
     found = compare(finished, other)
-    assert not found.answers.rows
+    assert [(row.stage, row.split) for row in found.answers.rows] == [("frozen", "val")]
     assert (found.answers.unlike[0].first, found.answers.unlike[0].common) == (30, 26)
-    assert "not the same images" in found.headline
+    assert found.headline == (
+        "drawn-tiny and other did not answer the same images (30 and 26, 26 in common), so which "
+        "is ahead is not known: fine-tuned model on test."
+    )
     assert len(found.answers.classes) == 6
 
 

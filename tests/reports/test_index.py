@@ -14,8 +14,8 @@ def test_every_report_is_listed_with_its_verdict(tmp_path):
     (entry,) = entries(workspace.reports, "report")
     assert (entry.title, entry.href) == ("drawn-tiny", "drawn-tiny/report.html")
     assert [(item.label, item.split) for item in entry.accuracies] == [
-        ("Fine-tuned", "test"), ("Frozen, best head", "test"),
-        ("Fine-tuned", "val"), ("Frozen, best head", "val"),
+        ("Fine-tuned model", "test"), ("Frozen t0001", "test"),
+        ("Fine-tuned model", "val"), ("Frozen t0001", "val"),
     ]  # fmt: skip
     page = (workspace.reports / "index.html").read_text("utf-8")
     assert 'href="drawn-tiny/report.html"' in page

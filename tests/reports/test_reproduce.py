@@ -68,3 +68,9 @@ def test_a_change_made_by_hand_stands_as_a_comment(finished):
         "# stopped after epoch 7: cars-bench finetune --resume "
         "--lr 1e-05 --schedule constant --epochs 12"
     )
+
+
+def test_an_evaluated_winner_is_evaluated_again(evaluated_winner, finished):
+    commands = reproduce(evaluated_winner).commands
+    assert commands[-1] == "cars-bench evaluate --study drawn-tiny --split test"
+    assert not any("evaluate" in command for command in reproduce(finished).commands)

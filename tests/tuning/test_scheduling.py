@@ -152,6 +152,6 @@ def test_the_table_shows_the_best_few_first():
         trial = Trial(trial_id=f"t{number}", values={}, head=head, score=score, low=0.0, high=1.0)
         board.count(trial)
     assert told[-2] == ["t1", "t2", "t0", "t5", "t4"]
-    assert told[-1].endswith("best 70.0% (t1)")
+    assert told[-1].endswith("best training 70.0% (t1)")
     board.count(Trial(trial_id="t6", values={}, reason="out of memory"), earlier=True)
     assert told[-2:] == [("t6 failed", True), "t6  failed: out of memory"]

@@ -74,6 +74,16 @@ def test_what_is_stored_is_not_trained_again(study, cache):
     assert weights.stat().st_mtime_ns == before
 
 
+def test_another_winner_takes_no_answers_of_the_last_one_with_it(study, cache):
+    folder = store_winner(study, TRIAL, cache).folder
+    kept = folder / "predictions-test.csv"
+    kept.write_text("of the first")
+    store_winner(study, TRIAL, cache)
+    assert kept.is_file()
+    store_winner(study, replace(TRIAL, trial_id="t0002"), cache)
+    assert not kept.exists()
+
+
 def test_one_that_is_worse_than_its_trial_is_refused(study, cache):
     with pytest.raises(CarsBenchError, match="below the interval"):
         store_winner(study, replace(TRIAL, score=1.5, low=1.4), cache)

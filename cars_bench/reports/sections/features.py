@@ -46,16 +46,18 @@ class FeatureFacts:
     Attributes:
         method: How it was made, in words.
         images: Test images that have features; it shows `points` of them.
+        model: Whose answers the points show, in words; empty where there are none.
     """
 
     method: str
     images: int
     points: tuple[Point, ...]
+    model: str = ""
 
     @property
     def predicted(self) -> bool:
         """Whether the answers of a model to these images are known."""
-        return any(point.predicted is not None for point in self.points)
+        return bool(self.model)
 
 
 def card(inputs: Inputs) -> CacheFacts | None:
@@ -106,8 +108,12 @@ def facts(inputs: Inputs) -> FeatureFacts | None:
         return None
     method, places = project(found.x[test])
     shown = test[sampled(len(test))]
+    answered = inputs.last_answers("test")
     return FeatureFacts(
-        method=method, images=len(test), points=tuple(_points(inputs, found, shown, places))
+        method=method,
+        images=len(test),
+        points=tuple(_points(inputs, found, shown, places)),
+        model=inputs.called(answered[0]) if answered else "",
     )
 
 
@@ -149,8 +155,8 @@ def _square(places: np.ndarray) -> np.ndarray:
 def _points(
     inputs: Inputs, found: ImageFeatures, shown: np.ndarray, places: np.ndarray
 ) -> list[Point]:
-    answers = inputs.answers("finetuned", "test")
-    said = answers.by_image if answers else {}
+    answered = inputs.last_answers("test")
+    said = answered[1].by_image if answered else {}
     label_of = {name: label for label, name in enumerate(inputs.class_names)}
     return [
         Point(

@@ -13,10 +13,10 @@ from matplotlib.ticker import MaxNLocator
 
 from cars_bench.cache.manifest import Manifest
 from cars_bench.evaluation.comparison import ClassChange
-from cars_bench.finetune.runs import STAGES, Run, RunRecord
-from cars_bench.reports.inputs import MEASURED, Inputs
+from cars_bench.finetune.runs import FROZEN, MEASURED, Run, RunRecord
+from cars_bench.reports.accuracies import Baseline, accuracies
+from cars_bench.reports.inputs import Inputs
 from cars_bench.reports.sections.features import policy
-from cars_bench.reports.sections.verdict import Baseline, measured
 from cars_bench.reports.svg import (
     BLUE,
     GREEN,
@@ -35,7 +35,6 @@ from cars_bench.reports.words import Pairs, Table, Tables, count, percent, point
 from cars_bench.training.checkpoint import EpochResult
 from cars_bench.training.specs import Schedule, TrainingSpec
 
-STAGE_NAMES = {"frozen": "Frozen", "finetuned": "Fine-tuned"}
 LABEL_GROUND = {"facecolor": PAPER, "edgecolor": "none", "pad": 1.5}
 """Behind a label, so that no line strikes it through."""
 NAME_WIDTH = 24
@@ -50,6 +49,7 @@ class RunFacts:
     Attributes:
         chosen: It is the one the verdict speaks of (best on validation).
         accuracies: Frozen and fine-tuned, on each split that was measured.
+        start: Validation top-1 of the head's training that it carries, on frozen features.
         unfrozen: What was unfrozen before the first epoch; empty where nothing was.
         backbone_rate: Rate of the unfrozen layers as a share of the head's.
         training_seconds: Wall time of all epochs.
@@ -64,6 +64,7 @@ class RunFacts:
     best_epoch: int
     history: tuple[EpochResult, ...]
     accuracies: tuple[Baseline, ...]
+    start: float | None
     unfrozen: str
     backbone_rate: float
     training_seconds: float
@@ -96,35 +97,34 @@ class Extremes:
 
 def facts(inputs: Inputs) -> tuple[RunFacts, ...]:
     """Every run of the study, the chosen one first."""
-    found = [_facts(run, run is inputs.run, inputs.boundaries) for run in inputs.runs]
+    found = [_facts(inputs, run) for run in inputs.runs]
     return tuple(sorted(found, key=lambda run: not run.chosen))
 
 
-def _facts(run: Run, chosen: bool, boundaries: dict[str, Manifest]) -> RunFacts:
+def _facts(inputs: Inputs, run: Run) -> RunFacts:
     record = run.record
+    carried = run.score(FROZEN, "val")
     return RunFacts(
         name=run.name,
         trial_id=record.trial_id,
-        chosen=chosen,
+        chosen=run is inputs.run,
         best_epoch=record.best_epoch,
         history=run.history(),
-        accuracies=tuple(_accuracies(run)),
+        accuracies=tuple(
+            sorted(accuracies(inputs, run), key=lambda item: MEASURED.index(item.split))
+        ),
+        start=carried.top1.value if carried else None,
         unfrozen=record.unfreeze.text if record.unfreeze.layers else "",
         backbone_rate=record.training.backbone_rate,
         training_seconds=record.training_seconds,
         seconds=record.seconds,
         facts=_said([*_what(record), *_how(record.training)]),
-        boundary=_said(_boundary(record, boundaries)),
+        boundary=_said(_boundary(record, inputs.boundaries)),
     )
 
 
-def _accuracies(run: Run) -> list[Baseline]:
-    return [
-        measured(STAGE_NAMES[stage], stage, split, score)
-        for split in MEASURED
-        for stage in STAGES
-        if (score := run.score(stage, split))
-    ]
+def _by_split(found: list[Baseline]) -> list[Baseline]:
+    return sorted(found, key=lambda item: MEASURED.index(item.split))
 
 
 def _said(pairs: Sequence[tuple[str, str]]) -> Pairs:
@@ -248,9 +248,8 @@ def _panel(run: RunFacts, name: str, title: str, paint: Callable[[Axes, RunFacts
 def _top1(axes: Axes, run: RunFacts) -> None:
     _series(axes, run, [item.val_top1 for item in run.history], BLUE)
     percent_axis(axes)
-    frozen = [item for item in run.accuracies if (item.kind, item.split) == ("frozen", "val")]
-    if frozen:
-        axes.axhline(frozen[0].value, color=MUTED, linestyle="--", linewidth=1)
+    if run.start is not None:
+        axes.axhline(run.start, color=MUTED, linestyle="--", linewidth=1)
     if run.unfrozen:
         axes.annotate(f"{run.unfrozen} unfrozen", (run.history[0].epoch, 1), xytext=(4, -1),
                       xycoords=axes.get_xaxis_transform(), textcoords="offset points",

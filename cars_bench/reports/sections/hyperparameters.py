@@ -25,7 +25,17 @@ from cars_bench.reports.svg import (
     percent_axis,
     plain_axes,
 )
-from cars_bench.reports.words import Table, Tables, interval, is_number, number_text, percent, short
+from cars_bench.reports.words import (
+    Table,
+    Tables,
+    choice_text,
+    interval,
+    is_number,
+    marked,
+    number_text,
+    percent,
+    short,
+)
 from cars_bench.tuning.ledger import Trial
 from cars_bench.tuning.space import Hyperparameter as Dimension
 from cars_bench.tuning.space import Space
@@ -175,11 +185,6 @@ def _place(value: float, low: float, high: float, log: bool) -> float:
     return (value - low) / (high - low)
 
 
-def choice_text(value: Any) -> str:
-    """A choice as a label; numbers that are equal have the same."""
-    return number_text(value) if is_number(value) else str(value)
-
-
 def facts(varied: Varied) -> ImportanceFacts:
     """Estimate how much each of the hyperparameters that varied mattered."""
     found = varied.hyperparameters
@@ -274,17 +279,13 @@ def _slice(item: Hyperparameter, varied: Varied) -> tuple[str, Callable[[Figure]
 
     won = item.values.get(winner)
     said = f"{len(places)} trials by {item.name}; " + (
-        "it is not active in the winner." if won is None else f"the winner has {_words(won)}."
+        "it is not active in the winner." if won is None else f"the winner has {choice_text(won)}."
     )
     return said, paint
 
 
 def _position(item: Hyperparameter, value: Any) -> float:
     return item.options.index(value) if item.options else float(value)
-
-
-def _words(value: Any) -> str:
-    return value if isinstance(value, str) else number_text(value)
 
 
 def _reach(scores: Iterable[float]) -> tuple[float, float]:
@@ -378,10 +379,11 @@ def slices_table(varied: Varied) -> Table:
     """Every completed trial, best first, with the hyperparameters that varied."""
     found = varied.hyperparameters
     rows = [
-        (trial, percent(score, 2), *(short(item.values.get(trial, "–")) for item in found))
+        (marked(trial, trial == varied.winner), percent(score, 2),
+         *(short(item.values.get(trial, "–")) for item in found))
         for trial, score in sorted(varied.scores.items(), key=lambda item: -item[1])
-    ]
-    return Table(("Trial", "Top-1", *(item.name for item in found)), tuple(rows))
+    ]  # fmt: skip
+    return Table(("Trial", "Its own training", *(item.name for item in found)), tuple(rows))
 
 
 def importance_table(facts: ImportanceFacts) -> Table:

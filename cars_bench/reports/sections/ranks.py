@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cars_bench.documents import to_json
-from cars_bench.finetune.runs import RankedHead
+from cars_bench.finetune.ranked_heads import RankedHead
 from cars_bench.reports.inputs import Inputs
 from cars_bench.reports.svg import BLUE, INK, MUTED, PHONE_WIDTH, Figures, draw, plain_axes
 from cars_bench.reports.words import Table, Tables, percent

@@ -13,12 +13,12 @@ from matplotlib.ticker import MaxNLocator
 from cars_bench.documents import to_json
 from cars_bench.reports.inputs import Inputs, Json
 from cars_bench.reports.sections.hyperparameters import Hyperparameter, Varied, hyperparameters
-from cars_bench.reports.sections.verdict import probe_name
 from cars_bench.reports.svg import (
     BLUE,
     GREEN,
     INK,
     MUTED,
+    PAPER,
     PURPLE,
     VERMILLION,
     Figures,
@@ -26,7 +26,7 @@ from cars_bench.reports.svg import (
     percent_axis,
     plain_axes,
 )
-from cars_bench.reports.words import Table, Tables, percent, short
+from cars_bench.reports.words import Table, Tables, marked, percent, probe_name, short
 from cars_bench.training.checkpoint import EpochResult
 from cars_bench.tuning.leaderboard import LeaderboardRow
 from cars_bench.tuning.ledger import Trial
@@ -246,23 +246,28 @@ def figure(search: SearchFacts) -> Figures:
 
 
 def history(search: SearchFacts) -> Markup:
-    """Every trial in the order it was proposed, the best so far, the probes as lines."""
+    """Every trial's own training as it was proposed, the best so far, the probes as lines."""
+    won = [point for point in search.history if point[1] == search.winner]
 
     def paint(figure: Figure) -> None:
-        axes = plain_axes(figure, "trial, in the order proposed", "validation top-1")
+        axes = plain_axes(figure, "trial, in the order proposed", "top-1 of one training")
         axes.plot([p[0] + 1 for p in search.history], [p[2] for p in search.history], "o",
                   color=MUTED, markersize=4, alpha=0.65, label="a trial")  # fmt: skip
         steps = search.best_so_far
         axes.step([p[0] + 1 for p in steps], [p[1] for p in steps], where="post", color=BLUE,
-                  label="best so far")  # fmt: skip
+                  label="best training so far")  # fmt: skip
+        for order, _, score in won:
+            axes.plot(order + 1, score, "*", color=VERMILLION, markersize=12,
+                      markeredgecolor=PAPER, label="winner")  # fmt: skip
         for dash, (name, score) in zip(DASHES[1:], search.probes, strict=False):
             axes.axhline(score, color=PURPLE, linestyle=dash, linewidth=1.2, label=name)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         percent_axis(axes)
-        figure.legend(loc="outside upper left", ncols=5, fontsize=8.5, handlelength=2.2)
+        figure.legend(loc="outside upper left", ncols=3, fontsize=8.5, handlelength=2.2)
 
     best = search.best_so_far[-1][1]
-    said = f"{len(search.history)} completed trials; the best reaches {percent(best)}."
+    said = f"{len(search.history)} completed trials; the best single training reaches "
+    said += f"{percent(best)}; a star marks the winner, {search.winner}."
     return draw("history", "Search history", said, paint, height=3.3)
 
 
@@ -275,7 +280,9 @@ def learning_curves(search: SearchFacts) -> Markup:
         for row in rows[TOP_CURVES:]:
             axes.plot(*_points(row), color=MUTED, alpha=0.35, linewidth=0.8)
         for row, colour, dash in zip(rows, CURVE_COLOURS, DASHES, strict=False):
-            axes.plot(*_points(row), color=colour, linestyle=dash, label=row.trial_id)
+            axes.plot(
+                *_points(row), color=colour, linestyle=dash, label=marked(row.trial_id, row.winner)
+            )
         for row in rows:
             if row.stopped:
                 axes.plot(*row.curve[-1], "x", color=MUTED, markersize=4, markeredgewidth=1)
@@ -304,16 +311,21 @@ def history_table(search: SearchFacts) -> Table:
     """Every completed trial as it was proposed, and the best so far."""
     best = dict(search.best_so_far)
     rows = [
-        (str(order + 1), trial, percent(score, 2), percent(best[order], 2))
+        (
+            str(order + 1),
+            marked(trial, trial == search.winner),
+            percent(score, 2),
+            percent(best[order], 2),
+        )
         for order, trial, score in search.history
     ]
-    return Table(("Order", "Trial", "Top-1", "Best so far"), tuple(rows))
+    return Table(("Order", "Trial", "Its own training", "Best training so far"), tuple(rows))
 
 
 def curves_table(search: SearchFacts) -> Table:
     """Validation top-1 of every epoch, a row a trial."""
     rows = [
-        (row.trial_id, str(row.epochs), "yes" if row.stopped else "",
+        (marked(row.trial_id, row.winner), str(row.epochs), "yes" if row.stopped else "",
          " ".join(f"{100 * value:.1f}" for _, value in row.curve))
         for row in search.rows
         if row.curve

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cars_bench.data.copies import SAID, remedy, sentence
-from cars_bench.data.dataset import Dataset
-from cars_bench.evaluation.metrics import Estimate, SplitScore
-from cars_bench.finetune.runs import STAGES, Run
+from cars_bench.evaluation.metrics import Estimate
+from cars_bench.finetune.gain import Gain
+from cars_bench.finetune.runs import FINETUNED, FROZEN, Run, Stage
 from cars_bench.progress import plural
-from cars_bench.reports.inputs import MEASURED, Inputs
+from cars_bench.reports.accuracies import Baseline, accuracies, label_of, measured, on_board
+from cars_bench.reports.cautions import Caution, cautions
+from cars_bench.reports.inputs import Inputs
 from cars_bench.reports.svg import (
     BLUE,
     GREEN,
@@ -25,70 +26,35 @@ from cars_bench.reports.svg import (
     draw,
     share_rows,
 )
-from cars_bench.reports.words import Table, Tables, count, interval, percent
-from cars_bench.tuning.leaderboard import LeaderboardRow, no_head_beats
+from cars_bench.reports.words import Table, Tables, count, interval, percent, probe_name
 
-PROBE_NAMES = {"ridge": "ridge", "logistic": "logistic regression", "knn": "nearest neighbours"}
-SAME_SCORE = 1e-9
-MOST_FILES = 50
 KIND_COLOURS = {"chance": MUTED, "probe": PURPLE, "frozen": BLUE, "finetuned": GREEN}
-STAGE_NAMES = {"frozen": "Frozen, best head", "finetuned": "Fine-tuned"}
 MARKERS = {"chance": "|", "probe": "D", "frozen": "o", "finetuned": "s"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Baseline:
-    """One measured accuracy on the ladder from chance to the finished model.
+class Paid:
+    """Whether fine-tuning paid: the finished model less the frozen head, image by image.
 
     Attributes:
-        kind: `chance`, `probe`, `frozen` or `finetuned`.
-        value: Top-1 in [0, 1]; `low`..`high` is its 95% interval.
-        top5: Top-5 in [0, 1] with its interval, where it was measured.
-        n: Images it was measured on; 0 where that is not recorded.
+        split: `test`, or `val` where the test images were not read.
+        images: How many both answered.
+        difference: Of top-1, in [-1, 1], with its 95% paired bootstrap interval.
+        only_frozen: Images that only the frozen head names right.
+        only_finetuned: Images that only the finished model names right.
+        p_value: McNemar's exact test.
+        paid: It is better for certain.
+        recommended: What to use: `finetuned` where it paid, else `frozen`.
     """
 
-    label: str
-    kind: str
     split: str
-    value: float
-    low: float
-    high: float
-    top5: tuple[float, float, float] | None = None
-    n: int = 0
-
-
-@dataclass(frozen=True)
-class Caution:
-    """One thing a reader should know before trusting a number, and what to do about it.
-
-    Attributes:
-        files: The files that it speaks of, a line each.
-    """
-
-    text: str
-    fix: str = ""
-    files: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class FrozenScores:
-    """The validation scores of one frozen head; each is of another training, top-1 in [0, 1].
-
-    Attributes:
-        carried: Of the training on which the fine-tuned model was built, if there is one.
-        mean: Over `repeats` trainings with new seeds.
-        picked: Of the trial, for which the head was picked.
-    """
-
-    carried: float | None
-    mean: float
-    repeats: int
-    picked: float
-
-    @property
-    def one_training(self) -> bool:
-        """Whether the model carries the very score that the head was picked for."""
-        return self.carried is not None and abs(self.carried - self.picked) < SAME_SCORE
+    images: int
+    difference: Estimate
+    only_frozen: int
+    only_finetuned: int
+    p_value: float
+    paid: bool
+    recommended: Stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +65,7 @@ class Verdict:
         stage: `prepared`, `extracted`, `tuned` or `finetuned`: the last stage that left a result.
         cost_seconds: Wall time by stage, for the stages that recorded it.
         next_command: What makes the next missing part; empty when nothing is missing.
-        frozen_scores: Where the frozen head has more than one validation score.
+        finetuning: Whether it paid; `None` before it, and where nothing was trained.
     """
 
     stage: str
@@ -108,7 +74,7 @@ class Verdict:
     cost_seconds: dict[str, float]
     warnings: tuple[Caution, ...]
     next_command: str
-    frozen_scores: FrozenScores | None = None
+    finetuning: Paid | None = None
 
     def best(self, kind: str, split: str) -> Baseline | None:
         """The best accuracy of a kind on a split."""
@@ -120,14 +86,29 @@ def facts(inputs: Inputs) -> Verdict:
     """Sum up a study, however far it has come."""
     baselines = tuple(_baselines(inputs))
     stage = _stage(inputs)
+    gain = inputs.gain
     return Verdict(
         stage=stage,
-        headline=_headline(inputs, stage, baselines),
+        headline=_headline(inputs, stage, gain, baselines),
         baselines=baselines,
         cost_seconds=_costs(inputs),
-        warnings=tuple(_warnings(inputs)),
-        next_command=_next(inputs, stage),
-        frozen_scores=frozen_scores(inputs),
+        warnings=tuple(cautions(inputs)),
+        next_command=_next(inputs, stage, gain),
+        finetuning=_paid(gain) if gain else None,
+    )
+
+
+def _paid(gain: Gain) -> Paid:
+    changed = gain.changed
+    return Paid(
+        split=gain.split,
+        images=changed.images,
+        difference=changed.difference,
+        only_frozen=changed.only_before,
+        only_finetuned=changed.only_after,
+        p_value=changed.p_value,
+        paid=gain.paid,
+        recommended=gain.recommended,
     )
 
 
@@ -140,13 +121,20 @@ def _stage(inputs: Inputs) -> str:
 
 
 def _baselines(inputs: Inputs) -> list[Baseline]:
-    run = inputs.run
-    winner = inputs.winner
     found = [_chance(inputs.class_names)] if inputs.class_names else []
     found += [on_board(probe_name(row.trial_id), row) for row in reversed(inputs.probes)]
-    if winner and not (run and run.score("frozen", "val")):
-        found.append(on_board(STAGE_NAMES["frozen"], winner))
-    return found + (_of_run(run) if run else [])
+    if inputs.run:
+        return found + accuracies(inputs, inputs.run)
+    if inputs.winner is None:
+        return found
+    label = label_of(inputs, inputs.winner.trial_id)
+    found.append(replace(on_board(label, inputs.winner), n=_validation_images(inputs)))
+    test = inputs.score(FROZEN, "test")
+    return found + ([measured(label, FROZEN, "test", test)] if test else [])
+
+
+def _validation_images(inputs: Inputs) -> int:
+    return len(inputs.dataset.records("val")) if inputs.dataset else 0
 
 
 def _chance(class_names: list[str]) -> Baseline:
@@ -154,87 +142,46 @@ def _chance(class_names: list[str]) -> Baseline:
     return Baseline(label="Chance", kind="chance", split="val", value=share, low=share, high=share)
 
 
-def _of_run(run: Run) -> list[Baseline]:
-    return [
-        measured(STAGE_NAMES[stage], stage, split, score)
-        for stage in STAGES
-        for split in MEASURED
-        if (score := run.score(stage, split))
-    ]
-
-
-def measured(label: str, kind: str, split: str, score: SplitScore) -> Baseline:
-    """An accuracy that was measured on a split."""
-    return Baseline(
-        label=label,
-        kind=kind,
-        split=split,
-        value=score.top1.value,
-        low=score.top1.low,
-        high=score.top1.high,
-        top5=_ends(score.top5),
-        n=score.n,
-    )
-
-
-def on_board(label: str, row: LeaderboardRow) -> Baseline:
-    """An accuracy from the leaderboard: the mean over new seeds where there are any."""
-    value = row.score or 0.0
-    return Baseline(
-        label=label,
-        kind="probe" if row.kind == "probe" else "frozen",
-        split="val",
-        value=value,
-        low=value if row.low is None else row.low,
-        high=value if row.high is None else row.high,
-    )
-
-
-def frozen_scores(inputs: Inputs) -> FrozenScores | None:
-    """Tell the scores of the frozen head apart; `None` where it was trained with one seed only."""
-    run = inputs.run
-    trial_id = run.record.trial_id if run else inputs.winner and inputs.winner.trial_id
-    row = next((row for row in inputs.board if row.trial_id == trial_id), None)
-    if row is None or not row.repeats or row.score is None or row.single is None:
-        return None
-    carried = run.score("frozen", "val") if run else None
-    return FrozenScores(
-        carried=carried.top1.value if carried else None,
-        mean=row.score,
-        repeats=row.repeats,
-        picked=row.single,
-    )
-
-
-def _ends(estimate: Estimate) -> tuple[float, float, float]:
-    return estimate.value, estimate.low, estimate.high
-
-
-def probe_name(trial_id: str) -> str:
-    """What a probe is called in words, such as `Probe: ridge`."""
-    short = trial_id.removeprefix("probe-")
-    return f"Probe: {PROBE_NAMES.get(short, short)}"
-
-
-def _headline(inputs: Inputs, stage: str, baselines: tuple[Baseline, ...]) -> str:
+def _headline(
+    inputs: Inputs, stage: str, gain: Gain | None, baselines: tuple[Baseline, ...]
+) -> str:
     by_place = {(baseline.kind, baseline.split): baseline for baseline in baselines}
-    if stage == "finetuned":
-        best = by_place["finetuned", "test"]
+    if gain:
+        return _gain_sentence(inputs, gain, by_place)
+    tested = by_place.get((FINETUNED, "test")) or by_place.get((FROZEN, "test"))
+    if tested:
         return (
-            f"The fine-tuned model names {percent(best.value)} of "
-            f"{_test_images(inputs, best.n)} right at the first guess."
+            f"The {inputs.called(FINETUNED if tested.kind == FINETUNED else FROZEN)} names "
+            f"{percent(tested.value)} of {_test_images(inputs, tested.n)} right at the first guess."
         )
     if stage == "tuned" and inputs.winner:
         trials = sum(row.kind == "trial" for row in inputs.ranked)
-        best = by_place["frozen", "val"]
+        best = by_place[FROZEN, "val"]
         return (
-            f"The best of {trials:,} heads on frozen features reaches "
+            f"The {inputs.called(FROZEN)}, chosen from {plural(trials, 'head')}, reaches "
             f"{percent(best.value)} on the validation images."
         )
     if stage == "extracted" and inputs.manifest:
         return f"{inputs.manifest.records:,} features are cached and no head has been tried yet."
     images = len(inputs.dataset.images) if inputs.dataset else 0
     return f"{images:,} images are prepared and no features have been extracted yet."
+
+
+def _gain_sentence(inputs: Inputs, gain: Gain, by_place: dict[tuple[str, str], Baseline]) -> str:
+    """Whether fine-tuning paid, by how much, and what to use."""
+    name = inputs.called(gain.recommended)
+    found = by_place.get((gain.recommended, gain.split))
+    used = f"The {name}" if gain.paid else f"Keep the {name}, which"
+    right = f" names {percent(found.value)} of them right at the first guess" if found else ""
+    said = gain.said(_gain_images(inputs, gain))
+    return f"{said} {used}{right}." if right else said
+
+
+def _gain_images(inputs: Inputs, gain: Gain) -> str:
+    images = gain.changed.images
+    if gain.split == "test":
+        return _test_images(inputs, images)
+    return f"the {images:,} validation images, on which its epoch was chosen,"
 
 
 def _test_images(inputs: Inputs, count: int) -> str:
@@ -256,7 +203,9 @@ def _costs(inputs: Inputs) -> dict[str, float]:
     return costs
 
 
-def _next(inputs: Inputs, stage: str) -> str:
+def _next(inputs: Inputs, stage: str, gain: Gain | None) -> str:
+    if gain and inputs.run:
+        return _use(inputs, inputs.run, gain)
     command = {
         "prepared": "cars-bench extract",
         "extracted": "cars-bench tune --trials 100",
@@ -267,67 +216,21 @@ def _next(inputs: Inputs, stage: str) -> str:
     )
 
 
-def _warnings(inputs: Inputs) -> list[Caution]:
-    return _data_warnings(inputs) + _search_warnings(inputs) + _run_warnings(inputs)
-
-
-def _data_warnings(inputs: Inputs) -> list[Caution]:
-    if inputs.dataset is None:
-        return [Caution("The dataset is gone from cache/, so pictures and counts are missing.",
-                         "cars-bench prepare SOURCE")]  # fmt: skip
-    card = inputs.dataset.card
-    copies = _copy_warnings(inputs.dataset)
-    told = card.warnings
-    found = copies + [Caution(text) for text in told if not (copies and SAID in text)]
-    count = len(card.quarantined)
-    if count:
-        found.append(
-            Caution(f"{plural(count, 'unusable image')} set aside; the list stands under Data.")
-        )
-    if inputs.study and inputs.study.record.dataset.digest != inputs.dataset.digest:
-        found.append(Caution("The dataset has changed since this study was made.",
-                              "cars-bench extract, then tune again"))  # fmt: skip
-    return found
-
-
-def _copy_warnings(dataset: Dataset) -> list[Caution]:
-    """Pictures that stand in two splits or under two labels, counted from the table itself."""
-    copies = dataset.copies()
-    if not copies:
-        return []
-    files = dataset.same_files(copies)
-    text = f"{sentence(copies)}."
-    rest = len(files) - MOST_FILES
-    more = [f"and {rest:,} more"] if rest > 0 else []
-    return [Caution(text, remedy(copies), (*files[:MOST_FILES], *more))]
-
-
-def _search_warnings(inputs: Inputs) -> list[Caution]:
-    found = []
-    failed = sum(row.status == "failed" for row in inputs.board)
-    if failed:
-        found.append(Caution(f"{plural(failed, 'trial')} failed; the table says why."))
-    unbeaten = no_head_beats(inputs.board, inputs.winner.trial_id) if inputs.winner else None
-    if unbeaten:
-        found.append(Caution(
-            f"No trained head beats {probe_name(unbeaten.trial_id).removeprefix('Probe: ')}, "
-            "which takes seconds.", "prefer the probe, or search a wider space"
-        ))  # fmt: skip
-    if inputs.winner and not inputs.probes:
-        found.append(Caution("No probe stands beside the winner.", "cars-bench probe"))
-    return found
-
-
-def _run_warnings(inputs: Inputs) -> list[Caution]:
-    run = inputs.run
-    if run is None:
-        return []
-    before = run.score("frozen", "test")
-    after = run.score("finetuned", "test")
-    if before and after and after.top1.value <= before.top1.value:
-        return [Caution("Fine-tuning did not improve the test accuracy.",
-                         "try a lower rate: cars-bench finetune --best --lr 1e-5")]  # fmt: skip
-    return []
+def _use(inputs: Inputs, run: Run, gain: Gain) -> str:
+    """The test images, where they decide; else how the frozen head becomes a whole model."""
+    if gain.split == "val":
+        return f"cars-bench evaluate --model {run.record.study}/{run.name}"
+    if gain.paid:
+        return ""
+    trial = run.record.trial_id
+    whole = [
+        other.name
+        for other in inputs.runs
+        if other.record.trial_id == trial and not other.record.epochs and other.record.warm_up
+    ]
+    if whole:
+        return f"cars-bench predict PHOTOS --model {run.record.study}/{whole[0]}"
+    return f"cars-bench finetune --trial {trial} --unfreeze none --study {run.record.study}"
 
 
 def figure(facts: Verdict) -> Figures:

@@ -8,14 +8,29 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cars_bench.evaluation.metrics import Estimate, newcombe
+from cars_bench.evaluation.metrics import Estimate, newcombe, wilson
+from cars_bench.progress import plural
 from cars_bench.reports.inputs import Inputs
 from cars_bench.reports.sections.search import head_words
 from cars_bench.reports.svg import BLUE, GREEN, MUTED, PHONE_WIDTH, Figures, draw, share_rows
-from cars_bench.reports.words import Table, Tables, count, interval, percent, points
+from cars_bench.reports.words import (
+    WINNER_MARK,
+    Table,
+    Tables,
+    count,
+    interval,
+    marked,
+    percent,
+    points,
+)
 from cars_bench.tuning.leaderboard import LeaderboardRow, differences
 
 CONTENDERS = 5
+SAME_SCORE = 1e-9
+SHOWN = "the head's one number, here and everywhere else"
+PICKED = "the head was picked for it, so it flatters"
+PICKED_AND_SHOWN = f"{SHOWN}; {PICKED}"
+CARRIED = "the one whose weights are kept, and measured on test"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +62,34 @@ class Contender:
 
 
 @dataclass(frozen=True)
+class Training:
+    """One number of the frozen head on the validation images, and what it is.
+
+    Attributes:
+        name: What it is called.
+        score: Top-1 in [0, 1].
+        about: What it is good for.
+        shown: It is the head's one number, which stands everywhere else.
+    """
+
+    name: str
+    score: float
+    about: str
+    shown: bool = False
+
+
+@dataclass(frozen=True)
 class WinnerFacts:
-    """The best few heads in the order of the leaderboard."""
+    """The best few heads in the order of the leaderboard, and the trainings of one of them.
+
+    Attributes:
+        head: The trial whose frozen head the report speaks of.
+        trainings: Its numbers, its one number first; each is of another training.
+    """
 
     contenders: tuple[Contender, ...]
+    head: str
+    trainings: tuple[Training, ...]
 
     @property
     def seeds(self) -> int:
@@ -104,7 +143,43 @@ def facts(inputs: Inputs) -> WinnerFacts | None:
     best = done[:CONTENDERS] + [row for row in done[CONTENDERS:] if row is winner]
     against = differences([row.trial for row in inputs.ranked], winner.trial)
     scored = [_contender(row, row is winner, against.get(row.trial_id)) for row in best]
-    return WinnerFacts((replace(scored[0], tied=False), *scored[1:]))
+    return WinnerFacts(
+        contenders=(replace(scored[0], tied=False), *scored[1:]),
+        head=inputs.frozen_trial,
+        trainings=tuple(trainings(inputs)),
+    )
+
+
+def trainings(inputs: Inputs) -> list[Training]:
+    """Tell the numbers of one head apart: the one that is shown, what picked it, what it carries.
+
+    Two of them are one where they are the same training.
+    """
+    row = inputs.frozen_row
+    if row is None or row.score is None or row.single is None:
+        return []
+    carried = carried_score(inputs)
+    one = carried is not None and abs(carried - row.single) < SAME_SCORE
+    if not row.repeats:
+        found = [Training("The trial's own training", row.score, PICKED_AND_SHOWN, shown=True)]
+    else:
+        mean = f"Mean of {plural(row.repeats, 'training')} with new seeds"
+        picked = f"{PICKED}; {CARRIED}" if one else PICKED
+        found = [
+            Training(mean, row.score, SHOWN, shown=True),
+            Training("The trial's own training", row.single, picked),
+        ]
+    if carried is not None and not one:
+        found.append(Training("The training that is stored", carried, CARRIED))
+    return found
+
+
+def carried_score(inputs: Inputs) -> float | None:
+    """Validation top-1 of the very training that the run carries, or that is stored."""
+    if inputs.run is not None:
+        score = inputs.run.score("frozen", "val")
+        return score.top1.value if score else None
+    return inputs.head.record.score if inputs.head else None
 
 
 def _contender(row: LeaderboardRow, winner: bool, difference: Estimate | None) -> Contender:
@@ -129,18 +204,29 @@ def optimism(inputs: Inputs) -> Optimism | None:
     if inputs.curse is None or inputs.curse.candidates <= 1:
         return None
     expected = Optimism(trials=inputs.curse.candidates, expected=inputs.curse.expected_drop)
-    run = inputs.run
-    val = run.score("frozen", "val") if run else None
-    test = run.score("frozen", "test") if run else None
-    if run is None or val is None or test is None:
+    val = _carried(inputs)
+    test = inputs.score("frozen", "test")
+    if val is None or test is None:
         return expected
     return replace(
         expected,
-        head=run.record.trial_id,
-        validation=val.top1.value,
+        head=inputs.frozen_trial,
+        validation=val.value,
         test=test.top1.value,
-        change=newcombe(val.top1, test.top1),
+        change=newcombe(val, test.top1),
     )
+
+
+def _carried(inputs: Inputs) -> Estimate | None:
+    """The validation top-1 of the training that was tested, with Wilson's interval."""
+    if inputs.run is not None:
+        score = inputs.run.score("frozen", "val")
+        return score.top1 if score else None
+    value = carried_score(inputs)
+    if value is None or inputs.dataset is None:
+        return None
+    images = len(inputs.dataset.records("val"))
+    return wilson(round(value * images), images)
 
 
 def figure(facts: WinnerFacts) -> Figures:
@@ -159,21 +245,23 @@ def figure(facts: WinnerFacts) -> Figures:
 
 
 def _standing(item: Contender) -> str:
-    return item.trial_id + (", winner" if item.winner else ", tied" if item.tied else "")
+    standing = ", winner" if item.winner else ", tied" if item.tied else ""
+    return marked(item.trial_id, item.winner) + standing
 
 
 def _mark(axes: Axes, place: int, item: Contender) -> None:
     colour = GREEN if item.winner else BLUE
     axes.plot([item.low, item.high], [place, place], color=colour, linewidth=2.2, alpha=0.55)
     axes.plot(item.seeds, [place] * len(item.seeds), "|", color=colour, markersize=9)
-    axes.plot(item.score, place, "o", color=colour, markersize=7)
+    mark = "*" if item.winner else "o"
+    axes.plot(item.score, place, mark, color=colour, markersize=12 if item.winner else 7)
     axes.plot(item.single, place, "x", color=MUTED, markersize=5)
 
 
 def table(facts: WinnerFacts) -> Tables:
     """The best few heads, and how the others differ from the winner where that is known."""
     differing = ("Less the winner, points",) if facts.paired else ()
-    numbers = ("Top-1", "95% interval", *differing, "Picked for", "New seeds", "Parameters")
+    numbers = ("Top-1", "95% interval", *differing, "Its own training", "New seeds", "Parameters")
     headings = ("Head", "Verdict", *numbers, "Layers")
     rows = [_cells(item, facts) for item in facts.contenders]
     return {"contenders": Table(headings, tuple(rows), words=(0, 1, len(headings) - 1))}
@@ -195,7 +283,7 @@ def _cells(item: Contender, facts: WinnerFacts) -> tuple[str, ...]:
 
 def _standing_words(item: Contender, first: bool) -> str:
     if item.winner:
-        return Markup("<b>★ winner</b>") + (", tied" if item.tied else "")
+        return Markup("<b>{} winner</b>").format(WINNER_MARK) + (", tied" if item.tied else "")
     if item.tied:
         return "≈ tied"
     return "best mean" if first else "behind"

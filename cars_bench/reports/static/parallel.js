@@ -58,6 +58,20 @@ function linePath(axes, trial, x, y) {
   }, "");
 }
 
+/** Where the winner lies on the axis of the score, in [0, 1]; `null` without one. */
+export function winnerAt(axes, trials) {
+  const winner = trials.find((trial) => trial.winner);
+  return winner ? position(axes.at(-1), winner) : null;
+}
+
+function winnerStar(axes, trials, x, y) {
+  const at = winnerAt(axes, trials);
+  if (at === null) return null;
+  const made = element("text", { x: x(axes.length - 1) + 12, y: y(at) + 5, class: "star" });
+  made.textContent = "★";
+  return made;
+}
+
 /** Draw into `holder`; `filter` is the table's row filter. */
 export function startParallel(holder, data, filter) {
   const trials = data.trials.filter((trial) => trial.score !== null && Object.keys(trial.values).length);
@@ -71,12 +85,13 @@ export function startParallel(holder, data, filter) {
   const svg = element("svg", { viewBox: `0 0 ${width} ${PLOT.height}`, class: "parallel", role: "group" });
   svg.style.minWidth = `${Math.round(0.75 * width)}px`;
   svg.setAttribute("aria-label", "Parallel coordinates; each axis has a brush");
-  const best = Math.max(...searched.map((trial) => trial.score));
   const lines = searched.map((trial) => {
-    const path = element("path", { d: linePath(axes, trial, x, y), class: trial.score === best ? "line best" : "line" });
+    const path = element("path", { d: linePath(axes, trial, x, y), class: trial.winner ? "line winner" : "line" });
     return [trial, path];
   });
   svg.append(...lines.map(([, path]) => path));
+  const star = winnerStar(axes, searched, x, y);
+  if (star) svg.append(star);
   const brushes = new Map();
   const update = () => {
     const kept = new Set();

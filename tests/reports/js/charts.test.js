@@ -6,7 +6,7 @@ import { boundaries, countWords, errorColour, fittingNames, groupedOrder, legend
 import { stepped } from "../../../cars_bench/reports/static/files.js";
 import { cardPasses, digitsOf, shownText } from "../../../cars_bench/reports/static/gallery.js";
 import { classColour, isError, nearestPoint, pointText } from "../../../cars_bench/reports/static/map.js";
-import { axesOf, endLabel, inBrushes, nameTop, optionIndex, position } from "../../../cars_bench/reports/static/parallel.js";
+import { axesOf, endLabel, inBrushes, nameTop, optionIndex, position, winnerAt } from "../../../cars_bench/reports/static/parallel.js";
 import { curvePath, titleText } from "../../../cars_bench/reports/static/trial.js";
 
 const HYPERPARAMETERS = [
@@ -159,4 +159,11 @@ test("each class of a few has a colour of its own, in light and in dark", () => 
   }
   assert.notEqual(classColour(0, 12, true), classColour(0, 12, false));
   assert.equal(new Set([...Array(100).keys()].map((label) => classColour(label, 100, false))).size, 100);
+});
+
+test("the winner's star stands at its score, which need not be the best one", () => {
+  const trials = [{ ...TRIALS[0], winner: true }, { ...TRIALS[1], winner: false }];
+  const axes = axesOf(HYPERPARAMETERS, trials);
+  assert.equal(winnerAt(axes, trials), 0);
+  assert.equal(winnerAt(axes, TRIALS), null);
 });

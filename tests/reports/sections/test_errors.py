@@ -6,7 +6,14 @@ from dataclasses import replace
 import pytest
 
 from cars_bench.evaluation.assessment import assess
+from cars_bench.reports.inputs import read_inputs
+from cars_bench.reports.page import report_page
+from cars_bench.reports.report import gather
 from cars_bench.reports.sections.errors import MOST_PAIRS, facts, figure, table
+from cars_bench.reports.words import percent
+from cars_bench.tuning.study import Study, Winner
+from tests.reports.changes import with_record
+from tests.reports.workspaces import evaluated, make_workspace
 
 
 def test_everything_that_is_said_is_the_judges(finished):
@@ -32,9 +39,30 @@ def test_before_fine_tuning_the_frozen_head_is_judged(finished):
     assert (found.gains, found.changed) == ((), None)
 
 
-def test_without_answers_nothing_is_said(finished):
+def test_without_answers_nothing_is_said(finished, drawn):
     assert facts(replace(finished, predictions={})) is None
-    assert facts(replace(finished, runs=())) is None
+    assert facts(read_inputs(drawn("tuned"))) is None
+
+
+def test_a_frozen_winner_that_was_evaluated_is_judged_before_anything_is_fine_tuned(
+    evaluated_winner,
+):
+    found = facts(evaluated_winner)
+    judged = assess(evaluated_winner.head.answers("test"), evaluated_winner.class_names)
+    assert (found.run, found.stage, found.model) == ("", "frozen", "frozen winner")
+    assert (found.images, found.wrong) == (30, len(judged.mistakes))
+    assert (found.changed, found.cooled, found.uncooled) == (None, None, "")
+    page = report_page(gather(evaluated_winner), evaluated_winner)
+    assert "test images are named wrong by the frozen winner" in page
+    assert "have not been predicted" not in page
+
+
+def test_a_winner_that_was_replaced_since_is_not_judged_by_the_answers_of_the_last(
+    evaluated_winner, tmp_path
+):
+    workspace = evaluated(make_workspace(tmp_path, "tuned"))
+    Study.open(workspace).changed(winner=Winner(trial_id="t0003"))
+    assert facts(read_inputs(workspace)) is None
 
 
 def test_answers_mended_and_broken_are_counted_image_by_image(finished):
@@ -62,8 +90,10 @@ def test_only_bins_that_hold_images_are_drawn_and_written_out(finished):
     found = facts(finished)
     assert all(item.n for item in found.bins)
     assert sum(item.n for item in found.bins) == found.images
-    assert len(table(found)["reliability"].rows) == len(found.bins)
-    assert "frozen: " in figure(found)["reliability"]
+    rows = table(found)["reliability"].rows
+    assert [row[0] for row in rows].count("as it is") == len(found.bins)
+    assert [row[0] for row in rows].count("with its temperature") == len(found.cooled.bins)
+    assert "frozen t0001: " in figure(found)["reliability"]
 
 
 def test_an_error_on_a_training_image_says_under_which_label_it_was_learnt(finished):
@@ -80,10 +110,46 @@ def test_an_error_is_no_near_duplicate_where_the_dataset_is_gone(finished):
     assert {item.near_duplicate for item in found.worst} == {""}
 
 
-def test_calibration_says_its_direction_for_both_models(section):
+def test_calibration_says_its_direction_for_both_models_and_what_chance_would_show(section):
     said = section("errors")
-    for model in ("frozen", "fine-tuned"):
-        assert re.search(rf"The {model} model is \S+[^:]*: it says \d+% on average", said)
+    for model in ("frozen t0001", "fine-tuned model"):
+        assert re.search(rf"The {model} is \S+[^:]*: it says \d+% on average", said)
+    assert said.count("a calibrated model would show up to") == 3
+
+
+def test_the_temperature_stands_with_before_and_after(finished, section):
+    found = facts(finished).cooled
+    before, after = found.tested
+    assert (found.temperature, found.images) == (1.8, 18)
+    assert before.error > after.error
+    said = section("errors")
+    assert "With the temperature 1.8, fitted on 18 validation images and measured here on" in said
+    assert f"Before: {percent(before.error)}." in said
+    assert f"Expected calibration error {percent(after.error)};" in said
+    assert "cars-bench predict --calibrated" in said
+
+
+def test_a_temperature_that_was_not_tested_is_said_to_be_measured_where_it_was_fitted(finished):
+    whole = finished.run.record.temperature
+    fitted = replace(whole, before={"val": whole.before["val"]}, after={"val": whole.after["val"]})
+    changed = with_record(finished, temperature=fitted)
+    assert facts(changed).cooled.tested is None
+    assert "and measured on the same ones" in report_page(gather(changed), changed)
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({}, "made before one was kept"),
+        ({"refit": True}, "trained on the validation images"),
+    ],
+)
+def test_a_model_without_a_temperature_says_why(finished, fields, why):
+    changed = with_record(finished, temperature=None, **fields)
+    assert why in facts(changed).uncooled
+    assert f"The fine-tuned model has no temperature: it was {why}" in report_page(
+        gather(changed), changed
+    )
 
 
 def test_the_gallery_counts_its_errors_and_says_where_the_truth_is_not_among_five(

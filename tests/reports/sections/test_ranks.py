@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cars_bench.evaluation.metrics import Estimate
-from cars_bench.finetune.runs import RankedHead, Ranking, write_ranking
+from cars_bench.finetune.ranked_heads import RankedHead, Ranking, write_ranking
 from cars_bench.reports.inputs import read_inputs
 from cars_bench.reports.sections.ranks import facts, figure, places, table
 from cars_bench.tuning.study import Study

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cars_bench.reports.inputs import Inputs
-from cars_bench.reports.page import figures
+from cars_bench.reports.page import figures, tables
 from cars_bench.reports.render import environment
 from cars_bench.reports.report import gather
 from cars_bench.reports.sections.search import best_so_far, facts, figure, table
@@ -124,3 +124,36 @@ def _ran(rows, epochs):
 def test_one_head_is_said_in_the_singular(finished):
     search = facts(finished)
     assert "1 head tried" in _section(finished, search=replace(search, completed=1, planned=1))
+
+
+def test_the_winner_bears_one_mark_in_every_table_and_figure(finished, report):
+    winner = finished.winner.trial_id
+    for name, cells in tables(report).items():
+        column = 0 if name in ("curves", "slices") else 1
+        if name in ("history", "curves", "slices"):
+            marks = [row[column] for row in cells.rows if "★" in row[column]]
+            assert marks == [f"★ {winner}"], name
+    drawn = figures(report)
+    assert f"a star marks the winner, {winner}" in drawn["history"]
+    assert f"★ {winner}, winner" in drawn["contenders"]
+    page = _section(finished)
+    assert page.count("<b>★ winner</b>") == 1
+
+
+def test_the_best_so_far_is_said_to_be_of_single_trainings(finished, report):
+    assert table(report.search)["history"].headings[2:] == (
+        "Its own training",
+        "Best training so far",
+    )
+    assert "best single training reaches" in figures(report)["history"]
+    again = (Repeat(repeat=1, seed=1, score=0.25),)
+    trial = replace(finished.winner.trial, repeats=again)
+    repeated = with_row(finished, trial.trial_id, trial=trial, score=0.25)
+    assert "number is the mean of those trainings, in the table below" in _section(repeated)
+
+
+def test_a_winner_that_is_not_the_first_says_why_it_won(finished):
+    found = facts(finished)
+    rows = tuple(replace(row, rank=2) if row.winner else row for row in found.rows)
+    page = _section(finished, search=replace(found, rows=rows))
+    assert "<b>★ winner</b>, the smallest of those tied with the first" in page

@@ -10,7 +10,6 @@ from cars_bench.reports.render import environment
 from cars_bench.reports.report import gather
 from cars_bench.reports.sections.winner import (
     CONTENDERS,
-    WinnerFacts,
     facts,
     figure,
     optimism,
@@ -43,7 +42,7 @@ def test_new_seeds_stand_beside_the_score_that_picked_the_head(finished):
 def test_the_figure_says_who_wins_and_who_is_tied(finished):
     found = facts(finished)
     drawn = figure(found)["contenders"]
-    assert f"{found.chosen.trial_id}, winner" in drawn
+    assert f"★ {found.chosen.trial_id}, winner" in drawn
     assert ", tied" in drawn
 
 
@@ -100,12 +99,48 @@ def test_a_change_within_noise_is_called_so(finished):
     assert "within noise" in _section(finished)
 
 
-def test_the_scores_of_the_winner_are_told_apart(finished):
-    report = gather(finished)
-    winner = replace(report.winner.chosen, seeds=(0.5, 0.52), score=0.51, single=0.6)
-    page = _section(finished, winner=WinnerFacts((winner,)))
-    assert "60.0% when it was picked, 51.0% as the mean of 2 trainings with new seeds" in page
-    assert "when it was picked," not in _section(finished)
+def _with_repeats(inputs, single):
+    """The frozen head trained again three times, with a mean of 0.5."""
+    trial_id = inputs.frozen_trial
+    again = tuple(Repeat(repeat=number, seed=number, score=0.5) for number in (1, 2, 3))
+    trial = replace(inputs.frozen_row.trial, repeats=again, score=single)
+    return with_row(inputs, trial_id, trial=trial, score=0.5)
+
+
+def test_the_numbers_of_one_head_are_named_by_the_training_they_are_of(finished):
+    carried = finished.run.score("frozen", "val").top1.value
+    found = facts(_with_repeats(finished, 0.7))
+    assert found.head == finished.run.record.trial_id
+    assert [(item.score, item.shown) for item in found.trainings] == [
+        (0.5, True),
+        (0.7, False),
+        (carried, False),
+    ]
+    page = _section(_with_repeats(finished, 0.7))
+    assert 'Mean of 3 trainings with new seeds</th><td class="num"><b>50.0%</b>' in page
+    assert "the head was picked for it, so it flatters" in page
+
+
+def test_a_training_that_picked_the_head_and_is_carried_is_one_number(finished):
+    carried = finished.run.score("frozen", "val").top1.value
+    (_, own) = facts(_with_repeats(finished, carried)).trainings
+    assert own.score == carried
+    assert "picked for it" in own.about
+    assert "weights are kept" in own.about
+
+
+def test_before_fine_tuning_the_stored_training_is_told(evaluated_winner, drawn):
+    *_, stored = facts(evaluated_winner).trainings
+    assert stored.score == evaluated_winner.head.record.score
+    assert len(facts(read_inputs(drawn("tuned"))).trainings) == 1
+
+
+def test_a_winner_that_was_evaluated_tells_what_happened_from_validation_to_test(evaluated_winner):
+    found = optimism(evaluated_winner)
+    assert found.head == evaluated_winner.winner.trial_id
+    assert found.validation == evaluated_winner.head.record.score
+    assert found.test == evaluated_winner.score("frozen", "test").top1.value
+    assert found.change.value == pytest.approx(found.test - found.validation)
 
 
 def test_the_page_says_that_the_comparison_is_paired(finished):

@@ -1,0 +1,86 @@
+"""Whether fine-tuning paid: the finished model against the frozen head that it was built on.
+
+Decided image by image, on the test images where they were read, else on the validation
+images.  Fine-tuning has paid only where the gain is settled; else the frozen head is as good
+for a fraction of the cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cars_bench.evaluation.comparison import AnswersChanged, answers_changed
+from cars_bench.evaluation.predictions import Predictions
+from cars_bench.finetune.runs import FINETUNED, FROZEN, Run, Stage
+
+SPLITS = ("test", "val")
+"""Where it is decided: the first that both answered."""
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What fine-tuning changed.
+
+    Attributes:
+        split: `test` or `val`, on which the best epoch was chosen.
+        changed: The finished model's answers less the frozen head's.
+    """
+
+    split: str
+    changed: AnswersChanged
+
+    @property
+    def paid(self) -> bool:
+        """Whether the finished model is better for certain."""
+        return self.changed.settled and self.changed.difference.value > 0
+
+    @property
+    def harmed(self) -> bool:
+        """Whether it is worse for certain."""
+        return self.changed.settled and self.changed.difference.value < 0
+
+    @property
+    def recommended(self) -> Stage:
+        """What to use: the frozen head, unless fine-tuning paid."""
+        return FINETUNED if self.paid else FROZEN
+
+    def said(self, images: str) -> str:
+        """Whether it paid, and by how much, in a sentence.
+
+        Args:
+            images: Those that both answered, in words.
+        """
+        found = self.changed.difference
+        amount = f"{100 * found.value:+.1f} points on {images}"
+        ends = f"95% interval {100 * found.low:+.1f} to {100 * found.high:+.1f}"
+        if self.paid:
+            return f"Fine-tuning paid: {amount} ({ends})."
+        if self.harmed:
+            return f"Fine-tuning did harm: {amount} ({ends})."
+        return (
+            f"Fine-tuning did not pay: {amount} may be chance "
+            f"({ends}, McNemar's p = {self.changed.p_value:.2g})."
+        )
+
+
+def gain_in(answers: Mapping[tuple[str, str], Predictions]) -> Gain | None:
+    """What fine-tuning changed, by stage and split of what was answered.
+
+    `None` where no split was answered by both.
+    """
+    for split in SPLITS:
+        before = answers.get((FROZEN, split))
+        after = answers.get((FINETUNED, split))
+        if before and after:
+            return Gain(split, answers_changed(before, after))
+    return None
+
+
+def gain_of(run: Run) -> Gain | None:
+    """The same of a run on disk; `None` as well where nothing was trained.
+
+    Raises:
+        InputError: A table of predictions is damaged.
+    """
+    return gain_in(run.answers()) if run.record.epochs else None

@@ -1,0 +1,106 @@
+"""What a reader should know before trusting a report's numbers, and what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cars_bench.data.copies import SAID, remedy, sentence
+from cars_bench.data.dataset import Dataset
+from cars_bench.finetune.runs import Run
+from cars_bench.progress import plural
+from cars_bench.reports.inputs import Inputs
+from cars_bench.reports.words import probe_name
+from cars_bench.tuning.leaderboard import no_head_beats
+
+MOST_FILES = 50
+RISE = 1.01
+"""A validation loss so many times its lowest has risen."""
+
+
+@dataclass(frozen=True)
+class Caution:
+    """One thing a reader should know before trusting a number, and what to do about it.
+
+    Attributes:
+        files: The files that it speaks of, a line each.
+    """
+
+    text: str
+    fix: str = ""
+    files: tuple[str, ...] = ()
+
+
+def cautions(inputs: Inputs) -> list[Caution]:
+    """Everything to doubt: in the data, in the search, in the fine-tuning."""
+    return _data_warnings(inputs) + _search_warnings(inputs) + _run_warnings(inputs)
+
+
+def _data_warnings(inputs: Inputs) -> list[Caution]:
+    if inputs.dataset is None:
+        return [Caution("The dataset is gone from cache/, so pictures and counts are missing.",
+                         "cars-bench prepare SOURCE")]  # fmt: skip
+    card = inputs.dataset.card
+    copies = _copy_warnings(inputs.dataset)
+    told = card.warnings
+    found = copies + [Caution(text) for text in told if not (copies and SAID in text)]
+    count = len(card.quarantined)
+    if count:
+        found.append(
+            Caution(f"{plural(count, 'unusable image')} set aside; the list stands under Data.")
+        )
+    if inputs.study and inputs.study.record.dataset.digest != inputs.dataset.digest:
+        found.append(Caution("The dataset has changed since this study was made.",
+                              "cars-bench extract, then tune again"))  # fmt: skip
+    return found
+
+
+def _copy_warnings(dataset: Dataset) -> list[Caution]:
+    """Pictures that stand in two splits or under two labels, counted from the table itself."""
+    copies = dataset.copies()
+    if not copies:
+        return []
+    files = dataset.same_files(copies)
+    text = f"{sentence(copies)}."
+    rest = len(files) - MOST_FILES
+    more = [f"and {rest:,} more"] if rest > 0 else []
+    return [Caution(text, remedy(copies), (*files[:MOST_FILES], *more))]
+
+
+def _search_warnings(inputs: Inputs) -> list[Caution]:
+    found = []
+    failed = sum(row.status == "failed" for row in inputs.board)
+    if failed:
+        found.append(Caution(f"{plural(failed, 'trial')} failed; the table says why."))
+    unbeaten = no_head_beats(inputs.board, inputs.winner.trial_id) if inputs.winner else None
+    if unbeaten:
+        found.append(Caution(
+            f"No trained head beats {probe_name(unbeaten.trial_id).removeprefix('Probe: ')}, "
+            "which takes seconds.", "prefer the probe, or search a wider space"
+        ))  # fmt: skip
+    if inputs.winner and not inputs.probes:
+        found.append(Caution("No probe stands beside the winner.", "cars-bench probe"))
+    return found
+
+
+def _run_warnings(inputs: Inputs) -> list[Caution]:
+    """Where fine-tuning did not pay: whether it overfitted, and what to try."""
+    gain = inputs.gain
+    if inputs.run is None or gain is None or gain.paid:
+        return []
+    study = f" --study {inputs.run.record.study}"
+    found = "The fine-tuned model is not better than the frozen head for certain."
+    rose = _rise(inputs.run)
+    if rose:
+        found += f" Its validation loss rose from {rose[0]:.3g} to {rose[1]:.3g}: it overfits."
+    return [Caution(found, f"try a lower rate: cars-bench finetune --best --lr 1e-5{study}")]
+
+
+def _rise(run: Run) -> tuple[float, float] | None:
+    """The lowest validation loss up to the epoch kept, and that epoch's, where it is higher."""
+    kept = run.record.best_epoch
+    losses = [
+        item.val_loss for item in run.history() if item.val_loss is not None and item.epoch <= kept
+    ]
+    if not losses or losses[-1] <= RISE * min(losses):
+        return None
+    return min(losses), losses[-1]
