@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from matplotlib.axes import Axes
@@ -82,8 +83,13 @@ class Verdict:
         return max(found, key=lambda item: item.value, default=None)
 
 
-def facts(inputs: Inputs) -> Verdict:
-    """Sum up a study, however far it has come."""
+def facts(inputs: Inputs, seen: Sequence[str] = ()) -> Verdict:
+    """Sum up a study, however far it has come.
+
+    Args:
+        inputs: The study.
+        seen: Test images that look like a training or validation image.
+    """
     baselines = tuple(_baselines(inputs))
     stage = _stage(inputs)
     gain = inputs.gain
@@ -92,7 +98,7 @@ def facts(inputs: Inputs) -> Verdict:
         headline=_headline(inputs, stage, gain, baselines),
         baselines=baselines,
         cost_seconds=_costs(inputs),
-        warnings=tuple(cautions(inputs)),
+        warnings=tuple(cautions(inputs, seen)),
         next_command=_next(inputs, stage, gain),
         finetuning=_paid(gain) if gain else None,
     )
