@@ -9,12 +9,11 @@ import typer
 
 from cars_bench.cli.app import app
 from cars_bench.cli.session import Document, Session, accuracy, command
+from cars_bench.progress import size
 
 if TYPE_CHECKING:
     from cars_bench.evaluation.metrics import SplitScore
     from cars_bench.finetune.export_record import ExportRecord
-
-MIB = 2**20
 
 
 @command(
@@ -86,7 +85,7 @@ def _lines(record: ExportRecord) -> list[str]:
     speed = record.latency
     cooled = record.temperature != 1
     return [
-        f"{what}: {record.bytes / MIB:,.1f} MiB, pixels of {record.image_size} x "
+        f"{what}: {size(record.bytes)}, pixels of {record.image_size} x "
         f"{record.image_size} in, probabilities of {len(record.class_names)} classes out"
         + (f", calibrated by a temperature of {record.temperature:.3g}" if cooled else ""),
         f"Agrees with the Keras model on {found.top1_agreement:.1%} of {found.images:,} "
