@@ -258,6 +258,8 @@ def test_it_warns_of_test_images_that_look_like_training_images_and_counts_witho
     assert f"Of the other {len(rows) - 5} the fine-tuned model names {rest} right" in caution.text
     assert caution.files == tuple(sorted(seen))
     assert not any("look" in item.text for item in facts(finished).warnings)
+    assert "unseen" in facts(finished).headline
+    assert "unseen" not in facts(finished, seen).headline
 
 
 def test_the_report_tells_the_verdict_which_images_those_are(finished):
