@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from cars_bench.data.dataset import BOX_COLUMNS
-from cars_bench.data.labels import Labels, make_labels, some
+from cars_bench.data.labels import Labels, as_typed, make_labels, some
 from cars_bench.errors import LabelsUnusable
 
 META_FILE = "cars_meta.mat"
@@ -53,7 +53,7 @@ def read_mat(path: Path) -> Labels:
 
 
 def _labels(path: Path, rows: np.ndarray, file_field: str, names: list[str]) -> Labels:
-    files = [str(name) for name in rows[file_field]]
+    files = [as_typed(name) for name in rows[file_field]]
     classes = _named(path, files, rows["class"], names)
     boxes = pd.DataFrame(
         {
