@@ -7,16 +7,24 @@ Keras backend, honours EXIF orientation and releases the GIL while it decodes.
 
 from __future__ import annotations
 
+import errno
 import functools
 import importlib
 import io
 import math
+import os
+import stat
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError, features
+
+from cars_bench.workspace import BINARY
+
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `_within_limits` refuses instead
 
 T = TypeVar("T")
 
@@ -26,6 +34,13 @@ Box = tuple[float, float, float, float]
 REDUCING_GAP = 3.0
 RESIZE_METHOD = "pillow-bilinear-antialias-gap3"
 """Names the resize for the cache's key; change it whenever the pixels change."""
+
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "AVIF", "HEIF")
+"""All that is read: Pillow knows many more, some of which start other programs."""
+MOST_PIXELS = Image.MAX_IMAGE_PIXELS or 89_478_485
+"""Of one picture; decoded, it takes about six bytes for each."""
+MOST_BYTES = 1 << 30
+"""Of one file."""
 
 _AVIF = (b"avif", b"avis")
 _HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
@@ -42,6 +57,7 @@ _TRANSPOSED = {
 }
 _FIRST_SIDEWAYS = 5
 _BYTE_MAX = 255
+_WORD_MAX = 65535
 _WORD_TO_BYTE = 257
 
 
@@ -70,7 +86,7 @@ def decode_image(source: Path | str | bytes) -> Image.Image:
         An image of mode RGB.
 
     Raises:
-        ImageUnusable: Empty, truncated, a web page, or no known format.
+        ImageUnusable: Empty, truncated, a web page, too large, or no known format.
         OSError: The file cannot be read at all.
     """
     return _guarded(lambda: _upright_rgb(_opened(_bytes(source))))
@@ -151,8 +167,25 @@ def _clipped(box: Box, width: int, height: int) -> Box:
     return x1, y1, x2, y2
 
 
+def file_bytes(path: Path | str) -> bytes:
+    """What a file holds; never waits for another program to write it.
+
+    Raises:
+        OSError: It cannot be read, is no plain file, or is too large for a picture.
+    """
+    # A named pipe would block when it is opened, and its name says nothing.
+    descriptor = os.open(path, os.O_RDONLY | BINARY | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(descriptor, "rb") as stream:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "it is no plain file", str(path))
+        if found.st_size > MOST_BYTES:
+            raise OSError(errno.EFBIG, f"it is larger than {MOST_BYTES >> 20:,} MiB", str(path))
+        return stream.read()
+
+
 def _bytes(source: Path | str | bytes) -> bytes:
-    return source if isinstance(source, bytes) else Path(source).read_bytes()
+    return source if isinstance(source, bytes) else file_bytes(source)
 
 
 def _opened(data: bytes) -> Image.Image:
@@ -170,7 +203,19 @@ def _opened(data: bytes) -> Image.Image:
         )
     if brand == "AVIF" and not features.check("avif"):
         raise ImageUnusable("it is an AVIF picture, which the Pillow installed here does not read")
-    return Image.open(io.BytesIO(data))
+    return _within_limits(Image.open(io.BytesIO(data), formats=_formats()))
+
+
+def _within_limits(opened: Image.Image) -> Image.Image:
+    """Refuse a picture before its pixels are decoded, if it has too many."""
+    pixels = opened.width * opened.height
+    if pixels > MOST_PIXELS:
+        raise ImageUnusable(f"it has {pixels:,} pixels, and {MOST_PIXELS:,} are the most")
+    return opened
+
+
+def _formats() -> tuple[str, ...]:
+    return FORMATS if _reads_heic() else FORMATS[:-1]
 
 
 def _brand(data: bytes) -> str:
@@ -240,6 +285,9 @@ def _rgb(image: Image.Image) -> Image.Image:
 def _from_words(image: Image.Image) -> Image.Image:
     """Grey of 16 bits (or more in mode I) to 8 bits by dividing by 257."""
     grey = np.asarray(cast(Any, image)).astype(np.int64)
-    if grey.max(initial=0) > _BYTE_MAX or image.mode != "I":
+    most = grey.max(initial=0)
+    if grey.min(initial=0) < 0 or most > _WORD_MAX:
+        raise ImageUnusable("its pixels are whole numbers outside 0 to 65,535, of unknown range")
+    if most > _BYTE_MAX or image.mode != "I":
         grey = (grey + _WORD_TO_BYTE // 2) // _WORD_TO_BYTE
-    return Image.fromarray(np.clip(grey, 0, _BYTE_MAX).astype(np.uint8)).convert("RGB")
+    return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
