@@ -22,8 +22,6 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from PIL import Image, UnidentifiedImageError, features
 
-from cars_bench.workspace import BINARY
-
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `_within_limits` refuses instead
 
 T = TypeVar("T")
@@ -173,15 +171,18 @@ def file_bytes(path: Path | str) -> bytes:
     Raises:
         OSError: It cannot be read, is no plain file, or is too large for a picture.
     """
-    # A named pipe would block when it is opened, and its name says nothing.
-    descriptor = os.open(path, os.O_RDONLY | BINARY | getattr(os, "O_NONBLOCK", 0))
-    with os.fdopen(descriptor, "rb") as stream:
-        found = os.fstat(descriptor)
+    with open(path, "rb", opener=_unblocked) as stream:
+        found = os.fstat(stream.fileno())
         if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "it is no plain file", str(path))
         if found.st_size > MOST_BYTES:
             raise OSError(errno.EFBIG, f"it is larger than {MOST_BYTES >> 20:,} MiB", str(path))
         return stream.read()
+
+
+def _unblocked(path: str, flags: int) -> int:
+    """Open a named pipe too without waiting."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _bytes(source: Path | str | bytes) -> bytes:
