@@ -11,6 +11,7 @@ import dataclasses
 import difflib
 import functools
 import json
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -161,13 +162,15 @@ def one_of(name: str, value: str, known: tuple[str, ...]) -> None:
 
 
 def at_least(name: str, value: float, low: float) -> None:
-    """Refuse a value below `low`, and NaN."""
+    """Refuse a value below `low`, and what is not finite."""
+    _refuse_infinite(name, value)
     if not value >= low:
         raise _refused(name, f"must be at least {low:g}, got {value!r}", "raise it")
 
 
 def above(name: str, value: float, low: float) -> None:
-    """Refuse a value that is not above `low`, and NaN."""
+    """Refuse a value that is not above `low`, and what is not finite."""
+    _refuse_infinite(name, value)
     if not value > low:
         raise _refused(name, f"must be above {low:g}, got {value!r}", "raise it")
 
@@ -176,6 +179,11 @@ def within(name: str, value: float, low: float, high: float) -> None:
     """Refuse a value outside `low..high`, and NaN."""
     if not low <= value <= high:
         raise _refused(name, f"must be from {low:g} to {high:g}, got {value!r}", "change it")
+
+
+def _refuse_infinite(name: str, value: float) -> None:
+    if value == math.inf:
+        raise _refused(name, f"must be finite, got {value!r}", "lower it")
 
 
 def _refused(name: str, problem: str, fix: str) -> FieldError:

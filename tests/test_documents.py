@@ -299,8 +299,8 @@ def test_a_file_of_other_bytes_is_not_text(tmp_path):
 @pytest.mark.parametrize(
     ("check", "arguments", "good", "bad"),
     [
-        (at_least, (1,), (1, 1.5, float("inf")), (0.999, float("nan"))),
-        (above, (0,), (1e-300, 5), (0, -1, float("nan"))),
+        (at_least, (1,), (1, 1.5), (0.999, float("nan"), float("inf"))),
+        (above, (0,), (1e-300, 5), (0, -1, float("nan"), float("inf"))),
         (within, (0.0, 1.0), (0, 0.5, 1), (-0.1, 1.1, float("nan"), float("inf"))),
         (one_of, (("a", "b"),), ("a", "b"), ("", "A", "ab")),
     ],
