@@ -14,6 +14,7 @@ from cars_bench.progress import (
     folded,
     for_stream,
     plural,
+    printable,
 )
 
 
@@ -141,3 +142,19 @@ def test_long_lines_are_folded_between_words_only():
 )
 def test_a_number_and_its_noun(number, noun, said):
     assert plural(number, noun) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a\tb\nÜñ 日産", "a\tb\nÜñ 日産"),
+        ("\x1b[2J\x1b]0;x\x07", r"\x1b[2J\x1b]0;x\x07"),
+        ("a\rb\x9b1m\x7f", r"a\rb\x9b1m\x7f"),
+        ("\u202egpj.exe\u2066", r"\u202egpj.exe\u2066"),
+        ("a\udcff.jpg", r"a\udcff.jpg"),
+    ],
+)
+def test_nothing_that_is_said_moves_the_terminal(text: str, said: str) -> None:
+    stream = io.StringIO()
+    PlainProgress(stream).log(text)
+    assert stream.getvalue() == f"{printable(text)}\n" == f"{said}\n"
