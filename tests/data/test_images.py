@@ -50,6 +50,19 @@ def test_transparency_lies_over_white():
     assert decode_image(encoded(clear, "PNG")).getpixel((0, 0)) == (255, 255, 255)
 
 
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_a_tall_picture_lies_over_white_as_a_whole(mode):
+    pixels = np.random.default_rng(0).integers(0, 256, (1100, 3, 4), dtype=np.uint8)
+    clear = Image.fromarray(pixels).convert("LA" if mode == "LA" else "RGBA")
+    if mode == "P":
+        clear = clear.quantize(16)
+    data = encoded(clear, "PNG")
+    layered = Image.open(io.BytesIO(data)).convert("RGBA")
+    white = Image.new("RGBA", layered.size, "white")
+    whole = Image.alpha_composite(white, layered).convert("RGB")
+    np.testing.assert_array_equal(decode_image(data), whole)
+
+
 def test_an_animation_gives_its_first_frame():
     frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
     data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
