@@ -11,33 +11,22 @@ import dataclasses
 import difflib
 import functools
 import json
+import math
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
-import yaml
-
 from cars_bench import SCHEMA_VERSION
 from cars_bench.errors import CarsBenchError, RecordDamaged, UsageError
 from cars_bench.workspace import write_json
+from cars_bench.yaml_text import MOST_CHARACTERS, parse_yaml
 
 T = TypeVar("T")
 VERSION = "schema_version"
 WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
-YAML_DAMAGE = (
-    yaml.YAMLError,
-    ValueError,
-    LookupError,
-    AttributeError,
-    TypeError,
-    ArithmeticError,
-    RecursionError,
-)
-"""What PyYAML raises for text that is not YAML, or whose `!!tags` do not fit their values."""
 
 
 class FieldError(UsageError):
@@ -109,49 +98,6 @@ def read_record(path: Path, kind: type[T], missing: CarsBenchError, fix: str) ->
         raise RecordDamaged(f"{path} is damaged: {error.message}", fix) from error
 
 
-@dataclass(frozen=True)
-class YamlText:
-    """A YAML mapping, and where in its text each field stands.
-
-    Attributes:
-        source: Name of the file, for messages.
-        value: The mapping.
-        lines: Line, from 1, of each field by the names of the fields down to it.
-    """
-
-    source: str
-    value: dict[str, Any]
-    lines: dict[tuple[str, ...], int]
-
-    def error(self, place: tuple[str, ...], problem: str, fix: str) -> UsageError:
-        """One sentence that names file and line; `problem` names the field."""
-        known = (place[:depth] for depth in range(len(place), 0, -1) if place[:depth] in self.lines)
-        line = next((f" line {self.lines[found]}" for found in known), "")
-        return UsageError(f"{self.source}{line}: {problem.rstrip('.')}.", fix)
-
-
-def parse_yaml(text: str, source: str) -> YamlText:
-    """Read a YAML mapping; nothing but plain values is made of it.
-
-    Raises:
-        UsageError: It is not YAML, not a mapping, or has a field twice; names the line.
-    """
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        value = yaml.safe_load(text)
-    except YAML_DAMAGE as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}" if mark else ""
-        said = getattr(error, "problem", None) or str(error) or type(error).__name__
-        problem = said.splitlines()[0].rstrip(".")
-        raise UsageError(f"{source}{line} is not YAML: {problem}.", "mend the syntax") from error
-    if not isinstance(root, yaml.MappingNode) or not isinstance(value, dict):
-        raise UsageError(f"{source} line 1 must be `field: value` lines.", "mend the file")
-    found = YamlText(source, value, {})
-    _note_lines(root, (), found, set())
-    return found
-
-
 def from_yaml(kind: type[T], text: str, source: str) -> T:
     """Rebuild a dataclass from YAML text.
 
@@ -203,7 +149,8 @@ def text_of(path: Path) -> str:
         UsageError: It is not text.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as stream:
+            return stream.read(MOST_CHARACTERS + 1)  # more of it are refused
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not valid YAML: it is not text.", "mend the file") from error
 
@@ -215,13 +162,15 @@ def one_of(name: str, value: str, known: tuple[str, ...]) -> None:
 
 
 def at_least(name: str, value: float, low: float) -> None:
-    """Refuse a value below `low`, and NaN."""
+    """Refuse a value below `low`, and what is not finite."""
+    _refuse_infinite(name, value)
     if not value >= low:
         raise _refused(name, f"must be at least {low:g}, got {value!r}", "raise it")
 
 
 def above(name: str, value: float, low: float) -> None:
-    """Refuse a value that is not above `low`, and NaN."""
+    """Refuse a value that is not above `low`, and what is not finite."""
+    _refuse_infinite(name, value)
     if not value > low:
         raise _refused(name, f"must be above {low:g}, got {value!r}", "raise it")
 
@@ -232,27 +181,9 @@ def within(name: str, value: float, low: float, high: float) -> None:
         raise _refused(name, f"must be from {low:g} to {high:g}, got {value!r}", "change it")
 
 
-def _note_lines(
-    node: yaml.Node, place: tuple[str, ...], found: YamlText, noted: set[yaml.Node]
-) -> None:
-    """Note where the fields below a node stand; once, whatever repeats it by an alias."""
-    if node in noted:
-        return
-    noted.add(node)
-    if isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            here = (*place, str(index))
-            found.lines[here] = item.start_mark.line + 1
-            _note_lines(item, here, found, noted)
-    elif isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            here = (*place, str(key.value))
-            if here in found.lines:
-                problem = f"{here[-1]} stands there twice"
-                found.lines[here] = key.start_mark.line + 1
-                raise found.error(here, problem, "keep one of them")
-            found.lines[here] = key.start_mark.line + 1
-            _note_lines(value, here, found, noted)
+def _refuse_infinite(name: str, value: float) -> None:
+    if value == math.inf:
+        raise _refused(name, f"must be finite, got {value!r}", "lower it")
 
 
 def _refused(name: str, problem: str, fix: str) -> FieldError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 import tempfile
 import textwrap
@@ -19,6 +20,10 @@ MINUTE = 60  # seconds
 HOUR = 3600  # seconds
 TINY = 1e-9
 KILO = 1000
+CONTROLS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""All but tabs and line ends."""
 
 
 class Task:
@@ -107,7 +112,7 @@ class PlainProgress(Progress):
 
     def log(self, text: str) -> None:
         """Print one line, at once."""
-        print(text, file=self.stream, flush=True)
+        print(printable(text), file=self.stream, flush=True)
 
     @contextlib.contextmanager
     def stage(self, title: str, total: int | None, unit: str = "items") -> Iterator[Task]:
@@ -144,7 +149,9 @@ class TerminalProgress(Progress):
 
     def log(self, text: str) -> None:
         """Print one line above the bar."""
-        self.console.print(folded(text, self.console.width), markup=False, soft_wrap=True)
+        self.console.print(
+            folded(printable(text), self.console.width), markup=False, soft_wrap=True
+        )
 
     @contextlib.contextmanager
     def stage(self, title: str, total: int | None, unit: str = "items") -> Iterator[Task]:
@@ -202,7 +209,7 @@ class _BarTask(Task):
         self._live.update(Group(table, self._bar))
 
     def line(self, text: str) -> None:
-        self._bar.console.print(f"  {text}", markup=False)
+        self._bar.console.print(f"  {printable(text)}", markup=False)
 
 
 def for_stream(quiet: bool) -> Progress:
@@ -227,6 +234,14 @@ def folded(text: str, width: int, hang: int = 2) -> str:
             line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
         ) or [line]
     return "\n".join(lines)
+
+
+def printable(text: str) -> str:
+    r"""Text that can do nothing to a terminal: its controls are written out, as `\x1b`.
+
+    Those too that turn the direction of writing, and bytes of a name that is not UTF-8.
+    """
+    return CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def plural(number: int, noun: str) -> str:

@@ -20,7 +20,6 @@ from cars_bench.documents import (
     from_yaml,
     named_text,
     one_of,
-    parse_yaml,
     read_record,
     shipped,
     text_of,
@@ -226,15 +225,9 @@ def test_any_text_is_read_or_refused_in_one_sentence(text):
     assert "\n" not in message
 
 
-def test_aliases_are_followed_and_a_loop_ends():
+def test_aliases_are_followed():
     text = "name: x\nfirst: &layer {units: 3}\nlayers: [*layer, *layer]\n"
     assert from_yaml(Spec, text, "spec.yaml").layers == (Layer(3), Layer(3))
-    loop = parse_yaml("a: &a\n  b: *a\n", "loop.yaml")
-    assert loop.lines == {("a",): 1, ("a", "b"): 2}
-    bomb = "a0: &a0 {x: 1}\n" + "".join(
-        f"a{n}: &a{n} {{p: *a{n - 1}, q: *a{n - 1}}}\n" for n in range(1, 40)
-    )
-    assert len(parse_yaml(bomb, "bomb.yaml").lines) < 200
 
 
 def test_a_record_survives_the_file(tmp_path):
@@ -287,7 +280,7 @@ def test_shipped_files_go_by_name_and_others_by_path(tmp_path):
     names = shipped("cars_bench.tuning", "spaces")
     assert names == sorted(names)
     assert names
-    assert parse_yaml(named_text("space", names[0], "cars_bench.tuning", "spaces"), names[0]).value
+    assert "hyperparameters" in named_text("space", names[0], "cars_bench.tuning", "spaces")
     own = tmp_path / "mine.yaml"
     own.write_text("name: ü\n", encoding="utf-8")
     assert named_text("space", str(own), "cars_bench.tuning", "spaces") == "name: ü\n"
@@ -306,8 +299,8 @@ def test_a_file_of_other_bytes_is_not_text(tmp_path):
 @pytest.mark.parametrize(
     ("check", "arguments", "good", "bad"),
     [
-        (at_least, (1,), (1, 1.5, float("inf")), (0.999, float("nan"))),
-        (above, (0,), (1e-300, 5), (0, -1, float("nan"))),
+        (at_least, (1,), (1, 1.5), (0.999, float("nan"), float("inf"))),
+        (above, (0,), (1e-300, 5), (0, -1, float("nan"), float("inf"))),
         (within, (0.0, 1.0), (0, 0.5, 1), (-0.1, 1.1, float("nan"), float("inf"))),
         (one_of, (("a", "b"),), ("a", "b"), ("", "A", "ab")),
     ],

@@ -15,6 +15,7 @@ from cars_bench.progress import (
     folded,
     for_stream,
     plural,
+    printable,
     size,
 )
 
@@ -156,3 +157,19 @@ def test_the_title_counts_one_image_as_one(capsys):
 )
 def test_sizes_read_as_people_say_them(count, text):
     assert size(count) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a\tb\nÜñ 日産", "a\tb\nÜñ 日産"),
+        ("\x1b[2J\x1b]0;x\x07", r"\x1b[2J\x1b]0;x\x07"),
+        ("a\rb\x9b1m\x7f", r"a\rb\x9b1m\x7f"),
+        ("\u202egpj.exe\u2066", r"\u202egpj.exe\u2066"),
+        ("a\udcff.jpg", r"a\udcff.jpg"),
+    ],
+)
+def test_nothing_that_is_said_moves_the_terminal(text: str, said: str) -> None:
+    stream = io.StringIO()
+    PlainProgress(stream).log(text)
+    assert stream.getvalue() == f"{printable(text)}\n" == f"{said}\n"

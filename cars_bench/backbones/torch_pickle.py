@@ -3,20 +3,35 @@
 The format before PyTorch 1.6 is four pickles in a row (magic number, protocol,
 system, state dictionary), a fifth with the keys of the storages, then the raw
 storages in that order: a little-endian int64 count, then the elements.  A
-pickle can call anything it names; here it can name four harmless things.
+pickle can call anything it names; here it can name four harmless things.  It can
+also ask for more memory than there is: so each is read through before it is done, and
+of the file no more is asked than it holds.
 """
 
 from __future__ import annotations
 
+import io
+import math
+import os
 import pickle
+import pickletools
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 MAGIC = 0x1950A86A20F9469CFC6C
+PROTOCOL = 2
+"""Of the pickles that PyTorch wrote."""
+MOST_STEPS = 50_000
+"""Of one pickle; EfficientNet-Lite0's longest has 10,696."""
+LONGEST_TEXT = 1000
+LARGEST = 1 << 40
+REPEATABLE = ("GLOBAL", "BINUNICODE", "SHORT_BINSTRING", "BINSTRING")
+"""Steps whose result may be had again from the memo; what holds others may not, or a few
+steps could make more than any memory holds."""
 _STORAGE_TYPES = {"FloatStorage": np.dtype("<f4"), "LongStorage": np.dtype("<i8")}
 
 
@@ -57,15 +72,34 @@ class _TensorUnpickler(pickle.Unpickler):
 
     def persistent_load(self, pid: Any) -> _Storage:
         kind, dtype, key, _location, count = pid[:5]
-        if kind != "storage" or not isinstance(dtype, np.dtype):
-            raise NotTensors(f"unknown kind of reference {kind!r}")
-        return _Storage(str(key), dtype, int(count))
+        if kind != "storage" or not isinstance(dtype, np.dtype) or not isinstance(key, str):
+            raise NotTensors("it refers to something else than a storage")
+        return _Storage(key, dtype, _whole(count)[0])
 
 
-def _rebuild(
-    storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any
-) -> _Tensor:
-    return _Tensor(storage, int(offset), tuple(shape), tuple(strides))
+def _rebuild(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> _Tensor:
+    if not isinstance(storage, _Storage):
+        raise NotTensors("a tensor is made of something else than a storage")
+    return _Tensor(storage, _whole(offset)[0], _whole(*shape), _whole(*strides))
+
+
+def _whole(*numbers: Any) -> tuple[int, ...]:
+    if not all(isinstance(number, int) and abs(number) < LARGEST for number in numbers):
+        raise NotTensors("a size is no whole number, or too large")
+    return numbers
+
+
+class _Bounded(io.BufferedReader):
+    """A file of which no more is asked than it holds."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        left = os.fstat(self.fileno()).st_size - self.tell()
+        if size is None or not 0 <= size <= left:
+            raise NotTensors("it is cut")
+        return super().read(size)
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        return super().readline(LONGEST_TEXT)
 
 
 def read_tensors(path: Path) -> dict[str, np.ndarray]:
@@ -83,7 +117,7 @@ def read_tensors(path: Path) -> dict[str, np.ndarray]:
         NotTensors: The file is something else, or it is cut or damaged.
     """
     try:
-        with path.open("rb") as stream:
+        with _Bounded(path.open("rb", buffering=0)) as stream:
             return _read(stream)
     except (UnsafePickle, NotTensors):
         raise
@@ -95,11 +129,13 @@ def read_tensors(path: Path) -> dict[str, np.ndarray]:
         IndexError,
         AttributeError,
         KeyError,
+        OverflowError,
+        RecursionError,
     ) as error:
         raise NotTensors(f"it cannot be read as tensors ({error})") from error
 
 
-def _read(stream: IO[bytes]) -> dict[str, np.ndarray]:
+def _read(stream: _Bounded) -> dict[str, np.ndarray]:
     if _load(stream) != MAGIC:
         raise NotTensors("it does not begin like a legacy PyTorch file")
     _load(stream)
@@ -108,15 +144,40 @@ def _read(stream: IO[bytes]) -> dict[str, np.ndarray]:
     state = _load(stream)
     tensors = {name: value for name, value in state.items() if isinstance(value, _Tensor)}
     wanted = {tensor.storage.key: tensor.storage for tensor in tensors.values()}
-    storages = {str(key): _raw(stream, wanted[str(key)]) for key in _load(stream)}
+    storages = {key: _raw(stream, wanted[key]) for key in _load(stream)}
+    sizes = sum(math.prod(tensor.shape) for tensor in tensors.values())
+    if sizes > 2 * sum(raw.size for raw in storages.values()):
+        raise NotTensors("its tensors are larger than what they are made of")
     return {name: _array(tensor, storages[tensor.storage.key]) for name, tensor in tensors.items()}
 
 
-def _load(stream: IO[bytes]) -> Any:
+def _load(stream: _Bounded) -> Any:
+    begin = stream.tell()
+    _read_through(stream)
+    stream.seek(begin)
     return _TensorUnpickler(stream).load()
 
 
-def _raw(stream: IO[bytes], storage: _Storage) -> np.ndarray:
+def _read_through(stream: _Bounded) -> None:
+    """Read a pickle without doing what it says; raise where it would do too much."""
+    repeatable: set[Any] = set()
+    before = ""
+    for step, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
+        name = opcode.name
+        if step > MOST_STEPS or opcode.proto > PROTOCOL or name == "DUP":
+            raise NotTensors("it has more steps, or others, than tensors take")
+        if isinstance(argument, str | bytes) and len(argument) > LONGEST_TEXT:
+            raise NotTensors("it has a longer text than tensors have")
+        if name.endswith("PUT"):
+            if (argument or 0) > step:
+                raise NotTensors("it asks for a larger memo than it fills")
+            (repeatable.add if before in REPEATABLE else repeatable.discard)(argument)
+        if name.endswith("GET") and argument not in repeatable:
+            raise NotTensors("it repeats what is neither a name nor a text")
+        before = name
+
+
+def _raw(stream: _Bounded, storage: _Storage) -> np.ndarray:
     count = int.from_bytes(stream.read(8), "little", signed=True)
     data = stream.read(storage.count * storage.dtype.itemsize) if count == storage.count else b""
     if len(data) != storage.count * storage.dtype.itemsize:

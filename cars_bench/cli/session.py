@@ -168,12 +168,12 @@ def report_error(error: CarsBenchError, json_output: bool) -> None:
 
 
 def _fitted(text: str, stream: TextIO, hang: int = 2) -> str:
-    """The text folded to a terminal; for anything else it stays as it is."""
-    if not stream.isatty():
-        return text
-    from cars_bench.progress import folded
+    """The text without controls, folded to a terminal."""
+    from cars_bench.progress import folded, printable
 
-    return folded(text, shutil.get_terminal_size().columns, hang)
+    if not stream.isatty():
+        return printable(text)
+    return folded(printable(text), shutil.get_terminal_size().columns, hang)
 
 
 def accuracy(value: float | None, low: float | None, high: float | None) -> str:

@@ -9,7 +9,8 @@ import typer
 
 from cars_bench.cli.app import app
 from cars_bench.cli.session import Document, Session, command, points
-from cars_bench.progress import plural
+from cars_bench.progress import plural, printable
+from cars_bench.tables import table_text
 
 if TYPE_CHECKING:
     from cars_bench.tuning.leaderboard import LeaderboardRow, WinnersCurse
@@ -120,19 +121,10 @@ def _remarks(row: LeaderboardRow) -> str:
 def _print_csv(session: Session, rows: Sequence[LeaderboardRow]) -> None:
     """Print the rows as they are: a table for programs is not folded."""
     if not session.json_output:
-        print(_csv(rows), flush=True)
+        print(printable(_csv(rows)), flush=True)
 
 
 def _csv(rows: Sequence[LeaderboardRow]) -> str:
-    import csv
-    import io
-
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
     names = ["trial_id", "kind", "status", "score", "low", "high", "tied", "seconds", "epochs"]
-    names += ["repeats", "single", "beats_probes"]
-    writer.writerow([*names, "parameters", "description", "reason"])
-    for row in rows:
-        values = [getattr(row, name) for name in names]
-        writer.writerow([*values, row.parameters, row.description, row.reason])
-    return stream.getvalue().rstrip("\n")
+    names += ["repeats", "single", "beats_probes", "parameters", "description", "reason"]
+    return table_text(names, ([getattr(row, name) for name in names] for row in rows)).rstrip("\n")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from cars_bench.data.dataset import BOX_COLUMNS
-from cars_bench.data.labels import Labels, make_labels, some
+from cars_bench.data.labels import Labels, as_typed, make_labels, some
 from cars_bench.errors import LabelsUnusable, UsageError
 
 FILE_WORDS = (
@@ -78,6 +78,7 @@ def read_csv(path: Path, columns: CsvColumns = AS_THE_HEADER_SAYS) -> Labels:
         )
     if table.empty:
         raise LabelsUnusable(f"{path} has a header but no rows.", "give a file with labels")
+    _refuse_second_header(path, table[named])
     labels = _with_boxes(path, table) if boxes else _plain(path, table, named)
     found = {name: _groups(path, table[_heading(name)], labels, name) for name in columns.groups}
     return replace(labels, groups=found)
@@ -118,6 +119,19 @@ def _require(path: Path, table: pd.DataFrame, names: Sequence[str]) -> None:
             f"(columns found: {', '.join(table.columns)}).",
             "name columns that are there: --columns PATH,CLASS",
         )
+    twice = [name for name in names if list(table.columns).count(name) > 1]
+    if twice:
+        raise LabelsUnusable(f"{path} has two columns {twice[0]!r}.", "rename one of them")
+
+
+def _refuse_second_header(path: Path, table: pd.DataFrame) -> None:
+    """Raise where a row is the header again, as in files that were joined."""
+    again = (table.map(_heading) == list(table.columns)).all(axis="columns")
+    if again.any():
+        raise LabelsUnusable(
+            f"{path} has its header again in row {int(again.to_numpy().argmax()) + 1:,}.",
+            "take that row out",
+        )
 
 
 def _groups(path: Path, column: pd.Series[str], labels: Labels, name: str) -> dict[str, str]:
@@ -147,20 +161,23 @@ def _table(path: Path, rows: int | None = None) -> pd.DataFrame:
         raise LabelsUnusable(
             f"{path} is not a readable CSV file: {str(error).strip()}.", "save it as UTF-8 CSV"
         ) from error
-    table.columns = pd.Index([_heading(str(name)) for name in table.columns])
-    return table
+    headings, *_ = table.to_numpy().tolist()
+    return (
+        table.iloc[1:].set_axis([*map(_heading, headings)], axis="columns").reset_index(drop=True)
+    )
 
 
 def _strictly_read(path: Path, rows: int | None) -> pd.DataFrame:
-    """Every cell as text; a row longer than the header is an error, not a shift or a loss."""
+    """Every cell as text, the header's too; a longer row is an error, not a shift or a loss."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
         return pd.read_csv(
             path,
             dtype=str,
+            header=None,
             keep_default_na=False,
             encoding="utf-8-sig",
-            nrows=rows,
+            nrows=None if rows is None else rows + 1,
             skipinitialspace=True,
             index_col=False,
         )
@@ -168,7 +185,9 @@ def _strictly_read(path: Path, rows: int | None) -> pd.DataFrame:
 
 def _plain(path: Path, table: pd.DataFrame, named: Sequence[str]) -> Labels:
     files, classes, *split = (table[name] for name in named)
-    return make_labels(path, "csv", files, classes, splits=split[0] if split else None)
+    return make_labels(
+        path, "csv", map(as_typed, files), classes, splits=split[0] if split else None
+    )
 
 
 def _with_boxes(path: Path, table: pd.DataFrame) -> Labels:
@@ -184,7 +203,7 @@ def _with_boxes(path: Path, table: pd.DataFrame) -> Labels:
     return make_labels(
         path,
         "csv with boxes",
-        table["filename"],
+        table["filename"].map(as_typed),
         table["car_names"],
         splits=table["train_or_test"],
         boxes=numbers,

@@ -19,6 +19,7 @@ from cars_bench.data.card import CARD_FILE, PREPARE, Card, prepared, read_card, 
 from cars_bench.data.copies import Copies, find_copies, labels_elsewhere, same_files
 from cars_bench.data.images import Box
 from cars_bench.errors import DatasetMissing, known
+from cars_bench.tables import table_rows, table_text
 from cars_bench.workspace import Workspace, atomic_file
 
 if TYPE_CHECKING:
@@ -217,7 +218,7 @@ def write_dataset(folder: Path, table: pd.DataFrame, card: Card) -> None:
     for column in BOX_COLUMNS:
         stored[column] = [_whole(value) for value in stored[column]]
     with atomic_file(folder / TABLE_FILE, "w") as stream:
-        stored.to_csv(stream, index=False, lineterminator="\n")
+        stream.write(table_text(COLUMNS, stored.itertuples(index=False)))
         (folder / CARD_FILE).unlink(missing_ok=True)
     write_card(folder, replace(card, digest=digest_of(table)))
 
@@ -255,7 +256,8 @@ def _read_table(folder: Path) -> pd.DataFrame:
     # Slow to import, and commands that read no table need to know where things are too.
     import pandas as pd
 
-    table = pd.read_csv(folder / TABLE_FILE, dtype=str, keep_default_na=False)
+    columns, *rows = table_rows((folder / TABLE_FILE).read_bytes().decode())
+    table = pd.DataFrame(rows, columns=columns, dtype=str)
     for column in ("label", "width", "height"):
         table[column] = table[column].astype("int64")
     for column in BOX_COLUMNS:

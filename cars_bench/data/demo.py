@@ -8,7 +8,6 @@ with the same Pillow.
 from __future__ import annotations
 
 import colorsys
-import csv
 import shutil
 from pathlib import Path
 
@@ -19,7 +18,8 @@ from cars_bench.data.demo_car import Colour, Paint, Pose, draw_car
 from cars_bench.data.demo_models import MODELS, CarModel
 from cars_bench.data.splits import stratified
 from cars_bench.progress import Progress
-from cars_bench.workspace import atomic_file, sync_folder
+from cars_bench.tables import write_table
+from cars_bench.workspace import sync_folder
 
 IMAGES = 600
 WIDTH = 256
@@ -219,11 +219,9 @@ def _write_labels(path: Path, boxes: list[Box], seed: int) -> None:
     classes = [MODELS[number % len(MODELS)].name for number in range(len(boxes))]
     files = [_file_name(number) for number in range(len(boxes))]
     splits = stratified(files, classes, SHARES, seed)
-    with atomic_file(path, "w") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(HEADER)
-        for file, box, split, name in zip(files, boxes, splits, classes, strict=True):
-            writer.writerow([file, *box, names.index(name) + 1, split, name])
+    rows = zip(files, boxes, splits, classes, strict=True)
+    numbered = ([file, *box, names.index(name) + 1, split, name] for file, box, split, name in rows)
+    write_table(path, HEADER, numbered)
 
 
 def _file_name(number: int) -> str:

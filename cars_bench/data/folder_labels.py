@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
@@ -20,7 +20,7 @@ IMAGE_SUFFIXES = frozenset(
         *(".avif", ".heic", ".heif"),
     )
 )
-LITTER = frozenset(("__macosx", "@eadir", "$recycle.bin"))
+LITTER = frozenset(("__macosx", "@eadir", "$recycle.bin", "lost+found"))
 """Folders that archives and file servers leave behind; hidden ones are passed over anyway."""
 
 Parts = tuple[str, ...]
@@ -34,11 +34,13 @@ class _Tree:
         root: The folder.
         pictures: Parts of each picture's path below `root`, sorted.
         others: Other files, likewise.
+        again: Links to folders that are read already, likewise.
     """
 
     root: Path
     pictures: list[Parts]
     others: list[Parts]
+    again: list[Parts]
 
     @property
     def tops(self) -> dict[str, list[Parts]]:
@@ -51,9 +53,11 @@ class _Tree:
 
     def below(self, name: str) -> _Tree:
         """The subfolder called `name`."""
-        pictures = [parts[1:] for parts in self.pictures if parts[0] == name and len(parts) > 1]
-        others = [parts[1:] for parts in self.others if parts[0] == name and len(parts) > 1]
-        return _Tree(self.root / name, pictures, others)
+        pictures, others, again = (
+            [parts[1:] for parts in found if parts[0] == name and len(parts) > 1]
+            for found in (self.pictures, self.others, self.again)
+        )
+        return _Tree(self.root / name, pictures, others, again)
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,12 @@ def read_folders(root: Path) -> Labels:
     if tree.others:
         names = ["/".join(parts) for parts in tree.others]
         rows.notes.append(f"{plural(len(names), 'file')} without an image's suffix: {some(names)}")
+    if tree.again:
+        links = ["/".join(parts) for parts in tree.again]
+        rows.notes.append(
+            f"{plural(len(links), 'link')} to folders that are read already, left out: "
+            f"{some(links)}"
+        )
     labels = make_labels(
         tree.root, "folders", rows.files, rows.classes, splits=rows.splits if splits else None
     )
@@ -112,17 +122,42 @@ def is_image_name(name: str) -> bool:
 
 
 def _tree(root: Path) -> _Tree:
-    files = [path.relative_to(root).parts for path in _files(root)]
+    files, again = (sorted(path.relative_to(root).parts for path in found) for found in _walk(root))
     pictures = [parts for parts in files if is_image_name(parts[-1])]
-    return _Tree(root, pictures, [parts for parts in files if not is_image_name(parts[-1])])
+    return _Tree(root, pictures, [parts for parts in files if not is_image_name(parts[-1])], again)
 
 
-def _files(root: Path) -> Iterator[Path]:
-    for folder, subfolders, names in os.walk(root, followlinks=True):
-        subfolders[:] = sorted(name for name in subfolders if not _is_litter(name))
-        for name in sorted(names):
-            if not name.startswith("."):
-                yield Path(folder) / name
+def _walk(root: Path) -> tuple[list[Path], list[Path]]:
+    """The files below `root`, and the links that are left out.
+
+    Each folder is read once, however many links lead to it or around it: by its own name
+    where it has one in the tree, which is why links come last.  No link leads up.
+
+    Raises:
+        OSError: A folder cannot be read.
+    """
+    files: list[Path] = []
+    again: list[Path] = []
+    seen = {_identity(above) for above in root.resolve().parents}
+    folders = deque([root])
+    links: deque[Path] = deque()
+    while folders or links:
+        folder = (folders or links).popleft()
+        if _identity(folder) in seen:
+            again.append(folder)
+            continue
+        seen.add(_identity(folder))
+        for path in sorted(folder.iterdir()):
+            if not path.is_dir():
+                files += [] if path.name.startswith(".") else [path]
+            elif not _is_litter(path.name):
+                (links if path.is_symlink() else folders).append(path)
+    return files, again
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    found = folder.stat()
+    return found.st_dev, found.st_ino
 
 
 def _is_litter(folder: str) -> bool:

@@ -7,16 +7,22 @@ Keras backend, honours EXIF orientation and releases the GIL while it decodes.
 
 from __future__ import annotations
 
+import errno
 import functools
 import importlib
 import io
 import math
+import os
+import stat
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError, features
+
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `_within_limits` refuses instead
 
 T = TypeVar("T")
 
@@ -26,6 +32,13 @@ Box = tuple[float, float, float, float]
 REDUCING_GAP = 3.0
 RESIZE_METHOD = "pillow-bilinear-antialias-gap3"
 """Names the resize for the cache's key; change it whenever the pixels change."""
+
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "AVIF", "HEIF")
+"""All that is read: Pillow knows many more, some of which start other programs."""
+MOST_PIXELS = Image.MAX_IMAGE_PIXELS or 89_478_485
+"""Of one picture; while it is decoded each takes three to ten bytes."""
+MOST_BYTES = 1 << 30
+"""Of one file."""
 
 _AVIF = (b"avif", b"avis")
 _HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
@@ -42,6 +55,8 @@ _TRANSPOSED = {
 }
 _FIRST_SIDEWAYS = 5
 _BYTE_MAX = 255
+_WORD_MAX = 65535
+_STRIP = 512  # rows
 _WORD_TO_BYTE = 257
 
 
@@ -70,7 +85,7 @@ def decode_image(source: Path | str | bytes) -> Image.Image:
         An image of mode RGB.
 
     Raises:
-        ImageUnusable: Empty, truncated, a web page, or no known format.
+        ImageUnusable: Empty, truncated, a web page, too large, or no known format.
         OSError: The file cannot be read at all.
     """
     return _guarded(lambda: _upright_rgb(_opened(_bytes(source))))
@@ -151,8 +166,28 @@ def _clipped(box: Box, width: int, height: int) -> Box:
     return x1, y1, x2, y2
 
 
+def file_bytes(path: Path | str) -> bytes:
+    """What a file holds; never waits for another program to write it.
+
+    Raises:
+        OSError: It cannot be read, is no plain file, or is too large for a picture.
+    """
+    with open(path, "rb", opener=_unblocked) as stream:
+        found = os.fstat(stream.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "it is no plain file", str(path))
+        if found.st_size > MOST_BYTES:
+            raise OSError(errno.EFBIG, f"it is larger than {MOST_BYTES >> 20:,} MiB", str(path))
+        return stream.read()
+
+
+def _unblocked(path: str, flags: int) -> int:
+    """Open a named pipe too without waiting."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 def _bytes(source: Path | str | bytes) -> bytes:
-    return source if isinstance(source, bytes) else Path(source).read_bytes()
+    return source if isinstance(source, bytes) else file_bytes(source)
 
 
 def _opened(data: bytes) -> Image.Image:
@@ -170,7 +205,19 @@ def _opened(data: bytes) -> Image.Image:
         )
     if brand == "AVIF" and not features.check("avif"):
         raise ImageUnusable("it is an AVIF picture, which the Pillow installed here does not read")
-    return Image.open(io.BytesIO(data))
+    return _within_limits(Image.open(io.BytesIO(data), formats=_formats()))
+
+
+def _within_limits(opened: Image.Image) -> Image.Image:
+    """Refuse a picture before its pixels are decoded, if it has too many."""
+    pixels = opened.width * opened.height
+    if pixels > MOST_PIXELS:
+        raise ImageUnusable(f"it has {pixels:,} pixels, and {MOST_PIXELS:,} are the most")
+    return opened
+
+
+def _formats() -> tuple[str, ...]:
+    return FORMATS if _reads_heic() else FORMATS[:-1]
 
 
 def _brand(data: bytes) -> str:
@@ -231,15 +278,27 @@ def _rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F":
         raise ImageUnusable("its pixels are floating-point numbers without a known range")
     if image.has_transparency_data:
-        layered = image.convert("RGBA")
-        white = Image.new("RGBA", layered.size, "white")
-        return Image.alpha_composite(white, layered).convert("RGB")
+        return _over_white(image)
     return image.convert("RGB")
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    """Transparency laid over white, a strip at a time as it takes four bytes a pixel, thrice."""
+    flat = Image.new("RGB", image.size)
+    for top in range(0, image.height, _STRIP):
+        bottom = min(top + _STRIP, image.height)
+        layered = image.crop((0, top, image.width, bottom)).convert("RGBA")
+        white = Image.new("RGBA", layered.size, "white")
+        flat.paste(Image.alpha_composite(white, layered).convert("RGB"), (0, top))
+    return flat
 
 
 def _from_words(image: Image.Image) -> Image.Image:
     """Grey of 16 bits (or more in mode I) to 8 bits by dividing by 257."""
     grey = np.asarray(cast(Any, image)).astype(np.int64)
-    if grey.max(initial=0) > _BYTE_MAX or image.mode != "I":
+    most = grey.max(initial=0)
+    if grey.min(initial=0) < 0 or most > _WORD_MAX:
+        raise ImageUnusable("its pixels are whole numbers outside 0 to 65,535, of unknown range")
+    if most > _BYTE_MAX or image.mode != "I":
         grey = (grey + _WORD_TO_BYTE // 2) // _WORD_TO_BYTE
-    return Image.fromarray(np.clip(grey, 0, _BYTE_MAX).astype(np.uint8)).convert("RGB")
+    return Image.fromarray(grey.astype(np.uint8)).convert("RGB")

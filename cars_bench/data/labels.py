@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -22,6 +24,12 @@ SPLIT_WORDS = {
     "test": "test",
     "testing": "test",
 }
+HIDDEN_KINDS = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""Unicode's categories of characters that are not seen, or turn what stands around them."""
+SILENT = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200c\u200d\u3164\ufe00-\ufe0f\uffa0]"
+)
+"""Not seen either, but parts of words and pictures in some scripts."""
 
 
 @dataclass(frozen=True)
@@ -63,16 +71,17 @@ def make_labels(
     Args:
         source: The label file, or the folder of class folders.
         layout: Which reader read it.
-        files: Posix paths under some image root.
+        files: Posix paths under some image root, to the letter.
         class_names: Class of each file.
         splits: Split of each file in any known word; `None` where the source has none.
         boxes: Columns `BOX_COLUMNS` in pixels, a row a file; `None` where there are none.
 
     Raises:
-        LabelsUnusable: No rows, an empty class, two rows for one image, an
-            unknown split, or a file name that leaves the image folder.
+        LabelsUnusable: No rows, a class that is empty, hidden or looks like another, two
+            rows for one image, an unknown split, or a file name that leaves the image
+            folder or is not text.
     """
-    names = [_posix(source, str(name)) for name in files]
+    names = [_posix(source, name) for name in files]
     table = pd.DataFrame({"file": pd.Series(names, dtype=object)})
     if table.empty:
         raise LabelsUnusable(f"{source} holds no labelled image.", "give a source with images")
@@ -81,6 +90,7 @@ def make_labels(
     for column in BOX_COLUMNS:
         table[column] = boxes[column].to_numpy(float) if boxes is not None else float("nan")
     _refuse_empty_classes(source, table)
+    _refuse_hidden_classes(source, table)
     _refuse_repeats(source, table)
     return Labels(source, layout, table[LABEL_COLUMNS])
 
@@ -91,12 +101,21 @@ def some(names: Sequence[str], shown: int = 3) -> str:
     return ", ".join(names[:shown]) + (f" and {rest:,} more" if rest > 0 else "")
 
 
+def as_typed(name: object) -> str:
+    """A file name as label files have it: perhaps with spaces around, perhaps of Windows."""
+    return str(name).strip().replace("\\", "/")
+
+
 def _posix(source: Path, name: str) -> str:
-    path = PurePosixPath(name.strip().replace("\\", "/"))
+    path = PurePosixPath(name)
     if not path.name or path.is_absolute() or ".." in path.parts:
         raise LabelsUnusable(
             f"{source} names an image outside the image folder: {name!r}.",
             "name images relative to the image folder",
+        )
+    if _is_hidden(name, ("Cs",)) or "\0" in name:
+        raise LabelsUnusable(
+            f"{source} names an image whose name is not UTF-8 text: {name!a}.", "rename it"
         )
     return path.as_posix()
 
@@ -129,6 +148,30 @@ def _refuse_empty_classes(source: Path, table: pd.DataFrame) -> None:
             f"{source} gives no class for {len(empty):,} images: {some(empty)}.",
             "name their class, or take the rows out",
         )
+
+
+def _refuse_hidden_classes(source: Path, table: pd.DataFrame) -> None:
+    """Raise where a name cannot be read as it is, or reads like another."""
+    names = sorted(set(table["class_name"]))
+    hidden = [name for name in names if _is_hidden(name, HIDDEN_KINDS) or not _as_seen(name)]
+    seen = Counter(map(_as_seen, names))
+    alike = [name for name in names if seen[_as_seen(name)] > 1]
+    for found, problem in ((hidden, "have characters that are not seen"), (alike, "look alike")):
+        if found:
+            raise LabelsUnusable(
+                f"{source} has classes whose names {problem}: {some([*map(ascii, found)])}.",
+                "rename them",
+            )
+
+
+def _is_hidden(text: str, kinds: Sequence[str]) -> bool:
+    return any(
+        unicodedata.category(letter) in kinds and not SILENT.match(letter) for letter in text
+    )
+
+
+def _as_seen(name: str) -> str:
+    return " ".join(SILENT.sub("", name).split())
 
 
 def _refuse_repeats(source: Path, table: pd.DataFrame) -> None:

@@ -23,7 +23,14 @@ import numpy.typing as npt
 from PIL import Image
 
 from cars_bench.data.dataset import ImageRecord
-from cars_bench.data.images import REDUCING_GAP, Box, ImageUnusable, decode_near, load_image
+from cars_bench.data.images import (
+    REDUCING_GAP,
+    Box,
+    ImageUnusable,
+    decode_near,
+    file_bytes,
+    load_image,
+)
 from cars_bench.data.policies import NAMED, Policy
 from cars_bench.errors import InputError
 
@@ -76,7 +83,7 @@ def prepared_bytes(record: ImageRecord) -> bytes:
         InputError: The file is gone, or is not the one that was prepared; names it.
     """
     try:
-        data = record.path.read_bytes()
+        data = file_bytes(record.path)
     except OSError as error:
         raise InputError(
             f"{record.path} cannot be read: {error.strerror}.", PREPARE_AGAIN

@@ -194,7 +194,7 @@ def _columns(options: PrepareOptions) -> CsvColumns:
 def _existing(located: Located, options: PrepareOptions, problems: Problems) -> pd.DataFrame:
     rows = located.labels.table.rename(columns={"file": "image_id"})
     rows["path"] = [str(located.images / name) for name in rows["image_id"]]
-    here = rows["path"].map(lambda path: Path(path).is_file())
+    here = rows["path"].map(lambda path: Path(path).exists())
     problems.missing = rows.loc[~here, "image_id"].tolist()
     refuse_missing(problems.missing, len(rows), str(located.images), options.allow_missing)
     return rows[here].reset_index(drop=True)

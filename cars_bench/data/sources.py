@@ -57,9 +57,11 @@ def locate(
     given = labels or source or images
     if given is None:
         raise InputError("Nothing to prepare.", "cars-bench prepare SOURCE, or --demo")
-    if given.is_file():
-        return _with_images(read_labels(given, columns), source, images)
-    return _from_folder(given, images, columns)
+    if given.is_dir():
+        return _from_folder(given, images, columns)
+    if not given.is_file():  # a named pipe would be waited for without end
+        raise LabelsUnusable(f"{given} is no plain file.", "give labels as .csv or .mat")
+    return _with_images(read_labels(given, columns), source, images)
 
 
 def read_labels(path: Path, columns: CsvColumns = AS_THE_HEADER_SAYS) -> Labels:
@@ -87,7 +89,8 @@ def _refuse_columns(path: Path, columns: CsvColumns) -> None:
 
 
 def _from_folder(folder: Path, images: Path | None, columns: CsvColumns) -> Located:
-    tables = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".csv")
+    named = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".csv")
+    tables = [path for path in named if path.is_file()]
     usable = [path for path in tables if is_label_csv(path, columns)]
     if len(usable) > 1:
         names = some([path.name for path in usable])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +11,7 @@ import numpy as np
 
 from cars_bench.errors import InputError
 from cars_bench.evaluation.metrics import TOP_K, SplitScore, ranking, softmax, split_score
-from cars_bench.workspace import atomic_file
+from cars_bench.tables import table_rows, write_table
 
 RANKS = range(1, TOP_K + 1)
 COLUMNS = (
@@ -162,13 +161,7 @@ def predictions_file(split: str, suffix: str = "") -> str:
 
 def write_predictions(path: Path, rows: Iterable[Prediction]) -> None:
     """Write `rows` as CSV, atomically; fewer than five classes leave columns empty."""
-    with atomic_file(path, "w") as stream:
-        plain = csv.writer(stream, lineterminator="\n")
-        quoted = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL)
-        plain.writerow(COLUMNS)
-        for cells in map(_cells, rows):
-            # left to itself the writer does not quote a lone carriage return
-            (quoted if "\r" in "".join(cells) else plain).writerow(cells)
+    write_table(path, COLUMNS, map(_cells, rows))
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -182,15 +175,13 @@ def read_predictions(path: Path) -> Predictions:
 
 def _rows(path: Path) -> Iterator[Prediction]:
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            reader = csv.reader(stream)
-            if tuple(next(reader, ())) != COLUMNS:
-                raise InputError(f"{path} is not a table of predictions.", "evaluate again")
-            for cells in reader:
-                yield _prediction(cells)
+        rows = table_rows(path.read_bytes().decode())
+        if tuple(next(rows, ())) != COLUMNS:
+            raise InputError(f"{path} is not a table of predictions.", "evaluate again")
+        yield from map(_prediction, rows)
     except FileNotFoundError as error:
         raise InputError(f"There are no predictions {path}.", "cars-bench evaluate") from error
-    except (ValueError, UnicodeDecodeError, csv.Error) as error:
+    except ValueError as error:
         raise InputError(f"{path} is damaged ({error}).", "evaluate again") from error
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cars_bench import SCHEMA_VERSION, __version__
 from cars_bench.evaluation.confusion import MutualPair
+from cars_bench.progress import printable
 from cars_bench.reports.inputs import Inputs, Json
 from cars_bench.reports.reproduce import Reproduce, reproduce
 from cars_bench.reports.sections import (
@@ -43,7 +42,7 @@ from cars_bench.reports.sections.ranks import RankFacts
 from cars_bench.reports.sections.search import SearchFacts, TrialRow
 from cars_bench.reports.sections.verdict import Verdict
 from cars_bench.reports.sections.winner import Optimism, WinnerFacts
-from cars_bench.workspace import write_text
+from cars_bench.tables import write_table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,8 +147,8 @@ def _both(pair: NearDuplicate) -> Json:
 
 def _write_csv(path: Path, rows: list[Json]) -> None:
     names = list(dict.fromkeys(name for row in rows for name in row))
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, stream.getvalue())
+    write_table(path, names, ([_cell(row.get(name, "")) for name in names] for row in rows))
+
+
+def _cell(value: object) -> object:
+    return printable(value) if isinstance(value, str) else value

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cars_bench.documents import YamlText, named_text, parse_yaml
+from cars_bench.documents import named_text
 from cars_bench.errors import UsageError
 from cars_bench.training.specs import DenseLayer, HeadSpec, Schedule, TrainingSpec
+from cars_bench.yaml_text import YamlText, parse_yaml
 
 DEEPEST = 8
 LAYER_FIELDS = ("activation", "batch_norm", "dropout")

@@ -176,3 +176,55 @@ def test_a_cut_file_is_refused_wherever_it_is_cut(read):
     for length in range(len(data)):
         with pytest.raises(NotTensors):
             read(data[:length])
+
+
+PROTO = b"\x80\x02"
+DOUBLED = (
+    PROTO + b"(K\x01K\x01\x86q\x00" + b"".join(b"h%ch%c\x86q%c" % (n, n, n + 1) for n in range(60))
+)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    ("pickled", "reason"),
+    [
+        (PROTO + b"K\x01r\xff\xff\xff\x7f.", "larger memo"),
+        (PROTO + b"X\xff\xff\xff\x7fabc.", "cut"),
+        (b"\x80\x04\x8d\xff\xff\xff\xff\xff\xff\xff\x7fabc.", "cut|other"),
+        (b"\x80\x05\x96\xff\xff\xff\xff\xff\xff\xff\x7fabc.", "cut|other"),
+        (b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\x7f.", "cut|other"),
+        (PROTO + b"\x8b\xff\xff\xff\x7fabc.", "cut"),
+        (PROTO + b"X\x00\x00\x10\x00" + b"a" * (1 << 20) + b".", "longer text"),
+        (PROTO + b"K\x01" + b"\x85" * 60_000 + b".", "more steps"),
+        (PROTO + b"}K\x01" + b"2\x86" * 60 + b"K\x01s.", "others"),
+        (DOUBLED + b".", "repeats"),
+        (b"I" + b"9" * 100_000 + b"\n.", "."),
+    ],
+)
+@pytest.mark.parametrize("position", [0, 3])
+def test_what_would_take_all_memory_or_time_is_refused(read, pickled, reason, position):
+    parts = [dumped(part) for part in (MAGIC, 1001, SYSTEM, OrderedDict(), [])]
+    parts[position] = pickled
+    with pytest.raises(NotTensors, match=reason):
+        read(b"".join(parts))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"shape": (1 << 20, 1 << 19), "strides": (0, 0)}, "larger than"),
+        ({"shape": (1 << 50, 1), "strides": (0, 0)}, "too large"),
+        ({"shape": (2.0, 2), "strides": (1, 1)}, "no whole number"),
+        ({"count": 1 << 39}, "does not hold"),
+    ],
+)
+def test_a_tensor_is_no_larger_than_its_file(read, changes, reason):
+    with pytest.raises(NotTensors, match=reason):
+        read(one_tensor(np.zeros((2, 2), np.float32), **changes))
+
+
+def test_a_storage_larger_than_the_file_is_not_asked_for(read):
+    data = one_tensor(np.zeros(4, np.float32), count=1 << 39)
+    lying = data.replace(struct.pack("<q", 4), struct.pack("<q", 1 << 39))
+    with pytest.raises(NotTensors, match="cut"):
+        read(lying)

@@ -284,6 +284,15 @@ def test_an_error_is_two_lines_and_a_traceback_only_for_debug(capsys, tmp_path) 
     assert "Traceback" in capsys.readouterr().err
 
 
+def test_no_name_reaches_the_terminal_as_a_command_to_it(capsys, tmp_path) -> None:
+    session = Session(Workspace(tmp_path))
+    session.say("\x1b[2Ja\nb")
+    session.run(raises(CacheStale("\x9b1m.", "\x1b]0;x\x07")))
+    captured = capsys.readouterr()
+    assert captured.out == "\\x1b[2Ja\nb\n"
+    assert captured.err == "error: \\x9b1m.\n  fix: \\x1b]0;x\\x07\n"
+
+
 def test_a_command_gets_its_own_options_and_the_common_ones(capsys, tmp_path) -> None:
     toy = typer.Typer(rich_markup_mode=None)
 

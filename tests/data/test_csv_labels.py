@@ -39,6 +39,10 @@ def test_the_layout_with_boxes(csv):
     assert labels.table.iloc[0].tolist() == ["1.jpg", "Car A", "train", 1, 2, 30, 40]
 
 
+def test_file_names_of_windows_and_with_spaces_around_are_forgiven(csv):
+    assert read_csv(csv("path,class\na\\b.jpg ,A\n")).table["file"].tolist() == ["a/b.jpg"]
+
+
 def test_header_case_spaces_and_a_byte_order_mark_are_forgiven(csv):
     labels = read_csv(csv("Img_File , Class, subset\n1.jpg,A,Train\n", "utf-8-sig"))
     assert labels.table["split"].tolist() == ["train"]
@@ -62,6 +66,11 @@ def test_header_case_spaces_and_a_byte_order_mark_are_forgiven(csv):
         ("img_file,class\n../1.jpg,A\n", "outside the image folder"),
         ("img_file,class\n/etc/1.jpg,A\n", "outside the image folder"),
         ("img_file,class\n1.jpg,A,B,C\n", "not a readable CSV"),
+        ("img_file,class\n img_file,Class\n1.jpg,A\n", "header again in row 1"),
+        ("img_file,class\n1.jpg,A\nimg_file,class\n2.jpg,A\n", "header again in row 2"),
+        (BOXES_HEADER + BOXES_HEADER + "1.jpg,1,2,3,4,1,,A\n", "header again in row 1"),
+        ("img_file,class,Class\n1.jpg,A,B\n", "two columns 'class'"),
+        ("img_file,class\n1.jpg\n", "no class for 1 images"),
         (BOXES_HEADER + "1.jpg,a,2,3,4,1,train,A\n", "not numbers for 1 images: 1.jpg"),
         (BOXES_HEADER + "1.jpg,1,2,3,4,-1,train,A\n", "class out of range in 1 rows"),
         (BOXES_HEADER + "1.jpg,1,2,3,4,x,train,A\n", "class out of range in 1 rows"),

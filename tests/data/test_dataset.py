@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from cars_bench.data.dataset import COLUMNS, Dataset, LabelledImage, digest_of, write_dataset
 from cars_bench.errors import DatasetMissing, RecordDamaged
@@ -69,6 +72,25 @@ def test_any_class_name_survives_the_csv(workspace, tiny_dataset, class_name):
     table = tiny_dataset.table.replace({"class_name": {"bar": class_name}})
     write_dataset(tiny_dataset.folder, table, tiny_dataset.card)
     assert Dataset.load(workspace).class_names[0] == class_name
+
+
+LETTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\0/")
+FILE_NAMES = st.text(LETTERS | st.sampled_from("'=+-@\t\r\n\",\\ "), min_size=1, max_size=9)
+
+
+@settings(
+    deadline=None,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(names=st.lists(FILE_NAMES, min_size=60, max_size=60, unique=True))
+def test_any_legal_file_name_survives_the_csv(workspace, tiny_dataset, names):
+    paths = [f"/images/{name}" for name in names]
+    table = tiny_dataset.table.assign(image_id=names, path=paths)
+    write_dataset(tiny_dataset.folder, table, tiny_dataset.card)
+    loaded = Dataset.load(workspace).table
+    assert loaded["image_id"].tolist() == names
+    assert loaded["path"].tolist() == list(map(os.path.normpath, paths))
 
 
 def test_none_prepared_is_said(workspace):

@@ -136,3 +136,23 @@ def test_classes_in_train_alone_and_names_that_differ_in_case_are_said(tmp_path)
         "2 classes in train alone: Cat, eel",
         "two classes whose names differ in case alone: Cat and cat",
     ]
+
+
+@pytest.mark.parametrize(
+    ("link", "target"),
+    [("A/loop", "."), ("A/loop", ".."), ("B/up", "../.."), ("A/other", "../B"), ("0", "B")],
+)
+def test_a_folder_is_read_once_and_by_its_own_name(tmp_path, link, target):
+    root = tmp_path / "cars"
+    fill(tmp_path, "cars/A/1.jpg", "cars/B/2.jpg", "beside.jpg")
+    (root / link).symlink_to(target)
+    labels = read_folders(root)
+    pairs = list(zip(labels.table["file"], labels.table["class_name"], strict=True))
+    assert pairs == [("A/1.jpg", "A"), ("B/2.jpg", "B")]
+    assert labels.notes == [f"1 link to folders that are read already, left out: {link}"]
+
+
+def test_a_class_may_be_a_link_to_a_folder_elsewhere(tmp_path):
+    fill(tmp_path, "there/1.jpg", "cars/B/2.jpg")
+    (tmp_path / "cars" / "A").symlink_to(tmp_path / "there")
+    assert read_folders(tmp_path / "cars").table["class_name"].tolist() == ["A", "B"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import sys
 
 import numpy as np
@@ -49,6 +50,19 @@ def test_transparency_lies_over_white():
     assert decode_image(encoded(clear, "PNG")).getpixel((0, 0)) == (255, 255, 255)
 
 
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_a_tall_picture_lies_over_white_as_a_whole(mode):
+    pixels = np.random.default_rng(0).integers(0, 256, (1100, 3, 4), dtype=np.uint8)
+    clear = Image.fromarray(pixels).convert("LA" if mode == "LA" else "RGBA")
+    if mode == "P":
+        clear = clear.quantize(16)
+    data = encoded(clear, "PNG")
+    layered = Image.open(io.BytesIO(data)).convert("RGBA")
+    white = Image.new("RGBA", layered.size, "white")
+    whole = Image.alpha_composite(white, layered).convert("RGB")
+    np.testing.assert_array_equal(decode_image(data), whole)
+
+
 def test_an_animation_gives_its_first_frame():
     frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
     data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
@@ -81,11 +95,43 @@ JPEG = encoded(halves(64, 64), "JPEG")
         (JPEG[: len(JPEG) // 2], "(?i)truncated"),
         (encoded(halves(), "PNG")[:60], "."),
         (encoded(Image.new("F", (3, 3)), "TIFF"), "floating-point"),
+        (encoded(Image.new("I", (3, 3), 70_000), "TIFF"), "outside 0 to 65,535"),
+        (encoded(Image.new("I", (3, 3), -1), "TIFF"), "outside 0 to 65,535"),
+        (encoded(halves(), "EPS"), "known format"),
+        (encoded(halves(), "TGA"), "known format"),
     ],
 )
 def test_broken_files_are_refused_with_the_reason(data, reason):
     with pytest.raises(ImageUnusable, match=reason):
         decode_image(data)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "MPO"])
+def test_the_formats_of_pictures_are_read(kind):
+    assert decode_image(encoded(halves(), kind)).size == (40, 20)
+
+
+@pytest.mark.parametrize("side", [9500, 60_000])
+def test_too_many_pixels_are_refused_before_any_is_decoded(side):
+    data = bytearray(encoded(Image.new("1", (8, 8)), "BMP"))
+    data[18:26] = np.array([side, side], "<i4").tobytes()
+    with pytest.raises(ImageUnusable, match="pixels"):
+        decode_image(bytes(data))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+@pytest.mark.timeout(10)
+def test_a_named_pipe_is_no_picture_and_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "x.jpg")
+    with pytest.raises(OSError, match="no plain file"):
+        decode_image(tmp_path / "x.jpg")
+
+
+def test_a_file_too_large_for_a_picture_is_not_read(tmp_path):
+    with (tmp_path / "x.jpg").open("wb") as stream:
+        stream.truncate(images.MOST_BYTES + 1)
+    with pytest.raises(OSError, match="larger than"):
+        decode_image(tmp_path / "x.jpg")
 
 
 def test_avif_is_read_like_any_other():

@@ -15,12 +15,23 @@ SOURCE = Path("labels.csv")
 
 
 def test_names_are_made_plain_and_what_is_absent_stays_empty():
-    labels = make_labels(SOURCE, "csv", ["a\\b.jpg ", "c.jpg"], ["  Cafe\u0301 ", "e"])
-    assert labels.table["file"].tolist() == ["a/b.jpg", "c.jpg"]
+    labels = make_labels(SOURCE, "csv", ["a.jpg", "c.jpg"], ["  Cafe\u0301 ", "e"])
+    assert labels.table["file"].tolist() == ["a.jpg", "c.jpg"]
     assert labels.table["class_name"].tolist() == ["Caf\u00e9", "e"]
     assert labels.table["split"].tolist() == ["", ""]
     assert labels.table[BOX_COLUMNS].isna().all(axis=None)
     assert not labels.has_split
+
+
+def test_words_of_any_script_may_be_classes():
+    names = ["کتاب‌ها", "क्‍ष", "👩‍🚒", "日産", "Škoda ❤️"]
+    labels = make_labels(SOURCE, "csv", "abcde", names)
+    assert labels.table["class_name"].tolist() == names
+
+
+@pytest.mark.parametrize("name", [" a.jpg", "a\\b.jpg", "a\rb.jpg", "=1+1.jpg", "a\tb.jpg"])
+def test_a_file_name_is_kept_to_the_letter(name):
+    assert make_labels(SOURCE, "folders", [name], ["x"]).table["file"].tolist() == [name]
 
 
 def test_splits_go_by_many_words():
@@ -47,6 +58,14 @@ def test_boxes_go_with_their_files():
         (["a", "./a"], ["x", "y"], None, "two rows or more for 1 images: a"),
         (["a"], ["x"], ["holdout"], "unknown split 'holdout'"),
         (["a", "b"], ["x", "y"], ["train", ""], "the split of 1 images and not of 1"),
+        (["a\udcff.jpg"], ["x"], None, r"not UTF-8 text: 'a\\udcff.jpg'"),
+        (["a"], ["x\0y"], None, r"not seen: 'x\\x00y'"),
+        (["a"], ["x\u200by"], None, r"not seen: 'x\\u200by'"),
+        (["a"], ["x\u202ey"], None, "not seen"),
+        (["a"], ["x\x1b[2Jy"], None, "not seen"),
+        (["a"], ["\u200d"], None, "not seen"),
+        (["a", "b"], ["x", "x\u200d"], None, r"look alike: 'x', 'x\\u200d'"),
+        (["a", "b"], ["x y", "x\u00a0y"], None, "look alike"),
     ],
 )
 def test_what_no_layout_may_say_is_refused(files, classes, splits, message):

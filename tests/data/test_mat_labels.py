@@ -1,11 +1,20 @@
-"""The .mat layouts: numbers from 1 go through names, boxes become 0-based."""
+"""The .mat layouts: numbers from 1 go through names, boxes become 0-based.
+
+Covers cars_bench/data/mat_reader.py.
+"""
 
 from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import zlib
 
 import numpy as np
 import pytest
 from scipy.io import savemat
 
+from cars_bench.data import mat_labels
 from cars_bench.data.mat_labels import read_mat
 from cars_bench.errors import LabelsUnusable
 
@@ -99,6 +108,72 @@ def test_foreign_bytes_are_corrupt(tmp_path, data):
     (tmp_path / "a.mat").write_bytes(data)
     with pytest.raises(LabelsUnusable, match="corrupt"):
         read_mat(tmp_path / "a.mat")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("class", float("nan"), "row 2: class must be a number, got nan"),
+        ("class", 1.5, "out of range 1 to 3 in 1 rows: 1.5"),
+        ("class", "two", "row 2: class must be a number, got 'two'"),
+        ("class", np.ones((2, 3)), r"row 2: class must be a number, got an array \[2, 3\]"),
+        ("bbox_x1", float("inf"), "row 2: bbox_x1 must be a number, got inf"),
+        ("bbox_y2", "x", "row 2: bbox_y2 must be a number"),
+        ("bbox_y2", np.zeros((0, 0)), "row 2: bbox_y2 must be a number"),
+        ("fname", 7, "row 2: fname must be text, got 7"),
+        ("fname", np.array(["a.jpg", "b.jpg"]), "row 2: fname must be text, got an array"),
+        ("fname", "", "row 2: fname must be text, got an array"),
+    ],
+)
+def test_a_field_of_another_kind_is_refused(devkit, field, value, message):
+    fields = [*BOX, "class", "fname"]
+    rows = [(1, 2, 30, 40, 1, "1.jpg"), (1, 2, 30, 40, 2, "2.jpg")]
+    changed = [value if name == field else cell for name, cell in zip(fields, rows[1], strict=True)]
+    savemat(devkit / "a.mat", {"annotations": annotations([rows[0], changed], fields)})
+    with pytest.raises(LabelsUnusable, match=message):
+        read_mat(devkit / "a.mat")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals end no process there")
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        ("import os; os.kill(os.getpid(), 11)", "ended with SIGSEGV"),
+        ("import os; os.kill(os.getpid(), 7)", "ended with SIGBUS"),
+        ("import time; time.sleep(60)", "takes over 1 seconds"),
+        ("raise SystemExit(3)", "exit code 3"),
+    ],
+)
+def test_a_reader_that_crashes_or_hangs_is_one_sentence(devkit, monkeypatch, program, reason):
+    path = write(devkit / "a.mat")
+    (devkit / "reader.py").write_text(program)
+    monkeypatch.setattr(mat_labels, "READER", devkit / "reader.py")
+    monkeypatch.setattr(mat_labels, "LONGEST_SECONDS", 1 if "sleep" in program else 60)
+    with pytest.raises(LabelsUnusable, match=reason):
+        read_mat(path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are kept by Linux")
+def test_a_file_that_asks_for_all_memory_is_refused(devkit):
+    bomb = zlib.compress(bytes(1 << 20)) * 2
+    path = write(devkit / "a.mat")
+    size = np.array([14, 0x7FFFFFF0, 6, 8, 6, 0, 5, 8, 30000, 30000, 1, 0, 9, 0x7FFFFF00], "<u4")
+    path.write_bytes(path.read_bytes()[:128] + size.tobytes() + bomb)
+    with pytest.raises(LabelsUnusable, match="corrupt"):
+        read_mat(path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(60))
+def test_flipped_bytes_are_read_or_refused(devkit, seed):
+    path = write(devkit / "a.mat", range(1, 4))
+    data = bytearray(path.read_bytes())
+    random = np.random.default_rng(seed)
+    for place in random.integers(124, len(data), 4):
+        data[place] = random.integers(256)
+    path.write_bytes(data)
+    with contextlib.suppress(LabelsUnusable):
+        assert len(read_mat(path).table) <= 3
 
 
 @pytest.mark.realdata

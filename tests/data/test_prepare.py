@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -239,6 +241,46 @@ def test_groups_of_a_column_stand_in_the_card_and_leave_the_digest(source, run):
     grouped = run(source, group_columns=("outline",))
     assert grouped.card.groups == {"outline": drawn}
     assert grouped.digest == run(source).digest
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has fewer legal names")
+def test_files_of_any_legal_name_are_prepared(tiny_source, run, tmp_path):
+    names = [
+        "a\rb",
+        " a",
+        "=1+1",
+        "a\\b",
+        "a\nb",
+        '"',
+        "a,b",
+        "\x1b[2J",
+        "'-",
+        "日産",
+        "a\u202eb",
+        "-",
+    ]
+    pictures = sorted(tiny_source.rglob("*.png"))
+    for number, name in enumerate(names):
+        for class_name, offset in (("A", 0), (" B", 12)):
+            folder = tmp_path / "cars" / class_name
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copy(pictures[number + offset], folder / f"{name}.png")
+    table = run(tmp_path / "cars").table
+    assert sorted(table["image_id"]) == sorted(
+        f"{c}/{name}.png" for c in ("A", " B") for name in names
+    )
+    assert all(Path(path).is_file() for path in table["path"])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+@pytest.mark.timeout(60)
+def test_a_named_pipe_is_quarantined_and_not_waited_for(source, run):
+    (picture,) = source.rglob("007.png")
+    picture.unlink()
+    os.mkfifo(picture)
+    assert [item.reason for item in run(source).card.quarantined] == [
+        "it cannot be read: it is no plain file"
+    ]
 
 
 def test_columns_need_a_label_file(run, tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from cars_bench.data.sources import locate
@@ -66,3 +68,14 @@ def test_a_source_that_is_none_is_refused(tmp_path, name):
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(InputError):
         locate(tmp_path / name, None, None)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+@pytest.mark.timeout(10)
+def test_a_named_pipe_is_no_label_file_and_is_not_waited_for(tmp_path):
+    fill(tmp_path, A__1_jpg="x", B__2_jpg="x")
+    os.mkfifo(tmp_path / "labels.csv")
+    (tmp_path / "other.csv").mkdir()
+    assert locate(tmp_path, None, None).labels.layout == "folders"
+    with pytest.raises(LabelsUnusable, match="no plain file"):
+        locate(None, tmp_path / "labels.csv", None)
