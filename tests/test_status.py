@@ -307,6 +307,10 @@ def overview(
             "cars-bench tune --trials 100 --study x",
         ),
         (overview(studies=(STUDY,)), "cars-bench finetune --best --study first"),
+        (
+            overview(studies=(replace(STUDY, name="it's $(mine)"),)),
+            """cars-bench finetune --best --study 'it'"'"'s $(mine)'""",
+        ),
         (overview(studies=(replace(STUDY, unfinished=("r",)),)), "cars-bench finetune --resume"),
         (overview(studies=(replace(DONE, unfinished=("r",)),)), "cars-bench report --study first"),
         (overview(studies=(DONE,)), "cars-bench report --study first"),

@@ -181,7 +181,7 @@ class Study:
         chosen = name or workspace.settings().get("study", {}).get("name")
         if not chosen:
             raise StudyMissing("Nothing has been tuned here yet.", TUNE)
-        return cls.read(workspace.studies / chosen)
+        return cls.read(workspace.study(chosen))
 
     @classmethod
     def read(cls, folder: Path) -> Study:
@@ -206,7 +206,7 @@ class Study:
             CacheStale: The study was made on another cache.
         """
         chosen = name or default_name(cache)
-        folder = workspace.studies / chosen
+        folder = workspace.study(chosen)
         if (folder / STUDY_FILE).is_file():
             study = cls.open(workspace, chosen)
             study.require_cache(cache.key)
