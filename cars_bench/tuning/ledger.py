@@ -59,6 +59,10 @@ class TrialOutcome:
     def __post_init__(self) -> None:
         for name in ("score", "low", "high"):
             _require_share(name, getattr(self, name))
+        if None not in (self.score, self.low, self.high):
+            within("score", self.score or 0.0, self.low or 0.0, self.high or 0.0)
+        at_least("best_epoch", self.best_epoch or 1, 1)
+        at_least("parameters", self.parameters or 0, 0)
         at_least("seconds", self.seconds, 0)
         _require_answers(self.score, self.correct)
 
