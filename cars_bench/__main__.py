@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 from cars_bench.errors import Interrupted
@@ -11,22 +12,26 @@ from cars_bench.errors import Interrupted
 def main() -> None:
     """Run the program; interrupted, while it is still being loaded too, it exits with 130."""
     try:
+        from cars_bench.interrupts import LastWord
+
+        signal.signal(signal.SIGINT, LastWord())
         from cars_bench.cli import app
 
         app.main()
     except KeyboardInterrupt:
-        _exit_interrupted()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        from cars_bench.interrupts import LastWord
+
+        LastWord()(signal.SIGINT, None)
     except SystemExit as end:
+        # All is said: a press that comes now would only kill Python as it clears up.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         if end.code == Interrupted.code:
-            _exit_interrupted()
+            # At once: Python itself would die of SIGINT where `exec` had been interrupted.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(Interrupted.code)
         raise
-
-
-def _exit_interrupted() -> None:
-    """Exit at once: Python itself would die of SIGINT where `exec` had been interrupted."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(Interrupted.code)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,58 @@
-"""Ctrl-C: what is running may end first, and no press is lost."""
+"""Ctrl-C: what is running may end first, no press is lost, and every end says so."""
 
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
 
-from cars_bench.progress import Progress
+from cars_bench import SCHEMA_VERSION
+from cars_bench.errors import Interrupted
+
+if TYPE_CHECKING:
+    from cars_bench.progress import Progress
+
+INTERRUPTED = Interrupted("Interrupted; what was finished is kept.", "run it again")
+SHOW_CURSOR = "\x1b[?25h\n"
+"""What a terminal needs to hear where a bar was cut short."""
+
+
+class LastWord:
+    """The answer to Ctrl-C where nothing needs to be put in order: a word, and the end at once.
+
+    So it is while the program and its libraries are loaded (some of which take a
+    KeyboardInterrupt for an error of theirs), and at the second press.
+
+    Attributes:
+        said: What became of the command is told already.
+    """
+
+    def __init__(self) -> None:
+        self.said = False
+        self._stderr = os.dup(2)  # `progress.chatter_withheld` may take the other one away
+
+    def __call__(self, number: int, frame: FrameType | None) -> NoReturn:
+        """Answer one press."""
+        if not self.said:
+            self._say()
+        os._exit(INTERRUPTED.code)
+
+    def _say(self) -> None:
+        """By the system's own call: the press may have fallen into a `print`."""
+        said = {"code": INTERRUPTED.code, "message": INTERRUPTED.message, "fix": INTERRUPTED.fix}
+        if "--json" in sys.argv:
+            document = {"schema_version": SCHEMA_VERSION, "error": said}
+            os.write(1, f"{json.dumps(document)}\n".encode())
+            return
+        begin = SHOW_CURSOR if os.isatty(self._stderr) else ""
+        text = f"{begin}error: {INTERRUPTED.message}\n  fix: {INTERRUPTED.fix}\n"
+        os.write(self._stderr, text.encode())
 
 
 class Remembered:
@@ -16,29 +60,46 @@ class Remembered:
 
     An interrupt that falls into a hook that C code calls (of the garbage
     collector, of a weak reference) is printed there and lost, as seen while
-    JAX is loaded.
+    JAX is loaded.  Within an import and at a second press the last word is said.
+
+    Args:
+        last: Says it; without one there are interrupts only.
 
     Attributes:
         pressed: Whether Ctrl-C was pressed.
+        told: What became of the command is told already, and no press answered any more.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, last: LastWord | None) -> None:
         self.pressed = False
+        self.told = False
+        self._last = last
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Answer one press."""
+        if self.told:
+            return
+        if self._last and (self.pressed or _imports(frame)):
+            self._last(number, frame)
         self.pressed = True
         signal.default_int_handler(number, frame)
+
+    def tell(self) -> None:
+        """From here on it is told what became of the command, undisturbed."""
+        self.told = True
+        if self._last:
+            self._last.said = True
 
 
 @contextlib.contextmanager
 def interrupts_remembered() -> Iterator[Remembered]:
     """Remember each Ctrl-C of the body; outside the main thread there is none to remember."""
-    remembered = Remembered()
+    before = signal.getsignal(signal.SIGINT)
+    remembered = Remembered(before if isinstance(before, LastWord) else None)
     if threading.current_thread() is not threading.main_thread():
         yield remembered
         return
-    before = signal.signal(signal.SIGINT, remembered)
+    signal.signal(signal.SIGINT, remembered)
     try:
         yield remembered
     finally:
@@ -63,7 +124,9 @@ def stop_when_asked(progress: Progress, message: str) -> Iterator[Callable[[], b
 
     def ask(number: int, frame: FrameType | None) -> None:
         asked.append(number)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if isinstance(before, Remembered):
+            before.pressed = False
+        signal.signal(signal.SIGINT, before)
         progress.log(message)
 
     if threading.current_thread() is not threading.main_thread():
@@ -76,3 +139,12 @@ def stop_when_asked(progress: Progress, message: str) -> Iterator[Callable[[], b
         yield lambda: bool(asked)
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Whether a module is being loaded where the press fell."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False

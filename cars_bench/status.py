@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from cars_bench.cache.keys import FeatureRecipe, titles
@@ -98,6 +99,11 @@ class StudyState:
     stale: str = ""
     detail: str = ""
     current: bool = False
+
+    @property
+    def option(self) -> str:
+        """How a shell is given it: `--study NAME`."""
+        return f"--study {quote(self.name)}"
 
 
 @dataclass(frozen=True)
@@ -324,11 +330,11 @@ def _search(study: StudyState) -> Advice | None:
     done = study.completed + study.failed
     if study.planned is not None and done < study.planned:
         return Advice(
-            f"cars-bench tune --trials {study.planned} --study {study.name}",
+            f"cars-bench tune --trials {study.planned} {study.option}",
             f"{done} of {study.planned} trials are done",
         )
     if not study.completed:
-        return Advice(f"cars-bench tune --trials 100 --study {study.name}", "no trial completed")
+        return Advice(f"cars-bench tune --trials 100 {study.option}", "no trial completed")
     return None
 
 
@@ -339,13 +345,13 @@ def _finish(study: StudyState) -> Advice | None:
         return Advice(
             "cars-bench finetune --resume", f"the run {study.unfinished[-1]} is not finished"
         )
-    return Advice(f"cars-bench finetune --best --study {study.name}", "the winner is not finished")
+    return Advice(f"cars-bench finetune --best {study.option}", "the winner is not finished")
 
 
 def _report(overview: Overview, study: StudyState) -> Advice:
     report = next((report for report in overview.reports if report.study == study.name), None)
     if report is None:
-        return Advice(f"cars-bench report --study {study.name}", "there is no report yet")
+        return Advice(f"cars-bench report {study.option}", "there is no report yet")
     if report.stale:
-        return Advice(f"cars-bench report --study {study.name}", "the study went on since")
-    return Advice(f"cars-bench report --open --study {study.name}", "everything is up to date")
+        return Advice(f"cars-bench report {study.option}", "the study went on since")
+    return Advice(f"cars-bench report --open {study.option}", "everything is up to date")

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import secrets
 import tomllib
 import zipfile
@@ -23,10 +24,11 @@ from typing import IO, Any
 import tomli_w
 from filelock import FileLock, Timeout
 
-from cars_bench.errors import InputError
+from cars_bench.errors import InputError, UsageError
 
 WORKSPACE_VARIABLE = "CARS_BENCH_WORKSPACE"
 SETTINGS_FILE = "cars-bench.toml"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 BINARY: int = getattr(os, "O_BINARY", 0)
 """What `os.open` needs on Windows so that bytes stay as they are."""
 NPZ_DAMAGE = (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError)
@@ -69,6 +71,22 @@ class Workspace:
         """Folder with one report a subfolder, named by its study."""
         return self.root / "reports"
 
+    def dataset(self, name: str) -> Path:
+        """Folder of a dataset, prepared or not.
+
+        Raises:
+            UsageError: It cannot be called so.
+        """
+        return named(self.datasets, "dataset", name)
+
+    def study(self, name: str) -> Path:
+        """Folder of a study, begun or not.
+
+        Raises:
+            UsageError: It cannot be called so.
+        """
+        return named(self.studies, "study", name)
+
     def settings(self) -> dict[str, dict[str, Any]]:
         """Choices that earlier commands recorded, a table per stage.
 
@@ -94,6 +112,21 @@ class Workspace:
         merged = settings.get(stage, {}) | choices
         settings[stage] = {name: value for name, value in merged.items() if value is not None}
         write_text(self.root / SETTINGS_FILE, tomli_w.dumps(settings))
+
+
+def named(tray: Path, what: str, name: str) -> Path:
+    """The folder of a name in a tray, and nowhere else, wherever the name comes from.
+
+    A folder that stands there under another name than is given now is found too.
+
+    Raises:
+        UsageError: It is no plain name.
+    """
+    if not NAME.fullmatch(str(name)) and tray / str(name) not in tray.glob("*"):
+        raise UsageError(
+            f"A {what} cannot be named {name!r}.", "use letters, digits, dots, dashes, underscores"
+        )
+    return tray / str(name)
 
 
 @contextlib.contextmanager

@@ -189,8 +189,9 @@ def test_the_winners_score_is_its_mean_over_new_seeds_not_what_it_was_picked_for
 ) -> None:
     study = add_study(place, winner=Winner(trial_id="t1"))
     with Ledger(study.ledger_path) as ledger:
-        ledger.repeat("t1", Repeat(repeat=1, seed=1, score=0.6, correct=pack(np.ones(5, bool))))
-        ledger.repeat("t1", Repeat(repeat=2, seed=2, score=0.7, correct=pack(np.ones(5, bool))))
+        for repeat, right in ((1, 6), (2, 7)):
+            correct = pack(np.arange(10) < right)
+            ledger.repeat("t1", Repeat(repeat=repeat, seed=1, score=right / 10, correct=correct))
     assert read_overview(place).studies[0].best == pytest.approx(0.65)
 
 
@@ -307,6 +308,10 @@ def overview(
             "cars-bench tune --trials 100 --study x",
         ),
         (overview(studies=(STUDY,)), "cars-bench finetune --best --study first"),
+        (
+            overview(studies=(replace(STUDY, name="it's $(mine)"),)),
+            """cars-bench finetune --best --study 'it'"'"'s $(mine)'""",
+        ),
         (overview(studies=(replace(STUDY, unfinished=("r",)),)), "cars-bench finetune --resume"),
         (overview(studies=(replace(DONE, unfinished=("r",)),)), "cars-bench report --study first"),
         (overview(studies=(DONE,)), "cars-bench report --study first"),

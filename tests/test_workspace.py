@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cars_bench.errors import InputError
+from cars_bench.errors import InputError, UsageError
 from cars_bench.workspace import (
     SETTINGS_FILE,
     WORKSPACE_VARIABLE,
@@ -230,3 +230,21 @@ def test_the_package_imports_where_there_are_no_posix_modules() -> None:
     command = [sys.executable, "-W", "ignore", "-c", WITHOUT_POSIX]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+HOSTILE = ["../x", "..", ".", "", "/etc", "a/b", "a\\b", "a\0b", "a\nb", "-rf", "x" * 300, ["x"]]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_name_that_leads_out_of_its_tray_is_refused(workspace, name):
+    (workspace.root / "x").mkdir(parents=True)
+    (workspace.studies / "a" / "b").mkdir(parents=True)
+    for folder in (workspace.study, workspace.dataset):
+        with pytest.raises(UsageError, match="cannot be named"):
+            folder(name)
+
+
+def test_a_name_is_a_folder_of_its_tray_new_or_already_there(workspace):
+    assert workspace.study("a.B-1_2") == workspace.studies / "a.B-1_2"
+    (workspace.studies / "an old name").mkdir(parents=True)
+    assert workspace.study("an old name") == workspace.studies / "an old name"

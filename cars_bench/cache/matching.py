@@ -101,9 +101,11 @@ def _policy_now(name: str) -> dict[str, Any]:
 
 def _dataset_now(workspace: Workspace) -> dict[str, Any]:
     """What the default dataset's card says; the table itself is not read."""
-    name = workspace.settings().get("dataset", {}).get("name", "")
+    name = workspace.settings().get("dataset", {}).get("name")
+    if not name:
+        return {}
     try:
-        card = read_card(workspace.datasets / name)
+        card = read_card(workspace.dataset(name))
     except DatasetMissing:
         return {}
     except RecordDamaged:

@@ -99,7 +99,7 @@ class FeatureCache:
         """
         name = self.manifest.dataset
         try:
-            read_card(workspace.datasets / name)
+            read_card(workspace.dataset(name))
         except DatasetMissing:
             return
         dataset = Dataset.load(workspace, name)

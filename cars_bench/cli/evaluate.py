@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import Annotated, Literal
 
 import typer
@@ -47,7 +48,7 @@ def evaluate(
         document = run(session.workspace, model, split, session.progress)
     for line in (*score_lines(document), *_more(document)):
         session.say(line)
-    session.say(f"next: cars-bench report --study {document['model'].partition('/')[0]}")
+    session.say(f"next: cars-bench report --study {quote(document['model'].partition('/')[0])}")
     return document
 
 

@@ -14,7 +14,8 @@ from cars_bench.cli.session import Document, Session, accuracy, command
 def probe(
     session: Session,
     study: Annotated[
-        str | None, typer.Option(help="Name [default: one for the cache].", show_default=False)
+        str | None,
+        typer.Option(help="Name [default: the last one on this cache].", show_default=False),
     ] = None,
     cache: Annotated[
         str | None,

@@ -25,15 +25,14 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from cars_bench import SCHEMA_VERSION
-from cars_bench.errors import CarsBenchError, InputError, Interrupted, UsageError
-from cars_bench.interrupts import interrupts_remembered
+from cars_bench.errors import CarsBenchError, InputError, UsageError
+from cars_bench.interrupts import INTERRUPTED, Remembered, interrupts_remembered
 
 if TYPE_CHECKING:
     from cars_bench.progress import Progress
     from cars_bench.workspace import Workspace
 
 Document = dict[str, Any]
-INTERRUPTED = Interrupted("Interrupted; what was finished is kept.", "run it again")
 READER_GONE = 128 + 13
 """Exit code where the reader of the output went away (`| head -1`): that of SIGPIPE."""
 BACKENDS = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
@@ -132,16 +131,18 @@ class Session:
         with interrupts_remembered() as interrupt:
             try:
                 document = self._quietly(body)
+                interrupt.tell()
                 if self.json_output:
                     print_json(document)
             except KeyboardInterrupt:
-                return self._failed(INTERRUPTED)
+                return self._failed(INTERRUPTED, interrupt)
             except CarsBenchError as error:
-                return self._failed(error)
+                return self._failed(error, interrupt)
             except BrokenPipeError:
                 return READER_GONE  # as a shell says it of a Unix tool: quietly
             except Exception as error:
-                return self._failed(INTERRUPTED if interrupt.pressed else _plain(error))
+                said = INTERRUPTED if interrupt.pressed else _plain(error)
+                return self._failed(said, interrupt)
         return 0
 
     def _quietly(self, body: Callable[[], Document]) -> Document:
@@ -151,7 +152,8 @@ class Session:
         with contextlib.redirect_stdout(sys.stderr):
             return body()
 
-    def _failed(self, error: CarsBenchError) -> int:
+    def _failed(self, error: CarsBenchError, interrupt: Remembered) -> int:
+        interrupt.tell()
         if self.debug:
             traceback.print_exc()
         report_error(error, self.json_output)
@@ -193,7 +195,7 @@ def import_without_chatter(module: str) -> None:
 
 def print_json(document: Document) -> None:
     """Print one strict JSON document with its schema version."""
-    print(json.dumps({"schema_version": SCHEMA_VERSION} | document, allow_nan=False))
+    print(json.dumps({"schema_version": SCHEMA_VERSION} | document, allow_nan=False), flush=True)
 
 
 def command(

@@ -124,7 +124,7 @@ class Dataset:
         chosen = name or workspace.settings().get("dataset", {}).get("name")
         if not chosen:
             raise DatasetMissing("No dataset has been prepared here yet.", PREPARE)
-        folder = workspace.datasets / chosen
+        folder = workspace.dataset(chosen)
         if not (folder / CARD_FILE).is_file():
             names = known(there.name for there in prepared(workspace))
             raise DatasetMissing(f"There is no dataset named {chosen!r}{names}.", PREPARE)

@@ -50,7 +50,6 @@ from cars_bench.workspace import Workspace, locked
 
 DEFAULT_SPLIT = "65/20/15"
 CROPS = ("none", "boxes")
-NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +101,7 @@ def prepare(workspace: Workspace, options: PrepareOptions, progress: Progress) -
         InputError: Labels or images that cannot be used.
     """
     _check(options)
-    folder = workspace.datasets / _name(options)
+    folder = workspace.dataset(_name(options))
     _require_writable(workspace.datasets)
     with locked(workspace.datasets / f".{folder.name}.lock", f"prepare of {folder.name}"):
         table, card = _read(folder, options, progress)
@@ -268,11 +267,6 @@ def _check(options: PrepareOptions) -> None:
 
 def _name(options: PrepareOptions) -> str:
     if options.name is not None:
-        if not NAME_PATTERN.fullmatch(options.name):
-            raise UsageError(
-                f"--name {options.name!r} is no plain folder name.",
-                "use letters, digits, dots, dashes and underscores",
-            )
         return options.name
     if options.demo:
         return "demo"

@@ -11,8 +11,8 @@ from cars_bench.backbones.build import build_backbone
 from cars_bench.errors import CarsBenchError, ModelMissing, UsageError, known
 from cars_bench.evaluation.calibration import Temperature
 from cars_bench.finetune.assemble import Assembled
-from cars_bench.finetune.plan import FINAL, remembered
-from cars_bench.finetune.runs import FINETUNE, Run, RunRecord, is_finished, run_records
+from cars_bench.finetune.plan import remembered
+from cars_bench.finetune.runs import FINETUNE, Run, RunRecord, run_records
 from cars_bench.training.heads import build_head
 from cars_bench.tuning.study import study_names
 from cars_bench.workspace import Workspace, sha256_file
@@ -126,13 +126,11 @@ def _folder(workspace: Workspace, model: str | None) -> Path:
         return folder
     if Path(model).is_dir():
         return Path(model)
-    study, _, run = model.partition("/")
-    folder = workspace.studies / study / FINAL / run
-    if not is_finished(folder):
-        names = [
-            f"{name}/{path.parent.name}"
-            for name in study_names(workspace)
-            for path in run_records(workspace.studies / name)
-        ]
-        raise ModelMissing(f"There is no finished model {model!r}{known(names)}.", FINETUNE)
-    return folder
+    found = {
+        f"{name}/{path.parent.name}": path.parent
+        for name in study_names(workspace)
+        for path in run_records(workspace.study(name))
+    }
+    if model not in found:
+        raise ModelMissing(f"There is no finished model {model!r}{known(found)}.", FINETUNE)
+    return found[model]

@@ -6,6 +6,7 @@ only the first is unfinished and can be resumed.  Keras is not imported here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from cars_bench.errors import ModelMissing, UsageError
 from cars_bench.finetune.recipe import DEFAULT, FinetuneOptions, Recipe
 from cars_bench.tuning.leaderboard import best_trial
 from cars_bench.tuning.study import Study
-from cars_bench.workspace import Workspace
+from cars_bench.workspace import Workspace, named
 
 PLAN_FILE = "plan.json"
 FINAL = "final"
@@ -76,7 +77,7 @@ class RunPlan:
 
     def folder(self, workspace: Workspace) -> Path:
         """Where its files are."""
-        return workspace.studies / self.study / FINAL / self.run
+        return run_folder(workspace, self.study, self.run)
 
     def write(self, workspace: Workspace) -> None:
         """Store the plan, and make it the one that `--resume` goes on with."""
@@ -86,7 +87,7 @@ class RunPlan:
     def discard(self, workspace: Workspace) -> None:
         """Forget a plan that came to nothing; `--resume` falls back on the run begun before it."""
         (self.folder(workspace) / PLAN_FILE).unlink(missing_ok=True)
-        paths = (workspace.studies / self.study).glob(f"{FINAL}/*/{PLAN_FILE}")
+        paths = workspace.study(self.study).glob(f"{FINAL}/*/{PLAN_FILE}")
         before = max(paths, key=lambda path: path.stat().st_mtime, default=None)
         run = before.parent.name if before else None
         workspace.remember("finetune", study=self.study if run else None, run=run)
@@ -182,7 +183,7 @@ def new_plan(workspace: Workspace, options: FinetuneOptions) -> RunPlan:
     if recipe.unfreeze == DEFAULT:
         backbone = spec(study.record.features.backbone)
         recipe = replace(recipe, unfreeze=backbone.default_unfreeze)
-    stem = f"{trial.trial_id}-{recipe.unfreeze.replace(':', '-').replace('/', '-')}"
+    stem = re.sub(r"[^A-Za-z0-9._-]", "-", f"{trial.trial_id}-{recipe.unfreeze}")[:100]
     plan = RunPlan(
         run=stem,
         study=study.name,
@@ -230,7 +231,16 @@ def last_plan(workspace: Workspace) -> RunPlan | None:
 def remembered(workspace: Workspace, stage: str) -> Path | None:
     """Folder of the run that the settings name for `finetune` or `model`, if any."""
     last = workspace.settings().get(stage, {})
-    return workspace.studies / str(last["study"]) / FINAL / str(last["run"]) if last else None
+    return run_folder(workspace, last["study"], last["run"]) if last else None
+
+
+def run_folder(workspace: Workspace, study: str, run: str) -> Path:
+    """Folder of a study's run, begun or not.
+
+    Raises:
+        UsageError: Study or run cannot be called so.
+    """
+    return named(workspace.study(study) / FINAL, "run", run)
 
 
 def is_begun(workspace: Workspace, plan: RunPlan) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from shlex import quote
 
 from cars_bench.data.copies import SAID, remedy, sentence
 from cars_bench.data.dataset import Dataset
@@ -132,7 +133,7 @@ def _run_warnings(inputs: Inputs) -> list[Caution]:
     gain = inputs.gain
     if inputs.run is None or gain is None or gain.paid:
         return []
-    study = f" --study {inputs.run.record.study}"
+    study = f" --study {quote(inputs.run.record.study)}"
     found = "The fine-tuned model is not better than the frozen head for certain."
     rose = _rise(inputs.run)
     if rose:

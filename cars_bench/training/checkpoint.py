@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cars_bench.documents import from_json
+from cars_bench.documents import at_least, from_json, within
 from cars_bench.errors import CarsBenchError, RecordDamaged, UsageError
 from cars_bench.workspace import NPZ_DAMAGE, atomic_file
 
@@ -45,6 +45,11 @@ class EpochResult:
     val_top1: float | None
     learning_rate: float
     seconds: float
+
+    def __post_init__(self) -> None:
+        at_least("epoch", self.epoch, 1)
+        if self.val_top1 is not None:
+            within("val_top1", self.val_top1, 0, 1)
 
 
 @dataclass

@@ -233,7 +233,8 @@ def winners_curse(study: Study, test_top1: float | None = None) -> WinnersCurse 
         study: The study.
         test_top1: Test top-1 of the winner's frozen head, where it was measured.
     """
-    done = [item for item in study.trials() if item.kind == "trial" and item.correct]
+    done = [item for item in best_first(study) if item.correct]
+    done.sort(key=lambda item: item.number)
     if not done:
         return None
     winner = best_trial(study)
@@ -293,8 +294,8 @@ def _ordered(trials: Sequence[Trial]) -> list[Trial]:
     )
 
 
-def _rank(trial: Trial) -> tuple[float, int, int]:
-    return -(_shown(trial) or 0.0), trial.parameters or 0, trial.number
+def _rank(trial: Trial) -> tuple[float, int, int, str]:
+    return -(_shown(trial) or 0.0), trial.parameters or 0, trial.number, trial.trial_id
 
 
 def _means(trials: Sequence[Trial]) -> dict[str, Floats]:

@@ -1,7 +1,8 @@
 """The ledger: one append-only, fsynced JSON line for everything a search did.
 
 The ledger is the truth of a study.  A line that a crash cut short is the last
-one and is dropped; anything else that does not parse stops the reader.
+one and is dropped; anything else that is not as it was written stops the reader.
+Each line ends with a digest, as `chain.py` says; ledgers of older versions begin without.
 """
 
 from __future__ import annotations
@@ -16,14 +17,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
-from cars_bench.documents import from_json, to_json
-from cars_bench.errors import CarsBenchError, UsageError
+from cars_bench.documents import at_least, from_json, to_json, within
+from cars_bench.errors import RecordDamaged, UsageError
 from cars_bench.training.checkpoint import EpochResult
 from cars_bench.training.specs import HeadSpec, TrainingSpec
+from cars_bench.tuning.chain import Chain
 from cars_bench.tuning.ranking import unpack
-from cars_bench.workspace import BINARY
+from cars_bench.workspace import BINARY, NAME
 
 Event = dict[str, Any]
+
+PROPOSED = ("trial_id", "number", "values", "head", "training", "kind")
+"""Fields of a trial that are known before it is run."""
+RESTORE = "restore the file from a backup, or start another --study"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +57,14 @@ class TrialOutcome:
     correct: str = ""
 
     def __post_init__(self) -> None:
-        if self.correct:
-            unpack(self.correct)
+        for name in ("score", "low", "high"):
+            _require_share(name, getattr(self, name))
+        if None not in (self.score, self.low, self.high):
+            within("score", self.score or 0.0, self.low or 0.0, self.high or 0.0)
+        at_least("best_epoch", self.best_epoch or 1, 1)
+        at_least("parameters", self.parameters or 0, 0)
+        at_least("seconds", self.seconds, 0)
+        _require_answers(self.score, self.correct)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +90,10 @@ class Repeat:
     reason: str = ""
 
     def __post_init__(self) -> None:
-        if self.correct:
-            unpack(self.correct)
+        at_least("repeat", self.repeat, 1)
+        _require_share("score", self.score)
+        at_least("seconds", self.seconds, 0)
+        _require_answers(self.score, self.correct)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +117,7 @@ class Trial:
         seconds: Wall time of the whole trial.
         reason: Why it failed.
         correct: Which validation images it gets right, as `ranking.pack` writes it.
-        repeats: Its trainings again with other seeds.
+        repeats: Its trainings again with other seeds, each once, in their order.
     """
 
     trial_id: str
@@ -129,19 +143,26 @@ class Trial:
         status: Literal["completed", "failed"] = "failed" if outcome.score is None else "completed"
         return replace(self, status=status, **vars(outcome))
 
+    def again(self, repeat: Repeat) -> Trial:
+        """The trial with a repeat, whenever that ended; of two of one number the worse stays."""
+        ranked = sorted([*self.repeats, repeat], key=lambda item: (item.score or 0.0, str(item)))
+        kept = {item.repeat: item for item in reversed(ranked)}
+        return replace(self, repeats=tuple(kept[number] for number in sorted(kept)))
+
 
 class Ledger:
     """Append-only writer of a study's ledger.
 
-    Opening drops a last line that a crash cut short, so that the next one
-    starts on a line of its own.
+    Opening drops a last line that a crash cut short, and so does the next line
+    after one that could not be written whole: each starts on a line of its own.
     """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | BINARY, 0o666)
         whole = _whole_lines(path.read_bytes())
-        os.ftruncate(self._descriptor, len(whole))
+        self._size = len(whole)
+        self._chain = Chain(whole)
 
     def proposed(self, trial: Trial) -> None:
         """A trial or a probe is about to be run."""
@@ -201,21 +222,32 @@ class Ledger:
 
     def _append(self, event: str, trial_id: str, **details: Any) -> None:
         """Write one event; it is on the disk when this returns."""
-        line = {"event": event, "trial_id": trial_id, "time": round(time.time(), 3)} | details
-        os.write(self._descriptor, (json.dumps(line, allow_nan=False) + "\n").encode())
+        document = {"event": event, "trial_id": trial_id, "time": round(time.time(), 3)} | details
+        line = self._chain.sealed(json.dumps(document, allow_nan=False).encode())
+        os.ftruncate(self._descriptor, self._size)
+        left = memoryview(line + b"\n")
+        while left:
+            left = left[os.write(self._descriptor, left) :]
         os.fsync(self._descriptor)
+        self._size += len(line) + 1
+        self._chain.add(line)
 
 
 def read_trials(path: Path) -> tuple[Trial, ...]:
     """The trials of a ledger in the order in which they were proposed; none without a ledger.
 
     Raises:
-        CarsBenchError: A line before the last is not an event.
+        RecordDamaged: A line before the last is not an event, or was changed since.
     """
     trials: dict[str, Trial] = {}
+    sizes: set[int] = set()
     for number, event in _numbered(path):
         try:
             trial = _with_event(trials, event)
+            answers = (trial.correct, *(item.correct for item in trial.repeats))
+            sizes |= {len(unpack(text)) for text in answers if text}
+            if len(sizes) > 1:
+                raise ValueError(sizes)
         except (KeyError, TypeError, ValueError, UsageError) as error:
             raise _damaged(number, path) from error
         trials[trial.trial_id] = trial
@@ -226,9 +258,24 @@ def read_events(path: Path) -> list[Event]:
     """The lines of a ledger as they stand, oldest first; for times, which trials do not keep.
 
     Raises:
-        CarsBenchError: A line before the last is not a JSON object.
+        RecordDamaged: A line before the last is not a JSON object, or was changed since.
     """
     return [event for _, event in _numbered(path)]
+
+
+@dataclass(frozen=True)
+class _Start:
+    """After how many finished epochs a training begins."""
+
+    after: int
+
+
+@dataclass(frozen=True)
+class _Span:
+    """When something ended, in seconds since 1970, and how long it took."""
+
+    time: float
+    seconds: float = 0.0
 
 
 def busy_seconds(path: Path) -> float:
@@ -237,15 +284,25 @@ def busy_seconds(path: Path) -> float:
     Every event that tells its `seconds` covers the time just before it; the answer
     is the length of what they cover together, so pauses between two sittings are
     left out.
+
+    Raises:
+        RecordDamaged: As `read_events`, or a time is none.
     """
-    spans = [(event["time"] - event["seconds"], event["time"]) for event in read_events(path)
-             if event.get("seconds")]  # fmt: skip
     total = 0.0
     reached = -math.inf
-    for begun, ended in sorted(spans):
+    for begun, ended in sorted(_spans(path)):
         total += max(0.0, ended - max(begun, reached))
         reached = max(reached, ended)
     return total
+
+
+def _spans(path: Path) -> Iterator[tuple[float, float]]:
+    for number, event in _numbered(path):
+        try:
+            span = from_json(_Span, event, partly=True)
+        except UsageError as error:
+            raise _damaged(number, path) from error
+        yield span.time - span.seconds, span.time
 
 
 def _with_event(trials: dict[str, Trial], event: Event) -> Trial:
@@ -257,17 +314,21 @@ def _with_event(trials: dict[str, Trial], event: Event) -> Trial:
         KeyError, TypeError, ValueError, UsageError: It is no event of these trials.
     """
     name = event["event"]
-    if name == "proposed":
-        return from_json(Trial, event, partly=True)
-    trial = trials[event["trial_id"]]
+    trial = trials.get(event["trial_id"])
+    if name == "proposed" and (trial is None or trial.status == "running"):
+        if not NAME.fullmatch(event["trial_id"]):  # its checkpoint is called so
+            raise ValueError(name)
+        return from_json(Trial, {key: event[key] for key in PROPOSED if key in event})
+    if trial is None or trial.status != ("completed" if name == "repeat" else "running"):
+        raise ValueError(name)
     if name == "started":
-        kept = tuple(row for row in trial.epochs if row.epoch <= event["after"])
-        return replace(trial, epochs=kept)
+        after = from_json(_Start, event, partly=True).after
+        return replace(trial, epochs=tuple(row for row in trial.epochs if row.epoch <= after))
     if name == "epoch":
         row = from_json(EpochResult, event, partly=True)
         return replace(trial, epochs=(*trial.epochs, row))
     if name == "repeat":
-        return replace(trial, repeats=(*trial.repeats, from_json(Repeat, event, partly=True)))
+        return trial.again(from_json(Repeat, event, partly=True))
     ended = trial.ended(from_json(TrialOutcome, event, partly=True))
     if name != ended.status:
         raise ValueError(name)
@@ -277,21 +338,36 @@ def _with_event(trials: dict[str, Trial], event: Event) -> Trial:
 def _numbered(path: Path) -> Iterator[tuple[int, Event]]:
     """Whole lines with their numbers, from 1."""
     try:
-        text = _whole_lines(path.read_bytes())
+        lines = _whole_lines(path.read_bytes()).split(b"\n")[:-1]
     except FileNotFoundError:
         return
-    for number, line in enumerate(text.splitlines(), 1):
+    except IsADirectoryError as error:
+        raise RecordDamaged(f"{path} is a folder, not a ledger.", RESTORE) from error
+    chain = Chain()
+    for number, line in enumerate(lines, 1):
+        if not chain.holds(line):
+            raise _damaged(number, path)
+        chain.add(line)
         try:
-            yield number, dict(json.loads(line))
-        except (ValueError, TypeError) as error:
+            # `int` refuses what is no number in JSON: NaN, Infinity.
+            yield number, dict(json.loads(line, parse_constant=int))
+        except (ValueError, TypeError, RecursionError) as error:
             raise _damaged(number, path) from error
 
 
-def _damaged(number: int, path: Path) -> CarsBenchError:
-    return CarsBenchError(
-        f"Line {number} of {path} is damaged.",
-        "restore the file from a backup, or start another --study",
-    )
+def _require_share(name: str, value: float | None) -> None:
+    if value is not None:
+        within(name, value, 0, 1)
+
+
+def _require_answers(score: float | None, correct: str) -> None:
+    """Refuse a score that is not the share of the right answers beside it."""
+    if correct and (score is None or not math.isclose(score, unpack(correct).mean(), abs_tol=1e-6)):
+        raise UsageError(f"score must be the share of its right answers, got {score!r}.")
+
+
+def _damaged(number: int, path: Path) -> RecordDamaged:
+    return RecordDamaged(f"Line {number} of {path} is damaged.", RESTORE)
 
 
 def _whole_lines(data: bytes) -> bytes:

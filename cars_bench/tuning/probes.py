@@ -25,7 +25,7 @@ from cars_bench.evaluation.metrics import wilson
 from cars_bench.progress import Progress
 from cars_bench.tuning.ledger import Ledger, Trial
 from cars_bench.tuning.ranking import pack
-from cars_bench.tuning.study import Study
+from cars_bench.tuning.study import Study, current_name
 from cars_bench.workspace import Workspace, locked
 
 RIDGE_PENALTIES = tuple(10.0**power for power in range(-2, 6))
@@ -52,12 +52,16 @@ def run_probes(
 ) -> Study:
     """Run every probe that the study's ledger does not hold yet.
 
+    Without a name it is the last study made or used, if that is on the cache, so that a
+    probe never changes what `finetune --best` takes.
+
     Returns:
         The study, whose ledger now holds `probe-ridge`, `probe-logistic` and `probe-knn`.
     """
     cache = FeatureCache.open(workspace, cache_prefix)
     dataset = Dataset.load(workspace, cache.manifest.dataset)
-    study = Study.open_or_create(workspace, cache, dataset, study_name)
+    name = study_name or current_name(workspace, cache)
+    study = Study.open_or_create(workspace, cache, dataset, name)
     with locked(study.folder / ".lock", f"A search on study {study.name!r}"):
         known = {trial.trial_id for trial in study.trials() if trial.status == "completed"}
         missing = {name: probe for name, probe in PROBES.items() if name not in known}

@@ -27,10 +27,19 @@ def pack(correct: Bools) -> str:
 
 
 def unpack(text: str) -> Bools:
-    """Inverse of `pack`."""
-    count, bits = text.split(":")
+    """Inverse of `pack`.
+
+    Raises:
+        ValueError: Nothing of at least one image was packed as this text.
+    """
+    count, _, bits = text.partition(":")
     packed = np.frombuffer(base64.b64decode(bits), np.uint8)
-    return np.unpackbits(packed, count=int(count)).astype(bool)
+    if not 0 < int(count) <= 8 * len(packed):
+        raise ValueError(f"{text!r} packs no answers")
+    found = np.unpackbits(packed, count=int(count)).astype(bool)
+    if pack(found) != text:
+        raise ValueError(f"{text!r} is not how answers are packed")
+    return found
 
 
 def resampled_means(answers: list[Bools], seed: int = 0) -> Floats:

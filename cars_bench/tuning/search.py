@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from shlex import quote
 
 import keras
 
@@ -296,5 +297,5 @@ def _unless_stopped(stop: Callable[[], bool], study: Study, total: int) -> None:
         return
     raise Interrupted(
         f"Stopped with {_ended(study)} of {total} trials done; all are kept.",
-        f"cars-bench tune --trials {total} --study {study.name} goes on",
+        f"cars-bench tune --trials {total} --study {quote(study.name)} goes on",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import platform
 from dataclasses import asdict, dataclass, replace
@@ -181,7 +182,7 @@ class Study:
         chosen = name or workspace.settings().get("study", {}).get("name")
         if not chosen:
             raise StudyMissing("Nothing has been tuned here yet.", TUNE)
-        return cls.read(workspace.studies / chosen)
+        return cls.read(workspace.study(chosen))
 
     @classmethod
     def read(cls, folder: Path) -> Study:
@@ -206,7 +207,7 @@ class Study:
             CacheStale: The study was made on another cache.
         """
         chosen = name or default_name(cache)
-        folder = workspace.studies / chosen
+        folder = workspace.study(chosen)
         if (folder / STUDY_FILE).is_file():
             study = cls.open(workspace, chosen)
             study.require_cache(cache.key)
@@ -337,6 +338,14 @@ class Study:
 def study_names(workspace: Workspace) -> list[str]:
     """Names of a workspace's studies, in order."""
     return [path.parent.name for path in sorted(workspace.studies.glob(f"*/{STUDY_FILE}"))]
+
+
+def current_name(workspace: Workspace, cache: FeatureCache) -> str | None:
+    """The study that commands take by default, where there is one and it is on this cache."""
+    with contextlib.suppress(StudyMissing):
+        study = Study.open(workspace)
+        return study.name if study.cache_key == cache.key else None
+    return None
 
 
 def ledger_path(folder: Path) -> Path:

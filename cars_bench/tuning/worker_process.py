@@ -3,14 +3,17 @@
 It reads one JSON object a line on standard input (first where the data is,
 then jobs) and writes one a line on standard output.  It listens before
 anything heavy is loaded, and when its input ends it stops at once, so no
-worker outlives its search, however that ended.
+worker outlives its search, however that ended.  A library that holds the
+interpreter for long may keep it from hearing so; Linux then ends it.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import queue
+import signal
 import sys
 import threading
 from typing import IO, Any
@@ -19,9 +22,14 @@ from cars_bench.documents import from_json
 from cars_bench.errors import CarsBenchError
 from cars_bench.tuning.worker_pool import TrainingJob, WorkerConfig
 
+END_WITH_PARENT = 1
+"""PR_SET_PDEATHSIG of Linux: the signal that a process gets when its parent dies."""
+
 
 def main() -> None:
     """Serve jobs until standard input ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(END_WITH_PARENT, int(signal.SIGKILL))
     voice = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 

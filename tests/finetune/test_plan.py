@@ -16,6 +16,7 @@ from cars_bench.finetune.plan import (
     planned,
     plans,
     read_plan,
+    remembered,
 )
 from cars_bench.finetune.recipe import FinetuneOptions, Recipe
 from cars_bench.tuning.study import Study
@@ -89,3 +90,13 @@ def test_a_policy_must_hold_what_it_held() -> None:
     assert PLAN.require_policy()
     with pytest.raises(UsageError, match="has changed since"):
         replace(PLAN, augmentation='{"flip":false}').require_policy()
+
+
+@pytest.mark.parametrize("changes", [{"study": "../.."}, {"run": "../../x"}, {"run": ""}])
+def test_a_plan_or_a_setting_never_leads_out_of_its_study(workspace, changes):
+    plan = replace(PLAN, **changes)
+    with pytest.raises(UsageError, match="cannot be named"):
+        plan.write(workspace)
+    workspace.remember("model", study=plan.study, run=plan.run)
+    with pytest.raises(UsageError, match="cannot be named"):
+        remembered(workspace, "model")

@@ -23,6 +23,7 @@ from cars_bench.tuning.worker_pool import Message, TrainingJob
 from cars_bench.workspace import Workspace
 
 WIDTH, VIEWS = 12, 2
+UNLIKE = ("time", "seconds", "memory_bytes", "digest")
 SPACE = """
 name: small
 fixed: {epochs: 4, batch_size: 16}
@@ -105,8 +106,8 @@ def write_trial(
     value = float(correct.mean()) if correct is not None else score
     outcome = TrialOutcome(
         score=value,
-        low=value - 0.02,
-        high=value + 0.02,
+        low=max(0.0, value - 0.02),
+        high=min(1.0, value + 0.02),
         best_epoch=2,
         parameters=units,
         seconds=1.0,
@@ -132,7 +133,11 @@ def write_probe(ledger: Ledger, name: str, correct: np.ndarray) -> None:
     ledger.proposed(probe)
     score = float(correct.mean())
     found = TrialOutcome(
-        score=score, low=score - 0.05, high=score + 0.05, seconds=1.0, correct=pack(correct)
+        score=score,
+        low=max(0.0, score - 0.05),
+        high=min(1.0, score + 0.05),
+        seconds=1.0,
+        correct=pack(correct),
     )
     ledger.ended(probe.ended(found))
 
@@ -143,7 +148,7 @@ def results(path: Path) -> list[tuple]:
     for line in path.read_text().splitlines():
         event = json.loads(line)
         if event["event"] in ("proposed", "completed", "failed", "repeat"):
-            kept = {k: v for k, v in event.items() if k not in ("time", "seconds", "memory_bytes")}
+            kept = {k: v for k, v in event.items() if k not in UNLIKE}
             said[event["trial_id"], event["event"], event.get("repeat", 0)] = kept
     return sorted((*key, json.dumps(value, sort_keys=True)) for key, value in said.items())
 

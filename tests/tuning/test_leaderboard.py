@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cars_bench.documents import to_json
 from cars_bench.errors import NoTrialCompleted
 from cars_bench.training.specs import DenseLayer, HeadSpec, TrainingSpec
 from cars_bench.tuning.leaderboard import best_trial, leaderboard, no_head_beats, winners_curse
-from cars_bench.tuning.ledger import Ledger, Repeat
+from cars_bench.tuning.ledger import Ledger, Repeat, TrialOutcome
+from cars_bench.tuning.ranking import pack
 from tests.tuning.studies import begin_trial, fail_trial, write_probe, write_study, write_trial
 
 COUNT = 300
@@ -127,3 +132,50 @@ def test_rows_tell_scripts_what_they_hold(study):
     assert (trial["repeats"], trial["single"], trial["epochs"]) == (1, 0.8, 0)
     assert (probe["head"], probe["training"], probe["beats_probes"]) == (None, None, None)
     assert list(trial) == list(probe)
+
+
+ANSWERS = np.random.default_rng(0).random((5, 4, 40)) < 0.7
+REPEATS = [(number, repeat) for number in range(5) for repeat in (1, 2, 3)]
+
+
+def end(ledger, trial):
+    """Score near the others'."""
+    correct = ANSWERS[trial.number, 0]
+    outcome = TrialOutcome(score=float(correct.mean()), parameters=8, correct=pack(correct))
+    ledger.ended(trial.ended(replace(outcome, low=0.0, high=1.0)))
+
+
+def repeat(ledger, number, place):
+    """Train a trial again."""
+    correct = ANSWERS[number, place]
+    again = Repeat(repeat=place, seed=place, score=float(correct.mean()), correct=pack(correct))
+    ledger.repeat(f"t{number:04d}", again)
+
+
+def verdict(study, ends, repeats):
+    """Winner, rows, and curse of a ledger whose events came in this order."""
+    with Ledger(study.ledger_path) as ledger:
+        trials = [begin_trial(ledger, number) for number in range(5)]
+        for number in ends:
+            end(ledger, trials[number])
+        for name in ("ridge", "knn")[:: 1 if ends[0] < ends[1] else -1]:
+            write_probe(ledger, name, ANSWERS[0, 0])
+        for number, place in repeats:
+            repeat(ledger, number, place)
+    rows = [row.to_json() for row in leaderboard(study)]
+    return best_trial(study).trial_id, rows, winners_curse(study)
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory):
+    study = write_study(tmp_path_factory.mktemp("in_order") / "study")
+    return verdict(study, range(5), REPEATS)
+
+
+@given(ends=st.permutations(range(5)), repeats=st.permutations([*REPEATS, *REPEATS[:4]]))
+@settings(max_examples=60, deadline=None)
+def test_the_order_in_which_events_reached_the_ledger_decides_nothing(
+    tmp_path_factory, expected, ends, repeats
+):
+    study = write_study(tmp_path_factory.mktemp("any") / "study")
+    assert verdict(study, ends, repeats) == expected

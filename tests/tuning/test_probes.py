@@ -10,6 +10,7 @@ from cars_bench.progress import Progress
 from cars_bench.tuning.leaderboard import leaderboard
 from cars_bench.tuning.probes import PROBES, run_probes, standardised
 from cars_bench.tuning.ranking import unpack
+from cars_bench.tuning.study import Study, study_names
 from tests.tuning.studies import make_cache
 
 
@@ -49,3 +50,24 @@ def test_probes_join_the_leaderboard_and_are_run_once(workspace, tiny_dataset):
     assert all(row.kind == "probe" and row.low <= row.score <= row.high for row in rows)
     for record in study.trials():
         assert unpack(record.correct).mean() == pytest.approx(record.score)
+
+
+def test_probes_join_the_last_study_of_the_cache(workspace, tiny_dataset):
+    cache = make_cache(workspace, tiny_dataset)
+    Study.open_or_create(workspace, cache, tiny_dataset, "h")
+    assert run_probes(workspace, None, None, Progress()).name == "h"
+    assert study_names(workspace) == ["h"]
+    assert Study.open(workspace).name == "h"
+
+
+@pytest.mark.parametrize("changes", [{"cache_key": "0" * 16}, None])
+def test_where_the_last_study_is_on_another_cache_or_gone_they_begin_one(
+    workspace, tiny_dataset, changes
+):
+    cache = make_cache(workspace, tiny_dataset)
+    study = Study.open_or_create(workspace, cache, tiny_dataset, "h")
+    if changes:
+        study.changed(**changes)
+    else:
+        (study.folder / "study.json").unlink()
+    assert run_probes(workspace, None, None, Progress()).name.startswith("tiny-tiny")

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from cars_bench.cache.store import FeatureCache
 from cars_bench.errors import CacheStale, RecordDamaged, StudyMissing, UsageError
 from cars_bench.tuning.ledger import Ledger
 from cars_bench.tuning.study import Asked, SearchPlan, Study, Winner
@@ -62,6 +63,20 @@ def test_a_damaged_record_is_refused(study):
         Study.read(study.folder)
     with pytest.raises(StudyMissing, match="nowhere"):
         Study.read(study.folder.with_name("nowhere"))
+
+
+@pytest.mark.parametrize("name", ["../../x", "..", "a/b", "/tmp/x"])
+def test_a_study_is_neither_begun_nor_opened_outside_its_tray(workspace, study, tiny_dataset, name):
+    before = sorted(workspace.root.parent.rglob("*"))
+    with pytest.raises(UsageError, match="cannot be named"):
+        Study.open(workspace, name)
+    cache = FeatureCache.open(workspace)
+    with pytest.raises(UsageError, match="cannot be named"):
+        Study.open_or_create(workspace, cache, tiny_dataset, name)
+    assert sorted(workspace.root.parent.rglob("*")) == before
+    workspace.remember("study", name=name)
+    with pytest.raises(UsageError, match="cannot be named"):
+        Study.open(workspace)
 
 
 def test_another_cache_or_dataset_is_refused(tmp_path, tiny_dataset):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from shlex import quote
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -227,15 +228,16 @@ def _next(inputs: Inputs, stage: str, gain: Gain | None) -> str:
         "extracted": "cars-bench tune --trials 100",
         "tuned": "cars-bench finetune --best",
     }.get(stage, "")
-    return (
-        f"{command} --study {inputs.study.name}" if stage == "tuned" and inputs.study else command
-    )
+    if stage == "tuned" and inputs.study:
+        return f"{command} --study {quote(inputs.study.name)}"
+    return command
 
 
 def _use(inputs: Inputs, run: Run, gain: Gain) -> str:
     """The test images, where they decide; else how the frozen head becomes a whole model."""
+    study = run.record.study
     if gain.split == "val":
-        return f"cars-bench evaluate --model {run.record.study}/{run.name}"
+        return f"cars-bench evaluate --model {quote(f'{study}/{run.name}')}"
     if gain.paid:
         return ""
     trial = run.record.trial_id
@@ -245,8 +247,8 @@ def _use(inputs: Inputs, run: Run, gain: Gain) -> str:
         if other.record.trial_id == trial and not other.record.epochs and other.record.warm_up
     ]
     if whole:
-        return f"cars-bench predict PHOTOS --model {run.record.study}/{whole[0]}"
-    return f"cars-bench finetune --trial {trial} --unfreeze none --study {run.record.study}"
+        return f"cars-bench predict PHOTOS --model {quote(f'{study}/{whole[0]}')}"
+    return f"cars-bench finetune --trial {trial} --unfreeze none --study {quote(study)}"
 
 
 def figure(facts: Verdict) -> Figures:
