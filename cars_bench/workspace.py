@@ -16,7 +16,6 @@ import platform
 import secrets
 import stat
 import tomllib
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,8 +36,8 @@ NO_LOCK = (errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EMLINK)
 """What opening a link, a folder or a socket as a lock file ends in."""
 SOMEONE = "another process"
 HOLDER_BYTES = 300
-NPZ_DAMAGE = (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError)
-"""What numpy raises for an `.npz` file that was damaged."""
+NAME_KEPT = 40
+"""Characters of a file's name that its temporary one repeats: a name may be as long as names go."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ def atomic_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     On an exception the temporary file is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{path.name[:NAME_KEPT]}.{secrets.token_hex(4)}.tmp")
     binary = "b" in mode
     encoding = None if binary else "utf-8"
     newline = None if binary else "\n"
@@ -136,7 +135,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     format by them.  On success the file is fsynced and renamed to `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{secrets.token_hex(4)}.tmp.{path.name}")
+    temporary = path.with_name(f".{secrets.token_hex(4)}.tmp.{path.name[-NAME_KEPT:]}")
     try:
         yield temporary
         with temporary.open("r+b") as stream:
