@@ -12,6 +12,7 @@ import importlib
 import importlib.util
 import inspect
 import json
+import logging
 import os
 import shutil
 import sys
@@ -119,6 +120,7 @@ class Session:
             self.progress.log(f"Loading Keras on {BACKENDS[chosen]}")
         if chosen == "tensorflow":
             import_without_chatter("tensorflow")
+            logging.getLogger("tensorflow").addFilter(_no_false_alarm)
         return chosen
 
     def run(self, body: Callable[[], Document]) -> int:
@@ -249,6 +251,16 @@ def _plain_os_error(error: OSError) -> CarsBenchError:
             "mend the permissions, or choose another --workspace",
         )
     return CarsBenchError(f"{error.strerror or error}{where}.", "run again with --debug")
+
+
+def _no_false_alarm(record: logging.LogRecord) -> bool:
+    """Withhold TensorFlow's warning of retracing about Keras' own functions.
+
+    All models share their code, and TensorFlow counts by code: the fifth model that is
+    traced once, as the fifth size of batch, passes for one that is traced five times.
+    """
+    said = record.getMessage()
+    return not ("TensorFlowTrainer." in said and "triggered tf.function retracing" in said)
 
 
 def points(share: float) -> str:

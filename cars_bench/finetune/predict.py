@@ -94,7 +94,7 @@ def predict(
     folder = _common_folder(paths)
     _require_apart(options, folder, files)
     finished = FinishedModel.open(workspace, options.model)
-    temperature = _temperature(finished) if options.calibrated else UNCHANGED
+    temperature = finished.temperature if options.calibrated else UNCHANGED
     warnings = (BOXES_LACK,) if finished.crop == "boxes" else ()
     unreadable: dict[str, str] = {}
     rows = _predictions(finished, temperature, folder, files, unreadable, progress)
@@ -128,17 +128,6 @@ def _require_apart(options: PredictOptions, folder: Path, files: Sequence[Path])
             f"{lost[0]} is an image to predict, and would be overwritten.",
             "choose another --output or --heatmaps",
         )
-
-
-def _temperature(finished: FinishedModel) -> Temperature:
-    found = finished.record.temperature
-    if found is None:
-        raise UsageError(
-            f"The model {finished.folder.name} has no temperature to calibrate it by: "
-            f"{finished.record.without_temperature}.",
-            "leave out --calibrated",
-        )
-    return found
 
 
 def _noting(rows: Iterator[Prediction], first: list[Prediction]) -> Iterator[Prediction]:
