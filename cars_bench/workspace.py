@@ -8,14 +8,15 @@ cost you) and `reports/` (what people read).
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
 import platform
 import re
 import secrets
+import stat
 import tomllib
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +32,14 @@ SETTINGS_FILE = "cars-bench.toml"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 BINARY: int = getattr(os, "O_BINARY", 0)
 """What `os.open` needs on Windows so that bytes stay as they are."""
-NPZ_DAMAGE = (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError)
-"""What numpy raises for an `.npz` file that was damaged."""
+UNFOLLOWED: int = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+"""What `os.open` needs so that a link is refused and a named pipe does not block."""
+NO_LOCK = (errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EMLINK)
+"""What opening a link, a folder or a socket as a lock file ends in."""
+SOMEONE = "another process"
+HOLDER_BYTES = 300
+NAME_KEPT = 40
+"""Characters of a file's name that its temporary one repeats: a name may be as long as names go."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +144,7 @@ def atomic_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     On an exception the temporary file is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{path.name[:NAME_KEPT]}.{secrets.token_hex(4)}.tmp")
     binary = "b" in mode
     encoding = None if binary else "utf-8"
     newline = None if binary else "\n"
@@ -161,7 +168,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     format by them.  On success the file is fsynced and renamed to `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}.tmp.{path.name}")
+    temporary = path.with_name(f".{secrets.token_hex(4)}.tmp.{path.name[-NAME_KEPT:]}")
     try:
         yield temporary
         with temporary.open("r+b") as stream:
@@ -210,10 +217,12 @@ def locked(path: Path, purpose: str) -> Iterator[None]:
 
     The kernel drops the lock when its holder dies, so a stale lock file never
     blocks anyone.  Who holds it stands in a file beside it, since Windows
-    lets nobody read what another process has locked.
+    lets nobody read what another process has locked.  Neither is ever followed
+    where it is a link, nor is what stands in it believed.
 
     Raises:
         LockHeld: Another process is at work on the same thing.
+        InputError: `path` cannot be a lock: it is a link or a folder.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     note = path.with_name(f"{path.name}.holder")
@@ -224,13 +233,24 @@ def locked(path: Path, purpose: str) -> Iterator[None]:
             f"{purpose} is already running ({_holder(note)}).",
             "wait for it to end, then run again",
         ) from None
+    except OSError as error:
+        if error.errno not in NO_LOCK:
+            raise
+        raise InputError(
+            f"{path} is no lock file but a link or a folder.", "delete it, then run again"
+        ) from error
     with lock:
-        note.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
+        write_text(note, f"process {os.getpid()} on {platform.node()}")
         yield
 
 
 def _holder(note: Path) -> str:
+    """What a holder wrote of itself; nothing that anyone else may have put in its place."""
     try:
-        return note.read_text(encoding="utf-8") or "another process"
+        descriptor = os.open(note, os.O_RDONLY | UNFOLLOWED)
     except OSError:
-        return "another process"
+        return SOMEONE
+    with os.fdopen(descriptor, "rb") as stream:
+        plain = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        said = stream.read(HOLDER_BYTES).decode(errors="ignore") if plain else ""
+    return said if said.isprintable() and said else SOMEONE

@@ -1,8 +1,10 @@
 """Trays, settings, atomic writes and locks."""
 
+import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -213,6 +215,54 @@ def test_a_lock_file_that_nobody_holds_never_blocks(tmp_path: Path) -> None:
     (tmp_path / "lock.holder").write_text("process 1 on elsewhere")
     with locked(tmp_path / "lock", "extract"):
         assert str(os.getpid()) in (tmp_path / "lock.holder").read_text()
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+@pytest.mark.parametrize("name", ["lock", "lock.holder"])
+def test_a_link_in_a_locks_place_leaves_its_target_alone(
+    tmp_path: Path, name: str, link: Callable[[Path, Path], None]
+) -> None:
+    target = tmp_path / "precious"
+    target.write_text("precious")
+    link(target, tmp_path / name)
+    with contextlib.suppress(InputError), locked(tmp_path / "lock", "extract"):
+        assert not (tmp_path / "lock").is_symlink()
+    assert target.read_text() == "precious"
+
+
+def test_what_cannot_be_a_lock_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "folder").mkdir()
+    for name in ("link", "folder"):
+        with pytest.raises(InputError, match=name), locked(tmp_path / name, "extract"):
+            pytest.fail("no lock")
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="only POSIX has named pipes")
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("name", ["lock", "lock.holder"])
+def test_a_named_pipe_in_a_locks_place_blocks_nobody(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with locked(tmp_path / "lock", "extract"):
+        with pytest.raises(LockHeld), locked(tmp_path / "lock", "extract"):
+            pytest.fail("two hold one lock")
+        assert (tmp_path / "lock.holder").is_file()
+
+
+@pytest.mark.parametrize(
+    "note", [b"\x1b]0;owned\x07", b"\xff\xfe", b"", b"a\nb", "\u202e".encode(), None]
+)
+def test_a_forged_note_of_the_holder_is_not_repeated(tmp_path: Path, note: bytes | None) -> None:
+    said = tmp_path / "lock.holder"
+    with locked(tmp_path / "lock", "extract"):
+        said.unlink()
+        said.symlink_to("/proc/self/environ") if note is None else said.write_bytes(note)
+        with (
+            pytest.raises(LockHeld, match=r"\(another process\)"),
+            locked(tmp_path / "lock", "extract"),
+        ):
+            pytest.fail("two hold one lock")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="only POSIX forks")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -33,6 +35,8 @@ from cars_bench.workspace import Workspace, atomic_path
 METHOD = "Grad-CAM"
 BATCH = 16
 DIGITS = 3
+LONGEST_NAME = 255
+"""Bytes of a file's name on common file systems."""
 
 Floats = npt.NDArray[np.float32]
 
@@ -67,16 +71,30 @@ def grad_cam(assembled: Assembled, pixels: Floats) -> tuple[Floats, npt.NDArray[
     return (heat / np.maximum(top, 1e-12)).astype(np.float32), np.asarray(answered)
 
 
+def overlay_path(folder: Path, name: str) -> Path:
+    """Where the overlay of an image goes: `NAME.png`, or where no file may be called that, short.
+
+    Args:
+        folder: Of the overlays.
+        name: Posix path of the image.
+    """
+    path = folder / f"{name}.png"
+    if len(os.fsencode(path.name)) <= LONGEST_NAME:
+        return path
+    digest = hashlib.sha256(os.fsencode(name)).hexdigest()
+    return path.with_name(f"{path.name[:40]}-{digest[:16]}.png")
+
+
 def draw_overlays(
     folder: Path, assembled: Assembled, names: Sequence[str], paths: Sequence[Path]
 ) -> list[Path]:
-    """Lay each image's heat over it and write it as `NAME.png` under `folder`."""
+    """Lay each image's heat over it and write it to its `overlay_path` under `folder`."""
     size = assembled.backbone.image_size
     written = []
     for name, path in zip(names, paths, strict=True):
         pixels = load_image(path, size)
         heat, _ = grad_cam(assembled, pixels[None].astype(np.float32))
-        target = folder / f"{name}.png"
+        target = overlay_path(folder, name)
         with atomic_path(target) as temporary:
             overlaid(Image.fromarray(pixels), heat[0]).save(temporary)
         written.append(target)

@@ -11,11 +11,11 @@ import numpy as np
 
 from cars_bench.data.folder_labels import is_image_name
 from cars_bench.data.images import ImageUnusable, load_image
-from cars_bench.errors import InputError
+from cars_bench.errors import InputError, UsageError
 from cars_bench.evaluation.calibration import Temperature
 from cars_bench.evaluation.predictions import Prediction, predictions, write_predictions
 from cars_bench.finetune.finished import FinishedModel
-from cars_bench.finetune.grad_cam import draw_overlays
+from cars_bench.finetune.grad_cam import draw_overlays, overlay_path
 from cars_bench.progress import Progress
 from cars_bench.workspace import Workspace
 
@@ -87,10 +87,12 @@ def predict(
 
     Raises:
         InputError: A path is missing, or a folder holds no image.
-        UsageError: Calibrated answers are asked of a model that has no temperature.
+        UsageError: What is written would replace an image, or calibrated answers are asked
+            of a model that has no temperature.
     """
     files = _image_files(paths)
     folder = _common_folder(paths)
+    _require_apart(options, folder, files)
     finished = FinishedModel.open(workspace, options.model)
     temperature = finished.temperature if options.calibrated else UNCHANGED
     warnings = (BOXES_LACK,) if finished.crop == "boxes" else ()
@@ -113,6 +115,19 @@ def predict(
         first=tuple(first),
         temperature=temperature.value,
     )
+
+
+def _require_apart(options: PredictOptions, folder: Path, files: Sequence[Path]) -> None:
+    """Refuse to write over what is read."""
+    written = {_absolute(options.output)}
+    if options.heatmaps is not None:
+        heatmaps = _absolute(options.heatmaps)
+        written |= {overlay_path(heatmaps, path.relative_to(folder).as_posix()) for path in files}
+    if lost := sorted(written.intersection(files)):
+        raise UsageError(
+            f"{lost[0]} is an image to predict, and would be overwritten.",
+            "choose another --output or --heatmaps",
+        )
 
 
 def _noting(rows: Iterator[Prediction], first: list[Prediction]) -> Iterator[Prediction]:

@@ -6,9 +6,12 @@ write and read it in the same way and refuse it for the same reasons.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
-from collections.abc import Sequence
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -18,10 +21,24 @@ import numpy.typing as npt
 
 from cars_bench.documents import at_least, from_json, within
 from cars_bench.errors import CarsBenchError, RecordDamaged, UsageError
-from cars_bench.workspace import NPZ_DAMAGE, atomic_file
+from cars_bench.workspace import atomic_file
 
 CHECKPOINT_FILE = "checkpoint.npz"
 HISTORY_FILE = "history.csv"
+
+ARRAY_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    ValueError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    RuntimeError,
+    EOFError,
+    MemoryError,
+    OSError,
+)
+"""What numpy raises for an `.npz` file that was damaged."""
 
 Arrays = list[npt.NDArray[Any]]
 
@@ -97,6 +114,33 @@ class _About:
     best: int
     current: int
 
+    def __post_init__(self) -> None:
+        within("best_epoch", self.best_epoch, min(1, len(self.history)), len(self.history))
+        within("best", self.best, 0, self.current)
+
+
+@contextlib.contextmanager
+def opened_arrays(path: Path, fix: str) -> Iterator[Mapping[str, npt.NDArray[Any]]]:
+    """The arrays of an `.npz` file, read as the body asks for them; nothing is unpickled.
+
+    Args:
+        path: As `np.savez` writes it: nothing in it is compressed, so it unpacks to no more
+            than its own size.
+        fix: What mends a damaged one.
+
+    Raises:
+        RecordDamaged: It is damaged, or what the body makes of it fails.
+    """
+    try:
+        with zipfile.ZipFile(path) as packed:
+            if any(item.compress_type for item in packed.infolist()):
+                raise zipfile.BadZipFile("it is compressed")
+        with np.load(path, allow_pickle=False) as stored:
+            yield stored
+    except (*ARRAY_DAMAGE, UsageError) as error:
+        said = str(error) or type(error).__name__
+        raise RecordDamaged(f"{path} is damaged ({said.rstrip('.')}).", fix) from error
+
 
 def write_checkpoint(path: Path, state: TrainingState, identity: dict[str, Any]) -> None:
     """Write where a training stands, atomically.
@@ -129,17 +173,15 @@ def read_checkpoint(path: Path, identity: dict[str, Any]) -> TrainingState | Non
         identity: Of the training that is to go on.
 
     Raises:
-        CarsBenchError: It is damaged, or belongs to another training.
+        RecordDamaged: It is damaged.
+        CarsBenchError: It belongs to another training.
     """
     if not path.is_file():
         return None
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            about = _about(stored)
-            best = [stored[f"best{index}"] for index in range(about.best)]
-            current = [stored[f"current{index}"] for index in range(about.current)]
-    except (*NPZ_DAMAGE, UsageError) as error:
-        raise CarsBenchError(f"{path} is damaged ({error}).", _begin_again(path)) from error
+    with opened_arrays(path, _begin_again(path)) as stored:
+        about = _about(stored)
+        best = [stored[f"best{index}"] for index in range(about.best)]
+        current = [stored[f"current{index}"] for index in range(about.current)]
     if about.identity != json.loads(json.dumps(identity)):
         raise CarsBenchError(f"{path} belongs to another training.", _begin_again(path))
     return TrainingState([*about.history], about.best_epoch, best, current)
@@ -147,10 +189,12 @@ def read_checkpoint(path: Path, identity: dict[str, Any]) -> TrainingState | Non
 
 def finished_epochs(path: Path) -> int:
     """How many epochs a checkpoint holds; 0 without one, or with a damaged one."""
+    if not path.is_file():
+        return 0
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with opened_arrays(path, _begin_again(path)) as stored:
             return len(_about(stored).history)
-    except (*NPZ_DAMAGE, UsageError):
+    except RecordDamaged:
         return 0
 
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from cars_bench.cache.store import FeatureCache, Features
 from cars_bench.errors import CarsBenchError
-from cars_bench.training.checkpoint import TrainingState
+from cars_bench.training.checkpoint import TrainingState, opened_arrays
 from cars_bench.training.engine import Examples, joined, logits_of
 from cars_bench.training.heads import build_head
 from cars_bench.training.loop import TrainingControl, train
@@ -31,7 +31,7 @@ from cars_bench.tuning.stored_head import (
     stored,
 )
 from cars_bench.tuning.study import Study
-from cars_bench.workspace import NPZ_DAMAGE, atomic_file, atomic_path, sha256_file
+from cars_bench.workspace import atomic_file, atomic_path, sha256_file
 
 WEIGHTS_FILE = "head.weights.h5"
 WITNESS_FILE = "witness.npz"
@@ -191,17 +191,17 @@ def read_head(folder: Path) -> TrainedHead:
 
     Raises:
         ModelMissing: There is none.
-        RecordDamaged: Its record is not one.
-        CarsBenchError: The witness is damaged.
+        RecordDamaged: Its record is not one, or the witness is damaged.
     """
     record = StoredHead.open(folder).record
-    try:
-        with np.load(folder / WITNESS_FILE, allow_pickle=False) as witness:
-            arrays = {name: witness[name] for name in ("image_ids", "labels", "logits")}
-    except NPZ_DAMAGE as error:
-        raise CarsBenchError(
-            f"{folder / WITNESS_FILE} is damaged ({error}).", again(folder)
-        ) from error
+    with opened_arrays(folder / WITNESS_FILE, again(folder)) as witness:
+        arrays = {name: witness[name] for name in ("image_ids", "labels", "logits")}
+        images, classes = len(arrays["image_ids"]), len(record.class_names)
+        shapes = {name: item.shape for name, item in arrays.items()}
+        if shapes != {"image_ids": (images,), "labels": (images,), "logits": (images, classes)}:
+            raise ValueError(f"its shapes are {shapes}")
+        if not np.isfinite(arrays["logits"]).all():
+            raise ValueError("a logit is not finite")
     return TrainedHead(
         folder=folder,
         record=record,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import keras
@@ -56,6 +57,17 @@ def test_pictures_are_written_by_name(tiny_dataset: Dataset, tmp_path: Path) -> 
         "sub/b.png.png",
     ]
     assert all(Image.open(path).size == (48, 48) for path in written)
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "\udcff"])
+def test_a_picture_of_an_image_with_the_longest_name_is_written_too(
+    tiny_dataset: Dataset, tmp_path: Path, letter: str
+) -> None:
+    image = tiny_dataset.records("test")[0].path
+    names = [letter * (248 // len(os.fsencode(letter))) + last for last in ("a.png", "b.png")]
+    written = draw_overlays(tmp_path / "heat", assembled(), names, [image, image])
+    assert sorted((tmp_path / "heat").iterdir()) == sorted(written)
+    assert len(set(written)) == len(names)
 
 
 def test_a_finished_run_carries_its_heat(finished_once: tuple[Path, Run]) -> None:

@@ -21,6 +21,7 @@ from cars_bench.finetune.predict import PredictOptions, predict
 from cars_bench.finetune.runs import Run
 from cars_bench.progress import Progress
 from cars_bench.workspace import Workspace
+from tests.cache.test_extract import digests
 
 
 def test_a_folder_is_predicted_as_the_test_images_were(finished: Workspace, tmp_path: Path) -> None:
@@ -83,6 +84,20 @@ def test_a_name_that_is_not_utf8_is_written_with_its_bytes_escaped(
     rows = list(csv.DictReader((tmp_path / "out.csv").open(encoding="utf-8")))
     assert [row["image_id"] for row in rows] == ["caf\\xe9.png", "straße.png"]
     assert (result.heatmaps, result.unreadable) == (2, {"\\xff.png": "the file is empty"})
+
+
+@pytest.mark.parametrize("heatmaps", [False, True])
+def test_an_image_is_never_written_over(
+    finished: Workspace, tmp_path: Path, heatmaps: bool
+) -> None:
+    photos = _photos(finished, tmp_path, "a.png", "a.png.png")
+    before = digests(photos)
+    options = PredictOptions(tmp_path / "out.csv", heatmaps=photos)
+    if not heatmaps:
+        options = PredictOptions(photos / "a.png")
+    with pytest.raises(UsageError, match=r"a\.png.* would be overwritten"):
+        predict(finished, [photos], options, Progress())
+    assert digests(photos) == before
 
 
 def test_files_and_folders_are_named_from_the_folder_that_holds_them(

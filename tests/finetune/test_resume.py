@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-import random
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,14 +18,12 @@ from cars_bench.finetune.finished import FinishedModel
 from cars_bench.finetune.plan import RunPlan, Steering, last_plan, planned
 from cars_bench.finetune.recipe import FinetuneOptions
 from cars_bench.finetune.run import finetune, resume
-from cars_bench.finetune.runs import Run, runs
+from cars_bench.finetune.runs import Run
 from cars_bench.progress import Progress
 from cars_bench.training.checkpoint import CHECKPOINT_FILE, TrainingState
-from cars_bench.tuning.study import Study
 from cars_bench.workspace import Workspace
 
 TOLERANCE = 1e-4
-KILLS = int(os.environ.get("CARS_BENCH_KILLS", "10"))
 
 
 class Killed(BaseException):
@@ -231,27 +226,3 @@ def test_a_checkpoint_that_lost_an_array_is_refused(tuned: Workspace, stopped: R
     np.savez(path, **{name: value for name, value in arrays.items() if name != last})
     with pytest.raises(CarsBenchError, match="damaged"):
         resume(tuned, FinetuneOptions(), Progress())
-
-
-@pytest.mark.slow
-def test_sigkill_at_many_moments(
-    tuned: Workspace, finished_once: tuple[Path, Run], recipe: Path
-) -> None:
-    environment = os.environ | {"CARS_BENCH_WORKSPACE": str(tuned.root)}
-    start = [sys.executable, "-m", "cars_bench", "finetune", "--best", "--recipe", str(recipe)]
-    folders, rng, kills = tuned.studies, random.Random(1), 0
-    while not list(folders.glob("*/final/*/run.json")):
-        planned = list(folders.glob("*/final/*/plan.json"))
-        process = subprocess.Popen(
-            [*start, "--resume"] if planned else start, env=environment, stderr=subprocess.DEVNULL
-        )
-        try:
-            # After so many kills it is left to end.
-            assert process.wait(timeout=rng.uniform(3, 9) if kills < KILLS else None) == 0
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            kills += 1
-    assert kills
-    (done,) = runs(Study.open(tuned))
-    assert done.record.finetuned == finished_once[1].record.finetuned

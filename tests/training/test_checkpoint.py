@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import zipfile
+
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from cars_bench.errors import CarsBenchError, RecordDamaged
 from cars_bench.training.checkpoint import (
@@ -96,6 +102,83 @@ def test_a_lost_array_is_found(path, lost):
 def test_something_else_is_refused(path):
     np.savez(path, about=np.array('{"identity": 3}'))
     assert "damaged" in refused(path).message
+    with path.open("wb") as stream:
+        np.save(stream, np.zeros(3))
+    assert "damaged" in refused(path).message
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"best_epoch": 3},
+        {"best_epoch": 0},
+        {"best": -1},
+        {"best": 4},
+        {"current": -1},
+        {"current": 10**12},
+        {"history": [{}]},
+    ],
+)
+def test_what_a_checkpoint_says_of_itself_must_be_possible(path, edit):
+    rewrite(path, edit)
+    assert isinstance(refused(path), RecordDamaged)
+
+
+def rewrite(path, edit, **options):
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    arrays["about"] = np.array(json.dumps(json.loads(str(arrays["about"])) | edit))
+    options.get("save", np.savez)(path, **arrays)
+
+
+def test_a_compressed_one_is_refused_before_it_fills_the_memory(path):
+    rewrite(path, {}, save=np.savez_compressed)
+    assert "compressed" in refused(path).message
+
+
+def claims_a_terabyte(data):
+    return data.replace(b"(2, 2), }" + 15 * b" ", b"(99999999999999999,), }".ljust(24))
+
+
+def is_encrypted(data):
+    return data.replace(b"PK\x01\x02\x2d\x03\x2d\x00\x00", b"PK\x01\x02\x2d\x03\x2d\x00\x01")
+
+
+@pytest.mark.parametrize("harm", [claims_a_terabyte, is_encrypted])
+def test_a_zip_that_lies_about_itself_is_refused(path, harm):
+    data = path.read_bytes()
+    assert harm(data) != data
+    path.write_bytes(harm(data))
+    assert isinstance(refused(path), RecordDamaged)
+    assert finished_epochs(path) in (0, 2)
+
+
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.data())
+def test_whatever_befalls_its_bytes_it_comes_back_whole_or_is_refused(path, data):
+    write_checkpoint(path, state(), IDENTITY)
+    good = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(good) - 1))
+        good[place : place + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
+    path.write_bytes(good)
+    with contextlib.suppress(RecordDamaged):
+        read = read_checkpoint(path, IDENTITY)
+        assert read.history == state().history
+        for one, other in zip(
+            read.best + read.current, state().best + state().current, strict=True
+        ):
+            np.testing.assert_array_equal(one, other)
+    finished_epochs(path)
+
+
+def test_an_entry_that_points_out_of_its_folder_writes_nothing(path):
+    with zipfile.ZipFile(path, "a") as packed:
+        packed.writestr("../../escaped.npy", b"x")
+    assert read_checkpoint(path, IDENTITY).history == state().history
+    assert not list(path.parents[2].rglob("escaped*"))
 
 
 def test_a_history_comes_back_from_its_table(tmp_path):

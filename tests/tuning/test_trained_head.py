@@ -97,6 +97,11 @@ def test_damage_is_found(study, cache):
     with pytest.raises(CarsBenchError, match="digest"):
         head.model()
     witness = head.folder / "witness.npz"
+    edited = {"image_ids": np.array(head.image_ids), "labels": head.labels}
+    for logits in (head.logits[:, 1:], head.logits[1:], head.logits + np.nan, "text"):
+        np.savez(witness, logits=logits, **edited)
+        with pytest.raises(RecordDamaged, match=r"witness\.npz is damaged"):
+            read_head(head.folder)
     witness.write_bytes(witness.read_bytes()[:100])
     with pytest.raises(CarsBenchError, match=r"witness\.npz is damaged"):
         read_head(head.folder)
