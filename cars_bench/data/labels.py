@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections import Counter
@@ -43,6 +44,7 @@ class Labels:
             root, `split` is train, val, test or empty, boxes are pixels or NaN.
         notes: What a person should know about how it was read.
         groups: Properties of classes by name, each class to its value.
+        root: The image root, where the source names images by their whole paths.
     """
 
     source: Path
@@ -50,6 +52,7 @@ class Labels:
     table: pd.DataFrame
     notes: list[str] = field(default_factory=list)
     groups: dict[str, dict[str, str]] = field(default_factory=dict)
+    root: Path | None = None
 
     @property
     def has_split(self) -> bool:
@@ -71,7 +74,7 @@ def make_labels(
     Args:
         source: The label file, or the folder of class folders.
         layout: Which reader read it.
-        files: Posix paths under some image root, to the letter.
+        files: Posix paths under some image root, or all of them whole; to the letter.
         class_names: Class of each file.
         splits: Split of each file in any known word; `None` where the source has none.
         boxes: Columns `BOX_COLUMNS` in pixels, a row a file; `None` where there are none.
@@ -81,7 +84,8 @@ def make_labels(
             rows for one image, an unknown split, or a file name that leaves the image
             folder or is not text.
     """
-    names = [_posix(source, name) for name in files]
+    below, root = _rooted(list(files))
+    names = [_posix(source, name) for name in below]
     table = pd.DataFrame({"file": pd.Series(names, dtype=object)})
     if table.empty:
         raise LabelsUnusable(f"{source} holds no labelled image.", "give a source with images")
@@ -92,7 +96,7 @@ def make_labels(
     _refuse_empty_classes(source, table)
     _refuse_hidden_classes(source, table)
     _refuse_repeats(source, table)
-    return Labels(source, layout, table[LABEL_COLUMNS])
+    return Labels(source, layout, table[LABEL_COLUMNS], root=root)
 
 
 def some(names: Sequence[str], shown: int = 3) -> str:
@@ -104,6 +108,15 @@ def some(names: Sequence[str], shown: int = 3) -> str:
 def as_typed(name: object) -> str:
     """A file name as label files have it: perhaps with spaces around, perhaps of Windows."""
     return str(name).strip().replace("\\", "/")
+
+
+def _rooted(names: list[str]) -> tuple[list[str], Path | None]:
+    """Whole paths as paths under the deepest folder that holds them all, and that folder."""
+    paths = [PurePosixPath(name) for name in names]
+    if not paths or not all(path.is_absolute() and ".." not in path.parts for path in paths):
+        return names, None
+    root = os.path.commonpath([path.parent for path in paths])
+    return [path.relative_to(root).as_posix() for path in paths], Path(root)
 
 
 def _posix(source: Path, name: str) -> str:

@@ -133,6 +133,8 @@ def _refuse_absent(located: Located) -> Located:
 
 def _best_root(labels: Labels, source: Path | None, images: Path | None) -> tuple[int, Located]:
     """The image root under which most files exist, and how many of the sample do."""
+    if labels.root is not None:
+        return _whole_paths(labels, labels.root, images)
     files = labels.table["file"].tolist()
     sample = files[:: max(1, len(files) // SAMPLE)]
     options: list[tuple[int, Located]] = []
@@ -144,6 +146,17 @@ def _best_root(labels: Labels, source: Path | None, images: Path | None) -> tupl
             if found == len(sample):
                 return options[-1]
     return max(options, key=lambda option: option[0])
+
+
+def _whole_paths(labels: Labels, root: Path, images: Path | None) -> tuple[int, Located]:
+    """Images named by whole paths: named from `--images` where that holds them all."""
+    if images is not None and root.is_relative_to(images):
+        below = root.relative_to(images)
+        named = labels.table["file"].map(lambda name: (below / name).as_posix())
+        labels = replace(labels, table=labels.table.assign(file=named))
+        root = images
+    found = sum((root / name).is_file() for name in labels.table["file"])
+    return found, Located(labels, root)
 
 
 def _bared(labels: Labels) -> Labels:

@@ -64,7 +64,7 @@ def test_header_case_spaces_and_a_byte_order_mark_are_forgiven(csv):
         ("img_file,class,subset\n1.jpg,A,trian\n", "unknown split 'trian'"),
         ("img_file,class,subset\n1.jpg,A,train\n2.jpg,A,\n", "1 images and not of 1"),
         ("img_file,class\n../1.jpg,A\n", "outside the image folder"),
-        ("img_file,class\n/etc/1.jpg,A\n", "outside the image folder"),
+        ("img_file,class\n/etc/1.jpg,A\n2.jpg,A\n", "outside the image folder"),
         ("img_file,class\n1.jpg,A,B,C\n", "not a readable CSV"),
         ("img_file,class\n img_file,Class\n1.jpg,A\n", "header again in row 1"),
         ("img_file,class\n1.jpg,A\nimg_file,class\n2.jpg,A\n", "header again in row 2"),

@@ -51,7 +51,7 @@ def test_boxes_go_with_their_files():
     ("files", "classes", "splits", "message"),
     [
         ([], [], None, "no labelled image"),
-        (["/etc/a.jpg"], ["x"], None, "outside the image folder"),
+        (["/etc/a.jpg", "b.jpg"], ["x", "x"], None, "outside the image folder"),
         (["../a.jpg"], ["x"], None, "outside the image folder"),
         ([""], ["x"], None, "outside the image folder"),
         (["a", "b"], ["x", " "], None, "no class for 1 images: b"),

@@ -79,3 +79,28 @@ def test_a_named_pipe_is_no_label_file_and_is_not_waited_for(tmp_path):
     assert locate(tmp_path, None, None).labels.layout == "folders"
     with pytest.raises(LabelsUnusable, match="no plain file"):
         locate(None, tmp_path / "labels.csv", None)
+
+
+@pytest.mark.parametrize(
+    ("images", "root", "first"),
+    [
+        (None, "photos/2024", "a/1.jpg"),
+        ("photos", "photos", "2024/a/1.jpg"),
+        ("other", "photos/2024", "a/1.jpg"),
+    ],
+)
+def test_images_named_by_whole_paths_are_found_where_they_are(tmp_path, images, root, first):
+    (tmp_path / "other").mkdir()
+    names = ["photos/2024/a/1.jpg", "photos/2024/b/2.jpg"]
+    rows = [f"{tmp_path / name},{name[-7]}" for name in names]
+    fill(tmp_path, **{name.replace("/", "__").replace(".jpg", "_jpg"): "x" for name in names})
+    (tmp_path / "labels.csv").write_text("\n".join(["path,label", *rows]) + "\n")
+    located = locate(tmp_path / "labels.csv", None, images and tmp_path / images)
+    assert located.images == tmp_path / root
+    assert located.labels.table["file"][0] == first
+
+
+def test_whole_paths_to_nothing_are_refused(tmp_path):
+    (tmp_path / "labels.csv").write_text("path,label\n/no/such/1.jpg,a\n/no/such/2.jpg,b\n")
+    with pytest.raises(InputError, match="None of the 2 images"):
+        locate(tmp_path / "labels.csv", None, None)
