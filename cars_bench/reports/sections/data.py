@@ -9,6 +9,8 @@ from cars_bench.data.dataset import SPLITS
 from cars_bench.reports.inputs import Inputs
 from cars_bench.reports.words import Pairs
 
+CROP = "Crop"
+
 
 @dataclass(frozen=True)
 class ClassCount:
@@ -65,7 +67,7 @@ def _described(digest: str, card: Card) -> list[tuple[str, str]]:
     height = card.sizes.height
     return [
         ("Split", card.split.how),
-        ("Crop", card.crop),
+        (CROP, card.crop),
         ("Median size", f"{width.median:g} × {height.median:g} px"),
         ("Widths, 5% to 95%", f"{width.p05:g} to {width.p95:g} px"),
         ("Images with a box", f"{card.boxes:,}"),
