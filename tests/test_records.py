@@ -68,6 +68,7 @@ PARSERS = {
     "cache/manifest.py": "owns manifest.json, whose digest is checked before it becomes a record",
     "cli/demo.py": "what its stages print, each a process of its own",
     "documents.py": "reads every record for its owner",
+    "lines.py": "reads documents of one JSON object a line for their owners",
     "reports/index.py": "the reports' own summaries, beside their pages",
     "training/checkpoint.py": "owns checkpoints, whose description is JSON inside an .npz",
     "tuning/ledger.py": "owns ledger.jsonl, one document a line",

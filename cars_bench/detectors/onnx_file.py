@@ -25,6 +25,7 @@ from cars_bench.detectors.detector import Detector, Prepared
 from cars_bench.detectors.layouts import KNOWN, OVERLAP, Found, Layout, Output, layout_of
 from cars_bench.detectors.network import Network, read_network
 from cars_bench.errors import DetectorFailed, InputError
+from cars_bench.progress import plural
 from cars_bench.workspace import sha256_file
 
 PREFIX = "onnx:"
@@ -78,7 +79,12 @@ class OnnxDetector(Detector):
 
     def __init__(self, path: Path, names: Path | None = None) -> None:
         if not path.is_file():
-            raise InputError(f"There is no file {path}.", "--crop detector:onnx:FILE")
+            raise InputError(
+                f"There is no file {path}.",
+                "--crop detector:onnx:FILE, or --detector-weights FILE for where it lies now",
+            )
+        if path.suffix.lower() != ".onnx":  # or OpenVINO tries all the formats that it knows
+            raise InputError(f"{path} is no .onnx file.", "export the detector as ONNX")
         model = read_network(path)
         self._path = path
         self._input = _input_of(model, path)
@@ -214,7 +220,7 @@ def _class_names(
         raise InputError(f"{source} has a class name that cannot be printed.", "mend the names")
     if told and layout.classes not in (None, len(told)):
         raise InputError(
-            f"{source} names {len(told)} classes, and {path.name} tells {layout.classes} apart.",
+            f"{source} names {plural(len(told), 'class')}, and {path.name} tells {layout.classes} apart.",
             "--detector-names FILE with a class a line, that of number 0 first",
         )
     return told or tuple(f"class {number}" for number in range(layout.classes or UNNAMED))

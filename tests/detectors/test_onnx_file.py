@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from onnx import TensorProto
 from PIL import Image, ImageDraw
 
-from cars_bench.data.detection import DetectorCrop, Picture, iou
-from cars_bench.detectors.choose import DetectorOptions, open_detector
+from cars_bench.data.detection import DetectorCrop, DetectorFiles, Picture, iou
+from cars_bench.detectors.choose import detector_files, finder_for, reopened
 from cars_bench.detectors.finder import Finder
 from cars_bench.detectors.onnx_file import OnnxDetector
 from cars_bench.errors import DetectorFailed, InputError
@@ -139,10 +139,26 @@ def test_names_from_a_text_file_win_and_change_the_digest(tmp_path):
     path = models.named(models.yolo8(tmp_path / "detector.onnx"), "['car', 'bus', 'truck']")
     names = tmp_path / "names.txt"
     names.write_text("Auto\nBus\nLaster\n\n")
-    detector = open_detector(f"onnx:{path}", DetectorOptions(names=names))
+    detector = OnnxDetector(path, names)
     assert detector.class_names == ("Auto", "Bus", "Laster")
     assert detector.digest != OnnxDetector(path).digest
     assert OnnxDetector(path).digest == OnnxDetector(path).digest
+
+
+def test_a_model_finds_its_detector_again_where_the_file_lies_now(workspace, tmp_path, monkeypatch):
+    path = models.yolo8(tmp_path / "detector.onnx")
+    monkeypatch.chdir(tmp_path)
+    first = finder_for(workspace, "detector:onnx:detector.onnx", DetectorFiles())
+    monkeypatch.chdir("/")
+    assert reopened(workspace, first.crop, DetectorFiles()).crop == first.crop
+    moved = path.rename(tmp_path / "moved.onnx")
+    with pytest.raises(InputError, match="There is no file"):
+        reopened(workspace, first.crop, DetectorFiles())
+    again = reopened(workspace, first.crop, detector_files(weights=moved))
+    assert again.crop == first.crop
+    models.altered(moved, lambda model: setattr(model, "doc_string", "another"))
+    with pytest.raises(InputError, match="not the one"):
+        reopened(workspace, first.crop, detector_files(weights=moved))
 
 
 @pytest.mark.parametrize(
@@ -150,6 +166,7 @@ def test_names_from_a_text_file_win_and_change_the_digest(tmp_path):
     [
         ("car\nbus\n", "names 2 classes, and detector.onnx tells 3 apart"),
         ("a\nb\nc\nd\n", "names 4 classes"),
+        ("car\n", "names 1 class, and"),
         ("", "names no class"),
         ("a\nb\x1b[2Jb\nc", "cannot be printed"),
         ("\udcff", "cannot be read as names"),
@@ -208,8 +225,10 @@ def test_a_file_that_is_no_network_is_refused(tmp_path, data):
     path.write_bytes(data)
     with pytest.raises(InputError):
         OnnxDetector(path)
+    with pytest.raises(InputError, match="no .onnx file"):
+        OnnxDetector(path.rename(tmp_path / "weights.pth"))
     with pytest.raises(InputError, match="There is no file"):
-        OnnxDetector(tmp_path / "b.onnx")
+        OnnxDetector(path)
 
 
 def test_weights_beside_the_file_count_for_its_digest(tmp_path):
