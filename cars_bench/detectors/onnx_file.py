@@ -220,7 +220,8 @@ def _class_names(
         raise InputError(f"{source} has a class name that cannot be printed.", "mend the names")
     if told and layout.classes not in (None, len(told)):
         raise InputError(
-            f"{source} names {plural(len(told), 'class')}, and {path.name} tells {layout.classes} apart.",
+            f"{source} names {plural(len(told), 'class')}, and {path.name} tells "
+            f"{layout.classes} apart.",
             "--detector-names FILE with a class a line, that of number 0 first",
         )
     return told or tuple(f"class {number}" for number in range(layout.classes or UNNAMED))

@@ -225,7 +225,7 @@ def test_a_file_that_is_no_network_is_refused(tmp_path, data):
     path.write_bytes(data)
     with pytest.raises(InputError):
         OnnxDetector(path)
-    with pytest.raises(InputError, match="no .onnx file"):
+    with pytest.raises(InputError, match=r"no \.onnx file"):
         OnnxDetector(path.rename(tmp_path / "weights.pth"))
     with pytest.raises(InputError, match="There is no file"):
         OnnxDetector(path)
