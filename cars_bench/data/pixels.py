@@ -4,7 +4,7 @@ View 0 is the plain image.  For the others all randomness comes from
 (seed, image_id, view), so each can be recomputed alone, in any order, on any
 machine: the window is turned, cut, shifted and mirrored by one affine
 transform of the decoded original, then squashed by the same antialiased
-resize as the plain image, so that views are as sharp as it is.
+resize as the plain image, so that views are as sharp as it is.  Boxes go the same way.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ from cars_bench.errors import InputError
 
 PREPARE_AGAIN = "cars-bench prepare, then extract again"
 HALF = 0.5
+ROUNDING = 1e-9
+
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,18 @@ class _Draw:
     shift: tuple[float, float]
     brightness: float
     contrast: float
+
+    def middle(self, window: Box) -> tuple[float, float]:
+        """Of what the view shows, in the pixels of `window`, the region that it is cut to."""
+        return (
+            (window[0] + window[2]) / 2 + self.shift[0] * (window[2] - window[0]),
+            (window[1] + window[3]) / 2 + self.shift[1] * (window[3] - window[1]),
+        )
+
+
+PLAIN = _Draw(
+    mirrored=False, scale=1.0, radians=0.0, shift=(0.0, 0.0), brightness=1.0, contrast=1.0
+)
 
 
 def prepared_bytes(record: ImageRecord) -> bytes:
@@ -141,6 +156,63 @@ def augmented_image(
     return _toned(np.asarray(resized), draw)
 
 
+def box_in_view(box: Box, window: Box, view: View, least: float = 0.0) -> Box | None:
+    """Where a box of the original lies in a view: upright, around what the view shows of it.
+
+    Args:
+        box: In pixels of the upright original.
+        window: Region that the image is cut to, as `box`; of a whole image 0, 0, width, height.
+        view: Which one.
+        least: Share of the box's area that must be seen.
+
+    Returns:
+        x1, y1, x2, y2 as shares of the view's sides, 0 to 1; `None` where too little is seen.
+    """
+    draw = _drawn(view) if view.number else PLAIN
+    corners = _seen_at(np.array(box)[[[0, 1], [2, 1], [2, 3], [0, 3]]], window, draw)
+    part = _cut_to_view(corners)
+    if not len(part) or not _area(part) > max(least * _area(corners) - ROUNDING, 0):
+        return None
+    left, top = part.min(axis=0).tolist()
+    right, bottom = part.max(axis=0).tolist()
+    return left, top, right, bottom
+
+
+def _seen_at(points: Floats, window: Box, draw: _Draw) -> Floats:
+    """Where points of the image lie in the view, as shares of its sides, [N, 2].
+
+    This is the inverse of `_warped`.
+    """
+    x, y = (points - draw.middle(window)).T
+    cos = math.cos(draw.radians)
+    sin = math.sin(draw.radians)
+    across = (cos * x + sin * y) / ((window[2] - window[0]) * draw.scale)
+    down = (cos * y - sin * x) / ((window[3] - window[1]) * draw.scale)
+    return np.stack([-across if draw.mirrored else across, down], axis=1) + HALF
+
+
+def _cut_to_view(corners: Floats) -> Floats:
+    """The part of a convex polygon inside the unit square (Sutherland & Hodgman 1974), [N, 2]."""
+    part = list(corners)
+    for axis, limit, inward in ((0, 0, 1), (0, 1, -1), (1, 0, 1), (1, 1, -1)):
+        depths = [inward * (point[axis] - limit) for point in part]
+        ends = zip(part, depths, part[1:] + part[:1], depths[1:] + depths[:1], strict=True)
+        part = [point for end in ends for point in _inner(*end)]
+    return np.array(part)
+
+
+def _inner(start: Floats, depth: float, end: Floats, other: float) -> list[Floats]:
+    """Of a side, its start if it lies inside, and where the side crosses the edge."""
+    crossing = [start + (end - start) * depth / (depth - other)] if depth * other < 0 else []
+    return [start, *crossing] if depth >= 0 else crossing
+
+
+def _area(polygon: Floats) -> float:
+    """By the shoelace formula."""
+    x, y = polygon.T
+    return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
+
+
 def _drawn(view: View) -> _Draw:
     """Draw every value, used or not, so that policies differ only in range."""
     policy = view.policy
@@ -177,8 +249,7 @@ def _warped(image: Image.Image, window: Box, draw: _Draw) -> Image.Image:
     """The turned and shifted window, upright, at the image's own resolution."""
     width = window[2] - window[0]
     height = window[3] - window[1]
-    center_x = (window[0] + window[2]) / 2 + draw.shift[0] * width
-    center_y = (window[1] + window[3]) / 2 + draw.shift[1] * height
+    center_x, center_y = draw.middle(window)
     across = max(1, round(width * draw.scale))
     down = max(1, round(height * draw.scale))
     step_x = width * draw.scale / across

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -79,19 +80,29 @@ class AnswersChanged:
         same_images: Whether neither answered another, and the classes are the same too.
         difference: Of top-1, in [-1, 1], with its 95% paired bootstrap interval; without
             common images nothing is known: 0, from -1 to 1.
-        only_before: Images that only the first names right, or more often than the second.
-        only_after: Images that only the second names right, or more often than the first.
-        p_value: McNemar's exact test of these two numbers.
+        lost: Images that only the first names right, or more often than the second.
+        won: Images that only the second names right, or more often than the first.
+        p_value: McNemar's exact test of how many these are.
         classes: Recall of the classes that both know over all images of each, biggest gain first.
     """
 
     images: int
     same_images: bool
     difference: Estimate
-    only_before: int
-    only_after: int
+    lost: tuple[str, ...]
+    won: tuple[str, ...]
     p_value: float
     classes: tuple[ClassChange, ...]
+
+    @property
+    def only_before(self) -> int:
+        """How many images only the first names right."""
+        return len(self.lost)
+
+    @property
+    def only_after(self) -> int:
+        """How many images only the second names right."""
+        return len(self.won)
 
     @property
     def same_answers(self) -> bool:
@@ -130,22 +141,21 @@ def answers_changed(before: Marked, after: Marked) -> AnswersChanged:
 
     Args:
         before: The first's answers.
-        after: The second's; `only_after` and positive differences are its gains.
+        after: The second's; `won` and positive differences are its gains.
     """
     old = _by_image(before)
     new = _by_image(after)
     common = sorted(old.keys() & new.keys())
     first = np.array([old[image][1] for image in common], np.float64)
     second = np.array([new[image][1] for image in common], np.float64)
-    tested = mcnemar(first > second, second > first)
     return AnswersChanged(
         images=len(common),
         same_images=len(common) == len(old) == len(new)
         and all(old[image][0] == new[image][0] for image in common),
         difference=paired_bootstrap(first, second) if common else Estimate(0.0, -1.0, 1.0),
-        only_before=tested.only_first,
-        only_after=tested.only_second,
-        p_value=tested.p_value,
+        lost=tuple(itertools.compress(common, first > second)),
+        won=tuple(itertools.compress(common, second > first)),
+        p_value=mcnemar(first > second, second > first).p_value,
         classes=_class_changes(before, after),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import keras
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from cars_bench.data.dataset import Dataset, ImageRecord
-from cars_bench.data.images import load_image
+from cars_bench.data.images import Box, load_image
 from cars_bench.data.pixels import prepared_view
 from cars_bench.errors import UsageError
 from cars_bench.evaluation.predictions import Prediction, Predictions
@@ -86,13 +86,20 @@ def overlay_path(folder: Path, name: str) -> Path:
 
 
 def draw_overlays(
-    folder: Path, assembled: Assembled, names: Sequence[str], paths: Sequence[Path]
+    folder: Path, assembled: Assembled, paths: Mapping[str, Path], boxes: Mapping[Path, Box]
 ) -> list[Path]:
-    """Lay each image's heat over it and write it to its `overlay_path` under `folder`."""
+    """Lay each image's heat over it and write it to its `overlay_path` under `folder`.
+
+    Args:
+        folder: Where they are written.
+        assembled: The finished model.
+        paths: Each image's file by its name.
+        boxes: What images are cut to; one that has none is taken whole.
+    """
     size = assembled.backbone.image_size
     written = []
-    for name, path in zip(names, paths, strict=True):
-        pixels = load_image(path, size)
+    for name, path in paths.items():
+        pixels = load_image(path, size, boxes.get(path))
         heat, _ = grad_cam(assembled, pixels[None].astype(np.float32))
         target = overlay_path(folder, name)
         with atomic_path(target) as temporary:

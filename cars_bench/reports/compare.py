@@ -15,11 +15,13 @@ from cars_bench.evaluation.comparison import (
     answers_changed,
     evidence,
 )
+from cars_bench.reports import turned
 from cars_bench.reports.accuracies import Baseline
 from cars_bench.reports.inputs import Inputs, Json
 from cars_bench.reports.sections import data, features, verdict
 from cars_bench.reports.sections.search import head_words
 from cars_bench.reports.sections.verdict import Verdict
+from cars_bench.reports.turned import TurnedFacts
 from cars_bench.reports.words import points, training_settings
 from cars_bench.tuning.leaderboard import answers_of
 
@@ -107,13 +109,25 @@ class PairedFacts:
 
     Attributes:
         classes: Recall by class that both know, biggest gain first, of `stage` on `split`.
+        turned: Images that only one of them names right, of the same; `None` without answers.
     """
 
     rows: tuple[Paired, ...]
     unlike: tuple[Unpaired, ...]
     classes: tuple[ClassChange, ...]
+    turned: TurnedFacts | None
     stage: str
     split: str
+
+    @property
+    def gained(self) -> int:
+        """How many classes the second knows better."""
+        return sum(item.change > 0 for item in self.classes)
+
+    @property
+    def lost(self) -> int:
+        """How many classes it knows less well."""
+        return sum(item.change < 0 for item in self.classes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +148,12 @@ class Comparison:
     caches: tuple[Line, ...]
     winners: tuple[Line, ...]
     answers: PairedFacts
+
+    @property
+    def cut(self) -> Line | None:
+        """What each study's images were cut to, where that differs."""
+        crops = (line for line in self.data if line.name == data.CROP)
+        return next((line for line in crops if line.differs), None)
 
     @property
     def title(self) -> str:
@@ -270,14 +290,14 @@ def paired_facts(first: Inputs, second: Inputs) -> PairedFacts:
     """Compare wherever both measured the same stage on the same split."""
     rows = []
     unlike = []
-    classes = []
+    told = []
     for stage, split in PLACES:
         one = answers(first, stage, split)
         other = answers(second, stage, split)
         if one is None or other is None:
             continue
         changed = answers_changed(one, other)
-        classes.append((changed.classes, stage, split))
+        told.append((changed.classes, turned.facts(one, other, changed), stage, split))
         if changed.same_images:
             rows.append(_paired(stage, split, changed))
         else:
@@ -290,9 +310,14 @@ def paired_facts(first: Inputs, second: Inputs) -> PairedFacts:
                     common=changed.images,
                 )
             )
-    changes, stage, split = next(iter(classes), ((), "", ""))
+    classes, pictures, stage, split = next(iter(told), ((), None, "", ""))
     return PairedFacts(
-        rows=tuple(rows), unlike=tuple(unlike), classes=changes, stage=stage, split=split
+        rows=tuple(rows),
+        unlike=tuple(unlike),
+        classes=classes,
+        turned=pictures,
+        stage=stage,
+        split=split,
     )
 
 

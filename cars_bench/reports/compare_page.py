@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from cars_bench import __version__
 from cars_bench.errors import UsageError
 from cars_bench.progress import Progress
+from cars_bench.reports import turned
 from cars_bench.reports.accuracies import Baseline
 from cars_bench.reports.compare import Comparison, Measure, compare
 from cars_bench.reports.index import COMPARISON, PLAIN_MODULES, write_index
@@ -43,7 +44,7 @@ def build_comparison(
     sides = [read_inputs(workspace, name) for name in (first, second)]
     facts = compare(*sides)
     (progress or Progress()).log(f"drawing {facts.title}")
-    page = comparison_page(facts)
+    page = comparison_page(facts, turned.figure(facts.answers.turned, *sides))
     check_size(page)
     folder = workspace.reports / f"{first}-against-{second}"
     write_json(folder / f"{COMPARISON}.json", facts.to_json())
@@ -52,8 +53,13 @@ def build_comparison(
     return folder / f"{COMPARISON}.html"
 
 
-def comparison_page(facts: Comparison) -> str:
-    """The page; the same facts give the same text."""
+def comparison_page(facts: Comparison, crops: turned.Crops) -> str:
+    """The page; the same facts give the same text.
+
+    Args:
+        facts: The comparison.
+        crops: Pictures of the images whose answer turned.
+    """
     drawings: Figures = {"measures": side_by_side(facts)} if facts.measures else {}
     drawings |= changed_most(facts.answers.classes)
     return render(
@@ -61,6 +67,7 @@ def comparison_page(facts: Comparison) -> str:
         PLAIN_MODULES,
         facts=facts,
         drawings=drawings,
+        crops=crops,
         version=__version__,
     )
 

@@ -240,7 +240,7 @@ def test_every_network_of_keras_has_a_published_file_without_top(name):
 
 def test_without_the_package_it_says_how_to_install_it(monkeypatch):
     row = spec("efficientnet-lite0")
-    absent = replace(row.imagenet, locate="no_such_package_here:Model.path")
+    absent = replace(row.imagenet, package="no_such_package_here")
     monkeypatch.setitem(CATALOGUE, "efficientnet-lite0", replace(row, imagenet=absent))
     with pytest.raises(WeightsUnavailable) as caught:
         build_backbone("efficientnet-lite0", "imagenet", 32)

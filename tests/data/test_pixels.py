@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw
 
 from cars_bench.data.dataset import Dataset, ImageRecord
+from cars_bench.data.detection import iou
 from cars_bench.data.images import load_image
-from cars_bench.data.pixels import LiveImages, View, augmented_image, prepared_bytes, prepared_view
+from cars_bench.data.pixels import (
+    LiveImages,
+    View,
+    augmented_image,
+    box_in_view,
+    prepared_bytes,
+    prepared_view,
+)
 from cars_bench.data.policies import NAMED, Policy, policy
 from cars_bench.errors import InputError
 
 
 @pytest.fixture
 def photo(tmp_path):
-    from PIL import Image
-
     rng = np.random.default_rng(3)
     coarse = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8))
     path = tmp_path / "photo.png"
@@ -87,8 +97,6 @@ def test_each_part_changes_pixels_and_leaves_no_black_border(photo, part):
 
 
 def test_rotation_keeps_a_disc_in_the_middle(tmp_path):
-    from PIL import Image, ImageDraw
-
     image = Image.new("RGB", (200, 100), "white")
     ImageDraw.Draw(image).ellipse((90, 40, 110, 60), fill="black")
     image.save(tmp_path / "disc.png")
@@ -163,3 +171,77 @@ def test_a_file_that_changed_is_named(tiny_dataset: Dataset) -> None:
     images = LiveImages([replace(record, sha256="0" * 64)], 32)
     with pytest.raises(InputError, match=record.path.name):
         images[np.array([0]), np.array([0])]
+
+
+SHAPES = st.sampled_from([(300, 200), (200, 300), (240, 240), (600, 400)])
+SEEN = 256
+QUARTER = Policy("quarter", flip=True, rotation_degrees=90.0, scale_min=0.5)
+
+
+def _drawn_box(sides, box):
+    """A picture of a red rectangle on grey."""
+    stream = io.BytesIO()
+    image = Image.new("RGB", sides, (90, 90, 90))
+    left, top, right, bottom = box
+    ImageDraw.Draw(image).rectangle((left, top, right - 1, bottom - 1), fill=(190, 50, 50))
+    image.save(stream, "PNG", compress_level=1)
+    return stream.getvalue()
+
+
+def _found_box(pixels):
+    """The box around what is red in a view, as shares of its sides."""
+    red = pixels[..., 0].astype(int) - pixels[..., 1]
+    rows, columns = np.nonzero(red > red.max() / 2)
+    low = (columns.min(), rows.min())
+    return tuple(np.array([*low, columns.max() + 1, rows.max() + 1]) / len(pixels))
+
+
+@pytest.mark.parametrize(
+    ("kind", "cut"),
+    [(kind, cut) for kind in NAMED.values() for cut in (False, True)] + [(QUARTER, True)],
+    ids=lambda value: getattr(value, "name", "cropped" if value else "whole"),
+)
+@settings(max_examples=30, deadline=None)
+@given(sides=SHAPES, parts=st.tuples(*[st.floats(0, 1)] * 4), seed=st.integers(0, 999))
+def test_a_box_travels_with_the_view(kind, cut, sides, parts, seed):
+    across, down = sides
+    crop = (0.3 * across, 0.3 * down, 0.7 * across, 0.7 * down) if cut else None
+    # in a whole picture away from its borders, which are continued by reflection
+    box = tuple(
+        round(side * (start + length * part))
+        for side, part, start, length in zip(
+            (across, down) * 2, parts, (0.3, 0.3, 0.5, 0.5), (0.1, 0.1, 0.2, 0.2), strict=True
+        )
+    )
+    view = View(kind, seed, "a", 1 + seed % 5)
+    told = box_in_view(box, crop or (0.0, 0.0, *sides), view)
+    found = _found_box(augmented_image(_drawn_box(sides, box), SEEN, crop, view))
+    assert told is not None
+    assume(min(told[2] - told[0], told[3] - told[1]) > 0.1)
+    assert iou(told, found) >= 0.9
+
+
+IN_THE_CORNER = (0.0, 0.0, 40.0, 40.0)
+
+
+@pytest.mark.parametrize(
+    ("window", "least", "expected"),
+    [
+        ((0.0, 0.0, 100.0, 80.0), 0.0, (0, 0, 0.4, 0.5)),
+        ((20.0, 20.0, 100.0, 80.0), 0.0, (0, 0, 0.25, 1 / 3)),
+        ((20.0, 20.0, 100.0, 80.0), 0.25, (0, 0, 0.25, 1 / 3)),
+        ((20.0, 20.0, 100.0, 80.0), 0.26, None),
+        ((40.0, 0.0, 100.0, 80.0), 0.0, None),
+        ((50.0, 50.0, 100.0, 80.0), 0.0, None),
+    ],
+)
+def test_a_box_is_cut_to_the_plain_view_or_is_not_in_it(window, least, expected):
+    found = box_in_view(IN_THE_CORNER, window, View(policy("strong"), 0, "a", 0), least)
+    assert found == (None if expected is None else pytest.approx(expected))
+
+
+def test_a_mirrored_view_mirrors_its_box():
+    flip = Policy("flip", flip=True)
+    whole = (0.0, 0.0, 100.0, 80.0)
+    found = {box_in_view(IN_THE_CORNER, whole, View(flip, 0, "a", view)) for view in range(1, 20)}
+    assert found == {(0.0, 0.0, 0.4, 0.5), (0.6, 0.0, 1.0, 0.5)}

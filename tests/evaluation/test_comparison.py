@@ -20,7 +20,8 @@ def _marks(right, true=None, first=0):
 
 def test_images_that_only_one_gets_right_are_counted():
     found = answers_changed(_marks([1, 0, 0, 1]), _marks([1, 1, 1, 0]))
-    assert (found.only_before, found.only_after, found.images) == (1, 2, 4)
+    assert (found.lost, found.won, found.images) == (("003",), ("001", "002"), 4)
+    assert (found.only_before, found.only_after) == (1, 2)
     assert found.difference.value == pytest.approx(0.25)
     assert found.same_images
     assert not found.settled

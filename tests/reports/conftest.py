@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from html import unescape
 from pathlib import Path
@@ -17,7 +16,7 @@ from cars_bench.reports.page import build_report, report_page
 from cars_bench.reports.report import Report, gather
 from cars_bench.workspace import Workspace
 from tests.reports.browser import started
-from tests.reports.workspaces import CLASSES, EVIL, evaluated, make_workspace
+from tests.reports.workspaces import CLASSES, CUT, EVIL, add_cropped, evaluated, make_workspace
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +36,12 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Workspace
 def finished(drawn: Callable[[str], Workspace]) -> Inputs:
     """What the finished drawn workspace holds."""
     return read_inputs(drawn("finetuned"))
+
+
+@pytest.fixture(scope="session")
+def cropped(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+    """What a workspace holds of the same images, cut to their boxes."""
+    return read_inputs(add_cropped(Workspace(tmp_path_factory.mktemp("cropped"))), CUT.study)
 
 
 @pytest.fixture(scope="session")
@@ -92,7 +97,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     workspace = make_workspace(tmp_path_factory.mktemp("browser"), classes=(EVIL, *CLASSES))
     early = make_workspace(tmp_path_factory.mktemp("early"), "tuned")
     report = build_report(workspace)
-    shutil.copytree(workspace.studies / "drawn-tiny", workspace.studies / "another")
-    compared = build_comparison(workspace, "drawn-tiny", "another")
+    add_cropped(workspace, classes=(EVIL, *CLASSES))
+    compared = build_comparison(workspace, "drawn-tiny", "cropped")
     index = workspace.reports / "index.html"
     return {"report": report, "index": index, "compare": compared, "tuned": build_report(early)}

@@ -337,3 +337,23 @@ def test_no_words_of_a_figure_are_cut_off(opened):
     })
     """
     assert opened.execute_script(cut) == []
+
+
+def test_a_comparison_shows_turned_pictures_as_both_studies_saw_them(driver, written):
+    driver.set_window_size(1280, 1000)
+    driver.get(written["compare"].as_uri())
+    cards = driver.find_elements("css selector", "#turned .gallery li")
+    assert cards
+    for card in cards:
+        driver.execute_script("arguments[0].scrollIntoView({behavior: 'instant'})", card)
+        first, second = card.find_elements("css selector", "img")
+        loaded = "return Promise.all([...arguments].map(x => x.decode())).then(() => true)"
+        assert driver.execute_script(loaded, first, second)
+        shapes = [
+            driver.execute_script("return arguments[0].naturalWidth / arguments[0].naturalHeight",
+                                  picture)
+            for picture in (first, second)
+        ]  # fmt: skip
+        assert shapes == pytest.approx([96 / 64, 66 / 42], rel=0.02)
+        assert "\N{CHECK MARK}" in card.text
+    assert driver.get_log("browser") == []

@@ -82,7 +82,7 @@ def test_a_difference_within_the_noise_puts_nobody_ahead(finished):
 
 def test_a_difference_stands_once_on_the_page(finished):
     found = compare(finished, _other(finished, 0.5 + 1 / 30))
-    page = comparison_page(found)
+    page = comparison_page(found, {})
     cells = re.findall(r"[+-]\d+\.\d points</td>", page)
     assert len(cells) == len(found.answers.rows)
     assert f"{points(found.answers.rows[0].difference)} points</td>" == cells[0]
@@ -162,7 +162,7 @@ def test_the_page_is_written_with_its_numbers_and_listed(tmp_path):
 
 
 def test_a_comparison_at_different_stages_says_what_is_missing(drawn, finished):
-    page = comparison_page(compare(finished, read_inputs(drawn("tuned"))))
+    page = comparison_page(compare(finished, read_inputs(drawn("tuned"))), {})
     assert "not measured" in page
 
 

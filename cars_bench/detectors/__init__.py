@@ -1,0 +1,1 @@
+"""Where the object is: pictures -> boxes, by networks that others trained."""
