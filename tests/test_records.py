@@ -72,7 +72,6 @@ PARSERS = {
     "lines.py": "reads documents of one JSON object a line for their owners",
     "reports/index.py": "the reports' own summaries, beside their pages",
     "training/checkpoint.py": "owns checkpoints, whose description is JSON inside an .npz",
-    "tuning/ledger.py": "owns ledger.jsonl, one document a line",
     "tuning/study.py": "compares a search's options in the form that they are stored in",
     "tuning/worker_process.py": "messages of the pool to its workers, one a line",
     "tuning/worker_pool.py": "messages of the workers to their pool, one a line",

@@ -1,15 +1,11 @@
 """The ledger: one append-only, fsynced JSON line for everything a search did.
 
-The ledger is the truth of a study.  A line that a crash cut short is the last
-one and is dropped; anything else that is not as it was written stops the reader.
-Each line ends with a digest, as `chain.py` says; ledgers of older versions begin without.
+The ledger is the truth of a study.  `lines.py` says how it is kept and what is noticed.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -18,14 +14,12 @@ from types import TracebackType
 from typing import Any, Literal
 
 from cars_bench.documents import at_least, from_json, to_json, within
-from cars_bench.errors import RecordDamaged, UsageError
+from cars_bench.errors import UsageError
+from cars_bench.lines import Event, Lines, damaged_line, read_lines
 from cars_bench.training.checkpoint import EpochResult
 from cars_bench.training.specs import HeadSpec, TrainingSpec
-from cars_bench.tuning.chain import Chain
 from cars_bench.tuning.ranking import unpack
-from cars_bench.workspace import BINARY, NAME
-
-Event = dict[str, Any]
+from cars_bench.workspace import NAME
 
 PROPOSED = ("trial_id", "number", "values", "head", "training", "kind")
 """Fields of a trial that are known before it is run."""
@@ -151,18 +145,10 @@ class Trial:
 
 
 class Ledger:
-    """Append-only writer of a study's ledger.
-
-    Opening drops a last line that a crash cut short, and so does the next line
-    after one that could not be written whole: each starts on a line of its own.
-    """
+    """Append-only writer of a study's ledger."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | BINARY, 0o666)
-        whole = _whole_lines(path.read_bytes())
-        self._size = len(whole)
-        self._chain = Chain(whole)
+        self._lines = Lines(path)
 
     def proposed(self, trial: Trial) -> None:
         """A trial or a probe is about to be run."""
@@ -218,19 +204,12 @@ class Ledger:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        os.close(self._descriptor)
+        self._lines.close()
 
     def _append(self, event: str, trial_id: str, **details: Any) -> None:
         """Write one event; it is on the disk when this returns."""
-        document = {"event": event, "trial_id": trial_id, "time": round(time.time(), 3)} | details
-        line = self._chain.sealed(json.dumps(document, allow_nan=False).encode())
-        os.ftruncate(self._descriptor, self._size)
-        left = memoryview(line + b"\n")
-        while left:
-            left = left[os.write(self._descriptor, left) :]
-        os.fsync(self._descriptor)
-        self._size += len(line) + 1
-        self._chain.add(line)
+        told = {"event": event, "trial_id": trial_id, "time": round(time.time(), 3)}
+        self._lines.append(told | details)
 
 
 def read_trials(path: Path) -> tuple[Trial, ...]:
@@ -241,7 +220,7 @@ def read_trials(path: Path) -> tuple[Trial, ...]:
     """
     trials: dict[str, Trial] = {}
     sizes: set[int] = set()
-    for number, event in _numbered(path):
+    for number, event in read_lines(path, RESTORE):
         try:
             trial = _with_event(trials, event)
             answers = (trial.correct, *(item.correct for item in trial.repeats))
@@ -249,7 +228,7 @@ def read_trials(path: Path) -> tuple[Trial, ...]:
             if len(sizes) > 1:
                 raise ValueError(sizes)
         except (KeyError, TypeError, ValueError, UsageError) as error:
-            raise _damaged(number, path) from error
+            raise damaged_line(number, path, RESTORE) from error
         trials[trial.trial_id] = trial
     return tuple(trials.values())
 
@@ -260,7 +239,7 @@ def read_events(path: Path) -> list[Event]:
     Raises:
         RecordDamaged: A line before the last is not a JSON object, or was changed since.
     """
-    return [event for _, event in _numbered(path)]
+    return [event for _, event in read_lines(path, RESTORE)]
 
 
 @dataclass(frozen=True)
@@ -297,11 +276,11 @@ def busy_seconds(path: Path) -> float:
 
 
 def _spans(path: Path) -> Iterator[tuple[float, float]]:
-    for number, event in _numbered(path):
+    for number, event in read_lines(path, RESTORE):
         try:
             span = from_json(_Span, event, partly=True)
         except UsageError as error:
-            raise _damaged(number, path) from error
+            raise damaged_line(number, path, RESTORE) from error
         yield span.time - span.seconds, span.time
 
 
@@ -335,26 +314,6 @@ def _with_event(trials: dict[str, Trial], event: Event) -> Trial:
     return ended
 
 
-def _numbered(path: Path) -> Iterator[tuple[int, Event]]:
-    """Whole lines with their numbers, from 1."""
-    try:
-        lines = _whole_lines(path.read_bytes()).split(b"\n")[:-1]
-    except FileNotFoundError:
-        return
-    except IsADirectoryError as error:
-        raise RecordDamaged(f"{path} is a folder, not a ledger.", RESTORE) from error
-    chain = Chain()
-    for number, line in enumerate(lines, 1):
-        if not chain.holds(line):
-            raise _damaged(number, path)
-        chain.add(line)
-        try:
-            # `int` refuses what is no number in JSON: NaN, Infinity.
-            yield number, dict(json.loads(line, parse_constant=int))
-        except (ValueError, TypeError, RecursionError) as error:
-            raise _damaged(number, path) from error
-
-
 def _require_share(name: str, value: float | None) -> None:
     if value is not None:
         within(name, value, 0, 1)
@@ -364,12 +323,3 @@ def _require_answers(score: float | None, correct: str) -> None:
     """Refuse a score that is not the share of the right answers beside it."""
     if correct and (score is None or not math.isclose(score, unpack(correct).mean(), abs_tol=1e-6)):
         raise UsageError(f"score must be the share of its right answers, got {score!r}.")
-
-
-def _damaged(number: int, path: Path) -> RecordDamaged:
-    return RecordDamaged(f"Line {number} of {path} is damaged.", RESTORE)
-
-
-def _whole_lines(data: bytes) -> bytes:
-    """Everything up to the last line break, without a torn tail."""
-    return data[: data.rfind(b"\n") + 1]
