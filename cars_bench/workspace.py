@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import secrets
 import tomllib
 import zipfile
@@ -29,6 +30,8 @@ WORKSPACE_VARIABLE = "CARS_BENCH_WORKSPACE"
 SETTINGS_FILE = "cars-bench.toml"
 BINARY: int = getattr(os, "O_BINARY", 0)
 """What `os.open` needs on Windows so that bytes stay as they are."""
+SURROGATES = re.compile("[\ud800-\udfff]")
+"""What Python makes of the bytes of a file name that is not UTF-8."""
 NPZ_DAMAGE = (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError)
 """What numpy raises for an `.npz` file that was damaged."""
 
@@ -146,8 +149,9 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Write strict JSON (no NaN), indented, atomically."""
-    write_text(path, json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+    """Write strict JSON (no NaN), indented, atomically; what is no Unicode stands there escaped."""
+    text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False)
+    write_text(path, SURROGATES.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
 
 
 def sync_folder(folder: Path) -> None:

@@ -65,9 +65,8 @@ DOCUMENTS = {
 
 PARSERS = {
     "cache/keys.py": "a policy is canonical JSON inside a feature recipe",
-    "cache/manifest.py": "owns manifest.json, whose digest is checked before it becomes a record",
+    "checksums.py": "reads every document on disk",
     "cli/demo.py": "what its stages print, each a process of its own",
-    "documents.py": "reads every record for its owner",
     "reports/index.py": "the reports' own summaries, beside their pages",
     "training/checkpoint.py": "owns checkpoints, whose description is JSON inside an .npz",
     "tuning/ledger.py": "owns ledger.jsonl, one document a line",

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cars_bench.backbones.catalogue import spec
+from cars_bench.checksums import canonical
 from cars_bench.data.policies import Policy, policy
-from cars_bench.documents import canonical, read_record, write_record
+from cars_bench.documents import read_record, write_record
 from cars_bench.errors import ModelMissing, UsageError
 from cars_bench.finetune.recipe import DEFAULT, FinetuneOptions, Recipe
 from cars_bench.tuning.leaderboard import best_trial

@@ -15,6 +15,7 @@ from cars_bench.cli.session import Session
 from cars_bench.finetune import export as stage
 from cars_bench.finetune.formats import FORMATS
 from tests.finetune import conftest as fixtures
+from tests.rewriting import rewrite
 
 finished, finished_once = fixtures.finished, fixtures.finished_once
 tuned, tuned_once, recipe = fixtures.tuned, fixtures.tuned_once, fixtures.recipe
@@ -55,7 +56,7 @@ def test_json_holds_the_record_and_the_path(finished, capsys):
 
 def test_a_model_trained_on_validation_images_is_said_to_be(finished, capsys):
     path = next(finished.studies.glob("*/final/*/run.json"))
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"refit": True}))
+    rewrite(path, lambda values: values.update(refit=True))
     session = Session(finished, quiet=True)
     assert session.run(lambda: export(session, format="keras")) == 0
     assert "Accuracy is not told" in capsys.readouterr().out

@@ -96,7 +96,7 @@ def test_an_edited_table_is_refused(workspace, tiny_dataset):
 
 def test_card_is_strict_json_with_a_schema_version(tiny_dataset):
     card = json.loads((tiny_dataset.folder / "card.json").read_text())
-    assert card["schema_version"] == 1
+    assert card["schema_version"] == 2
     assert card["class_counts"]["bar"] == {"train": 9, "val": 3, "test": 3}
 
 

@@ -54,7 +54,7 @@ def test_its_keys_are_these(study, cache):
     assert list(json.loads((folder / "winner.json").read_text())) == [
         "schema_version", "trial_id", "study", "head", "training", "refit", "score",
         "ledger_score", "best_epoch", "width", "class_names", "cache_key", "dataset",
-        "weights_sha256",
+        "weights_sha256", "checksum",
     ]  # fmt: skip
 
 
