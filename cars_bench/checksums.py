@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cars_bench.errors import shown
+from cars_bench.workspace import plain_bytes
 
 VERSION = "schema_version"
 CHECKSUM = "checksum"
@@ -54,10 +55,7 @@ def read_json(path: Path) -> Any:
         ValueError: It is not JSON, or not a file at all: a folder or a pipe.
         OSError: It is not there, or cannot be read.
     """
-    path.stat()
-    if not path.is_file():
-        raise ValueError("it is not a file")
-    return strict_json(path.read_bytes())
+    return strict_json(plain_bytes(path))
 
 
 def sealed(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -97,8 +97,9 @@ def read_record(path: Path, kind: type[T], missing: CarsBenchError, fix: str) ->
     try:
         record = from_json(kind, unsealed(document))
         check_seal(document)
-    except FieldError as error:
-        where = f"{'.'.join(error.place)}: " if error.place[1:] else ""
+    except UsageError as error:
+        place = error.place if isinstance(error, FieldError) else ()
+        where = f"{'.'.join(place)}: " if place[1:] else ""
         raise RecordDamaged(f"{path} is damaged: {where}{error.message}", fix) from error
     except ValueError as error:
         raise RecordDamaged(f"{path} is damaged: {error}.", fix) from error

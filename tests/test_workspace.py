@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cars_bench.errors import InputError
+from cars_bench.errors import InputError, RecordDamaged
 from cars_bench.workspace import (
     SETTINGS_FILE,
     WORKSPACE_VARIABLE,
@@ -17,7 +17,9 @@ from cars_bench.workspace import (
     Workspace,
     atomic_file,
     atomic_path,
+    bytes_text,
     locked,
+    require_written,
     sha256_file,
     write_json,
     write_text,
@@ -138,6 +140,26 @@ def test_settings_round_trip(
     assert place.settings() == {"stage": choices}
 
 
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (b"[study]\nname = 7\n", "study.name must be text, got 7"),
+        (b"[cache]\nviews = '2'\n", "cache.views must be a whole number, got '2'"),
+        (b"[cache]\nseed = true\n", "cache.seed must be a whole number, got True"),
+        (b"name = 'x'\n", r"'name' stands outside a \[table\]"),
+        (b"\xff", "not valid TOML"),
+        (b"a = " + b"[" * 9999, "not valid TOML"),
+    ],
+    ids=["number", "text", "truth", "outside", "bytes", "deep"],
+)
+def test_settings_that_no_command_records_are_refused(
+    tmp_path: Path, text: bytes, problem: str
+) -> None:
+    (tmp_path / "cars-bench.toml").write_bytes(text)
+    with pytest.raises(InputError, match=problem):
+        Workspace(tmp_path).settings()
+
+
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "file.bin"
     path.write_bytes(b"old")
@@ -230,3 +252,30 @@ def test_the_package_imports_where_there_are_no_posix_modules() -> None:
     command = [sys.executable, "-W", "ignore", "-c", WITHOUT_POSIX]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (0, "0 bytes"),
+        (1, "1 bytes"),
+        (1023, "1,023 bytes"),
+        (1024, "1.0 KiB"),
+        (3_000_000, "2.9 MiB"),
+        (5 * 2**40, "5.0 TiB"),
+        (5000 * 2**40, "5,000.0 TiB"),
+    ],
+)
+def test_bytes_are_said_in_the_unit_that_suits_them(count: int, said: str) -> None:
+    assert bytes_text(count) == said
+
+
+def test_a_file_is_the_one_that_was_written_or_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with pytest.raises(RecordDamaged, match="file is missing"):
+        require_written(path, None, "")
+    path.write_bytes(b"a")
+    require_written(path, None, "")
+    require_written(path, sha256_file(path), "")
+    with pytest.raises(RecordDamaged, match="its digest is not the recorded one"):
+        require_written(path, sha256_file(path)[1:], "")

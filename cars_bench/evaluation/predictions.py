@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cars_bench.errors import InputError
+from cars_bench.errors import InputError, RecordDamaged, shown
 from cars_bench.evaluation.metrics import TOP_K, SplitScore, ranking, softmax, split_score
-from cars_bench.workspace import atomic_file
+from cars_bench.workspace import atomic_file, plain_bytes
 
 RANKS = range(1, TOP_K + 1)
 COLUMNS = (
@@ -21,6 +22,7 @@ COLUMNS = (
     *(f"pred{rank}" for rank in RANKS),
     *(f"prob{rank}" for rank in RANKS),
 )
+AGAIN = "delete it and run cars-bench evaluate"
 _DIGITS = 6
 
 
@@ -171,27 +173,38 @@ def write_predictions(path: Path, rows: Iterable[Prediction]) -> None:
             (quoted if "\r" in "".join(cells) else plain).writerow(cells)
 
 
-def read_predictions(path: Path) -> Predictions:
+def read_predictions(path: Path, class_names: Sequence[str] | None = None) -> Predictions:
     """Read what `write_predictions` wrote.
 
+    Args:
+        path: The file.
+        class_names: Of which all classes must be; `None` takes any.
+
     Raises:
-        InputError: The file is missing, or is not such a table.
+        InputError: The file is missing.
+        RecordDamaged: It is not such a table, or of other classes.
     """
-    return Predictions(tuple(_rows(path)))
+    found = Predictions(tuple(_rows(path)))
+    named = {name for row in found for name in (row.true, *row.answers)} - {""}
+    strange = sorted(named - set(class_names if class_names is not None else named))
+    if strange:
+        raise RecordDamaged(f"{path} names a class {shown(strange[0])} that is none.", AGAIN)
+    return found
 
 
 def _rows(path: Path) -> Iterator[Prediction]:
+    reader = None
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            reader = csv.reader(stream)
-            if tuple(next(reader, ())) != COLUMNS:
-                raise InputError(f"{path} is not a table of predictions.", "evaluate again")
-            for cells in reader:
-                yield _prediction(cells)
+        reader = csv.reader(io.StringIO(plain_bytes(path).decode(), newline=""))
+        if tuple(next(reader, ())) != COLUMNS:
+            raise RecordDamaged(f"{path} is not a table of predictions.", AGAIN)
+        for cells in reader:
+            yield _prediction(cells)
     except FileNotFoundError as error:
         raise InputError(f"There are no predictions {path}.", "cars-bench evaluate") from error
-    except (ValueError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} is damaged ({error}).", "evaluate again") from error
+    except (ValueError, csv.Error) as error:
+        where = f" line {reader.line_num}" if reader else ""
+        raise RecordDamaged(f"{path}{where} is damaged: {error}.", AGAIN) from error
 
 
 def _cells(row: Prediction) -> list[str]:

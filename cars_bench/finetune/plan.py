@@ -231,7 +231,9 @@ def last_plan(workspace: Workspace) -> RunPlan | None:
 def remembered(workspace: Workspace, stage: str) -> Path | None:
     """Folder of the run that the settings name for `finetune` or `model`, if any."""
     last = workspace.settings().get(stage, {})
-    return workspace.studies / str(last["study"]) / FINAL / str(last["run"]) if last else None
+    if not {"study", "run"} <= set(last):
+        return None
+    return workspace.studies / str(last["study"]) / FINAL / str(last["run"])
 
 
 def is_begun(workspace: Workspace, plan: RunPlan) -> bool:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from cars_bench.documents import from_json
 from cars_bench.errors import CarsBenchError, RecordDamaged, UsageError
-from cars_bench.workspace import NPZ_DAMAGE, atomic_file
+from cars_bench.workspace import NPZ_DAMAGE, atomic_file, plain_bytes
 
 CHECKPOINT_FILE = "checkpoint.npz"
 HISTORY_FILE = "history.csv"
@@ -124,7 +124,8 @@ def read_checkpoint(path: Path, identity: dict[str, Any]) -> TrainingState | Non
         identity: Of the training that is to go on.
 
     Raises:
-        CarsBenchError: It is damaged, or belongs to another training.
+        RecordDamaged: It is damaged.
+        CarsBenchError: It belongs to another training.
     """
     if not path.is_file():
         return None
@@ -134,7 +135,7 @@ def read_checkpoint(path: Path, identity: dict[str, Any]) -> TrainingState | Non
             best = [stored[f"best{index}"] for index in range(about.best)]
             current = [stored[f"current{index}"] for index in range(about.current)]
     except (*NPZ_DAMAGE, UsageError) as error:
-        raise CarsBenchError(f"{path} is damaged ({error}).", _begin_again(path)) from error
+        raise RecordDamaged(f"{path} is damaged ({error}).", _begin_again(path)) from error
     if about.identity != json.loads(json.dumps(identity)):
         raise CarsBenchError(f"{path} belongs to another training.", _begin_again(path))
     return TrainingState([*about.history], about.best_epoch, best, current)
@@ -142,6 +143,8 @@ def read_checkpoint(path: Path, identity: dict[str, Any]) -> TrainingState | Non
 
 def finished_epochs(path: Path) -> int:
     """How many epochs a checkpoint holds; 0 without one, or with a damaged one."""
+    if not path.is_file():
+        return 0
     try:
         with np.load(path, allow_pickle=False) as stored:
             return len(_about(stored).history)
@@ -164,15 +167,15 @@ def read_history(path: Path) -> tuple[EpochResult, ...]:
         RecordDamaged: It holds something else.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        lines = plain_bytes(path).decode().splitlines()
+        rows = tuple(_epoch(row) for row in csv.DictReader(lines))
     except FileNotFoundError:
         return ()
-    except UnicodeDecodeError as error:
-        raise RecordDamaged(f"{path} is damaged: it is not text.", "run it again") from error
-    try:
-        return tuple(_epoch(row) for row in csv.DictReader(text.splitlines()))
-    except (ValueError, TypeError, KeyError, UsageError) as error:
+    except (ValueError, TypeError, KeyError, csv.Error, UsageError) as error:
         raise RecordDamaged(f"{path} is damaged ({error}).", "run it again") from error
+    if [row.epoch for row in rows] != list(range(1, len(rows) + 1)):
+        raise RecordDamaged(f"{path} is damaged: an epoch is missing.", "run it again")
+    return rows
 
 
 def _about(stored: Any) -> _About:

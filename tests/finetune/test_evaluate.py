@@ -127,7 +127,7 @@ def test_a_folder_that_cannot_be_written_is_warned_of_and_the_answer_is_given(
         raise PermissionError(errno.EACCES, "Permission denied")
 
     _untested(finished)
-    monkeypatch.setattr(Run, "keep_predictions", refuse)
+    monkeypatch.setattr(Run, "with_predictions", refuse)
     told: list[str] = []
     monkeypatch.setattr(Progress, "log", lambda _, line: told.append(line))
     assert evaluate(finished, None, "test", Progress())["finetuned"]["test"]["n"] == 12
