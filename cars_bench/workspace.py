@@ -17,6 +17,7 @@ import secrets
 import shutil
 import stat
 import struct
+import tokenize
 import tomllib
 import zipfile
 import zlib
@@ -55,6 +56,7 @@ NPZ_DAMAGE = (
     EOFError,
     OSError,
     SyntaxError,
+    tokenize.TokenError,
 )
 """What numpy raises for an `.npz` file that was damaged."""
 

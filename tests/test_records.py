@@ -67,7 +67,6 @@ PARSERS = {
     "cache/keys.py": "a policy is canonical JSON inside a feature recipe",
     "checksums.py": "reads every document on disk",
     "cli/demo.py": "what its stages print, each a process of its own",
-    "reports/index.py": "the reports' own summaries, beside their pages",
     "training/checkpoint.py": "owns checkpoints, whose description is JSON inside an .npz",
     "tuning/ledger.py": "owns ledger.jsonl, one document a line",
     "tuning/study.py": "compares a search's options in the form that they are stored in",

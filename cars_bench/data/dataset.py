@@ -277,7 +277,7 @@ def _read_table(folder: Path) -> pd.DataFrame:
     except FileNotFoundError:
         raise _damaged(folder, "is missing") from None
     except (ValueError, TypeError, OverflowError) as error:
-        raise _damaged(folder, f"is damaged: {error}") from error
+        raise _damaged(folder, f"is damaged: {' '.join(str(error).split())}") from error
     table["path"] = [os.path.normpath(folder / path) for path in table["path"]]
     return table
 

@@ -95,6 +95,7 @@ def test_a_folder_without_its_card_is_no_dataset(workspace, tiny_dataset):
         ((",48,48,", ",48,47,"), "edited"),
         ((",48,48,", ",48,wide,"), "damaged.*wide"),
         ((",48,48,", ",48,48,48,"), "damaged"),
+        (("image_id,", "image_id\r"), "damaged"),
         ((",sha256", ",sha"), "its columns must be image_id,"),
     ],
 )
