@@ -50,6 +50,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print exactly one JSON
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only results.")]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
+HERE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
+"""What is wrong with the place and not with the name."""
 MOST_NAME = 120
 """Characters of a name that cannot be one that a message shows."""
 
@@ -253,12 +255,12 @@ def _plain_os_error(error: OSError) -> CarsBenchError:
             f"A file may not become as large as this one has to{where}.",
             "raise the limit (ulimit -f), or choose a --workspace on another file system",
         )
-    if number in (errno.ENAMETOOLONG, errno.ELOOP, errno.EILSEQ, errno.EISDIR):
+    if number in (errno.ENAMETOOLONG, errno.ELOOP, errno.EILSEQ):
         return InputError(
             f"This cannot be a file's name ({error.strerror}{where[:MOST_NAME]}).",
             "name a file that can be opened",
         )
-    if number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+    if number in HERE:
         return InputError(
             f"Cannot read or write here ({error.strerror}{where}).",
             "mend the permissions, or choose another --workspace",
