@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 MINUTE = 60  # seconds
 HOUR = 3600  # seconds
 TINY = 1e-9
+KILO = 1000
 
 
 class Task:
@@ -111,7 +112,7 @@ class PlainProgress(Progress):
     @contextlib.contextmanager
     def stage(self, title: str, total: int | None, unit: str = "items") -> Iterator[Task]:
         """Print the title; each `Task.line` follows on a line of its own."""
-        count = "" if total is None else f" ({total:,} {unit})"
+        count = "" if total is None else f" ({plural(total, unit.removesuffix('s'))})"
         self.log(f"{title}{count}")
         yield _PlainTask(total, self)
 
@@ -233,6 +234,15 @@ def plural(number: int, noun: str) -> str:
     if number == 1:
         return f"1 {noun}"
     return f"{number:,} {noun}{'es' if noun.endswith(('s', 'x')) else 's'}"
+
+
+def size(count: float) -> str:
+    """Bytes as a person says them: `812 B`, `3.4 MB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < KILO or unit == "GB":
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= KILO
+    raise AssertionError("unreachable")
 
 
 @contextlib.contextmanager

@@ -30,6 +30,7 @@ import tomli_w
 from filelock import FileLock, Timeout
 
 from cars_bench.errors import InputError, RecordDamaged, shown
+from cars_bench.progress import size
 
 WORKSPACE_VARIABLE = "CARS_BENCH_WORKSPACE"
 SETTINGS_FILE = "cars-bench.toml"
@@ -225,18 +226,11 @@ def require_space(folder: Path, needed: int, what: str) -> None:
     """
     free = shutil.disk_usage(folder).free
     if needed > free:
-        has = f"{folder} has only {bytes_text(free)} free"
+        has = f"{folder} has only {size(free)} free"
         raise InputError(
-            f"{what} needs {bytes_text(needed)} more, and {has}.",
+            f"{what} needs {size(needed)} more, and {has}.",
             "free some space, or choose another --workspace",
         )
-
-
-def bytes_text(count: int) -> str:
-    """A number of bytes in the unit that suits it: `740 bytes`, `2.5 MiB`."""
-    units = ("bytes", "KiB", "MiB", "GiB", "TiB")
-    power = min(max(count.bit_length() - 1, 0) // 10, len(units) - 1)
-    return f"{count / 2 ** (10 * power):,.{1 if power else 0}f} {units[power]}"
 
 
 def sha256_file(path: Path) -> str:

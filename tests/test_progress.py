@@ -1,6 +1,7 @@
 """What a person is told while work goes on."""
 
 import io
+import sys
 import time
 
 import pytest
@@ -14,6 +15,7 @@ from cars_bench.progress import (
     folded,
     for_stream,
     plural,
+    size,
 )
 
 
@@ -141,3 +143,16 @@ def test_long_lines_are_folded_between_words_only():
 )
 def test_a_number_and_its_noun(number, noun, said):
     assert plural(number, noun) == said
+
+
+def test_the_title_counts_one_image_as_one(capsys):
+    with PlainProgress(sys.stdout).stage("Predicting", 1, "images"):
+        pass
+    assert capsys.readouterr().out == "Predicting (1 image)\n"
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(812, "812 B"), (3_400_000, "3.4 MB"), (7e12, "7000.0 GB")]
+)
+def test_sizes_read_as_people_say_them(count, text):
+    assert size(count) == text

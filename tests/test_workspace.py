@@ -17,7 +17,6 @@ from cars_bench.workspace import (
     Workspace,
     atomic_file,
     atomic_path,
-    bytes_text,
     locked,
     require_written,
     sha256_file,
@@ -252,22 +251,6 @@ def test_the_package_imports_where_there_are_no_posix_modules() -> None:
     command = [sys.executable, "-W", "ignore", "-c", WITHOUT_POSIX]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.parametrize(
-    ("count", "said"),
-    [
-        (0, "0 bytes"),
-        (1, "1 bytes"),
-        (1023, "1,023 bytes"),
-        (1024, "1.0 KiB"),
-        (3_000_000, "2.9 MiB"),
-        (5 * 2**40, "5.0 TiB"),
-        (5000 * 2**40, "5,000.0 TiB"),
-    ],
-)
-def test_bytes_are_said_in_the_unit_that_suits_them(count: int, said: str) -> None:
-    assert bytes_text(count) == said
 
 
 def test_a_file_is_the_one_that_was_written_or_is_refused(tmp_path: Path) -> None:

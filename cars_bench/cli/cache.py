@@ -9,12 +9,12 @@ import typer
 
 from cars_bench.cli.app import app
 from cars_bench.cli.session import Document, Session, command
+from cars_bench.progress import size
 
 if TYPE_CHECKING:
     from cars_bench.cache.matching import Match
     from cars_bench.cache.verify import Verification
 
-_MIB = 2**20
 _NAMED_FINDINGS = 5
 
 group = typer.Typer(
@@ -108,7 +108,7 @@ def export(
 
     opened = FeatureCache.open(session.workspace, cache)
     run_export(opened, path, kind or path.suffix.removeprefix(".") or "npz")
-    session.say(f"Exported cache {opened.key} to {path} ({path.stat().st_size / _MIB:,.1f} MiB).")
+    session.say(f"Exported cache {opened.key} to {path} ({size(path.stat().st_size)}).")
     return {"key": opened.key, "path": str(path), "bytes": path.stat().st_size}
 
 
@@ -151,7 +151,7 @@ def _line(item: Match) -> str:
         return f"{star} {item.key}  {item.text}"
     return (
         f"{star} {item.key}  {item.dataset}  {item.backbone}  views {item.views}  "
-        f"{item.records:,} records  {item.bytes / _MIB:,.1f} MiB  {item.text}"
+        f"{item.records:,} records  {size(item.bytes)}  {item.text}"
     )
 
 
@@ -161,7 +161,7 @@ def _say(session: Session, result: Verification) -> None:
     if not result.findings:
         session.say(
             f"{result.key}: sound, {result.records:,} records in {result.shards} shards, "
-            f"{result.bytes / _MIB:,.1f} MiB"
+            f"{size(result.bytes)}"
         )
 
 

@@ -68,6 +68,8 @@ def _more(document: Document) -> list[str]:
             f"{cooled['expected_calibration_error']:.1%} with temperature {cooled['value']:.3g}"
         )
     lines = [_paired(document["mcnemar"])] if "mcnemar" in document else []
+    gain = document.get("gain")
+    lines += [gain["said"]] if gain else []
     lines += [
         f"mean over classes: {accuracy(macro['value'], macro['low'], macro['high'])}",
         f"calibration error: {', '.join(errors)}",
@@ -86,5 +88,5 @@ def _more(document: Document) -> list[str]:
 def _paired(pair: Document) -> str:
     return (
         f"only the fine-tuned right: {pair['only_finetuned_right']}, only the frozen: "
-        f"{pair['only_frozen_right']} (McNemar p {pair['p_value']:.3g})"
+        f"{pair['only_frozen_right']} (McNemar's exact test p = {pair['p_value']:.2g})"
     )

@@ -9,12 +9,11 @@ import typer
 
 from cars_bench.cli.app import app
 from cars_bench.cli.session import Document, Session, accuracy, command
+from cars_bench.progress import size
 
 if TYPE_CHECKING:
     from cars_bench.evaluation.metrics import SplitScore
     from cars_bench.finetune.export_record import ExportRecord
-
-MIB = 2**20
 
 
 @command(
@@ -23,6 +22,7 @@ MIB = 2**20
     "cars-bench export --format onnx",
     "cars-bench export --format tflite --quantize int8 --output phone.tflite",
     "cars-bench export --format saved_model --model my-study/t0007-conv5",
+    "cars-bench export --format onnx --calibrated     # with its temperature inside",
 )
 def export(
     session: Session,
@@ -44,6 +44,10 @@ def export(
             show_default=False,
         ),
     ] = None,
+    calibrated: Annotated[
+        bool,
+        typer.Option("--calibrated", help="Put the temperature fitted on validation inside."),
+    ] = False,
 ) -> Document:
     """Write the fine-tuned model for other programs, and measure it.
 
@@ -61,12 +65,14 @@ def export(
     from cars_bench.finetune.export import export as run
     from cars_bench.finetune.export_record import record_path
 
-    options = ExportOptions(format=format, quantize=quantize, model=model, output=output)
+    options = ExportOptions(
+        format=format, quantize=quantize, model=model, output=output, calibrated=calibrated
+    )
     exported = run(session.workspace, options, session.progress)
     for line in _lines(exported.record):
         session.say(line)
     beside = record_path(exported.path)
-    session.say(f"Written: {exported.path}\nMeasured: {beside}")
+    session.say(f"written: {exported.path}\nmeasured: {beside}")
     return {"path": str(exported.path), "record": str(beside)} | to_json(exported.record)
 
 
@@ -77,9 +83,11 @@ def _lines(record: ExportRecord) -> list[str]:
     what = f"{kind}, 8 bits" if record.quantize else kind
     found = record.agreement
     speed = record.latency
+    cooled = record.temperature != 1
     return [
-        f"{what}: {record.bytes / MIB:,.1f} MiB, pixels of {record.image_size} x "
-        f"{record.image_size} in, probabilities of {len(record.class_names)} classes out",
+        f"{what}: {size(record.bytes)}, pixels of {record.image_size} x "
+        f"{record.image_size} in, probabilities of {len(record.class_names)} classes out"
+        + (f", calibrated by a temperature of {record.temperature:.3g}" if cooled else ""),
         f"Agrees with the Keras model on {found.top1_agreement:.1%} of {found.images:,} "
         f"validation images; probabilities differ by at most {found.max_abs_diff:.4f}",
         *_accuracies(record.accuracy, record.keras_accuracy),

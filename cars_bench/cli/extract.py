@@ -9,11 +9,10 @@ import typer
 from cars_bench.backbones.catalogue import OFFLINE_BACKBONE, PUBLISHED_BACKBONE
 from cars_bench.cli.app import app
 from cars_bench.cli.session import Document, Session, command
+from cars_bench.progress import duration, size
 
 if TYPE_CHECKING:
     from cars_bench.cache.options import ExtractResult
-
-_MIB = 2**20
 
 
 @command(
@@ -110,7 +109,7 @@ def _is_first(session: Session) -> bool:
 
 
 def _summary(result: ExtractResult) -> str:
-    what = f"{result.records:,} records, {result.bytes / _MIB:,.1f} MiB"
+    what = f"{result.records:,} records, {size(result.bytes)}"
     if result.written:
         made = f"{result.written:,} computed at {result.images_per_second:,.1f} images/s"
     else:
@@ -122,12 +121,10 @@ def _summary(result: ExtractResult) -> str:
 
 
 def _forecast(result: ExtractResult) -> str:
-    from cars_bench.progress import duration
-
     shape = " x ".join(map(str, result.shape))
     return (
         f"Would make cache {result.key}: {result.records:,} records of {shape} {result.dtype}, "
-        f"{result.bytes / _MIB:,.1f} MiB.\n"
+        f"{size(result.bytes)}.\n"
         f"{result.written:,} images to compute, about {duration(result.seconds)} "
         f"({result.runtime}, {result.precision}); {result.reused:,} records would be reused."
     )

@@ -10,7 +10,6 @@ from cars_bench.cli.app import app
 from cars_bench.cli.session import Document, Session, command, score_lines
 from cars_bench.documents import to_json
 from cars_bench.errors import UsageError
-from cars_bench.progress import plural
 
 if TYPE_CHECKING:
     from cars_bench.finetune.recipe import FinetuneOptions
@@ -27,7 +26,6 @@ KEYS = (
     "best_epoch",
     "speed",
 )
-SPLIT_WORDS = {"test": "test image", "val": "validation image"}
 
 
 @command(
@@ -197,9 +195,7 @@ def _said(session: Session, run: Run) -> Document:
         session.say(f"speed: {run.record.speed.text}")
     gain = gain_of(run)
     if gain:
-        use = "the fine-tuned model" if gain.paid else "the frozen head"
-        images = plural(gain.changed.images, SPLIT_WORDS[gain.split])
-        session.say(f"{gain.said(images)} Recommended: {use}.")
+        session.say(gain.advice)
     session.say(f"written: {run.folder}\nnext: cars-bench report")
     return {"folder": str(run.folder), "seconds": run.record.seconds} | {
         key: document[key] for key in KEYS

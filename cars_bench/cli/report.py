@@ -9,6 +9,7 @@ import typer
 from cars_bench.cli.app import app
 from cars_bench.cli.session import Document, Session, command
 from cars_bench.errors import UsageError
+from cars_bench.progress import size
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +51,7 @@ def report(
     path = _compared(session, *compare) if compare else _of_study(session, study, heatmaps)
     size_bytes = path.stat().st_size
     index = session.workspace.reports / "index.html"
-    session.say(f"written: {path} ({size_bytes / 1e6:.1f} MB, opens from disk, loads nothing)")
+    session.say(f"written: {path} ({size(size_bytes)}, opens from disk, loads nothing)")
     session.say(f"all reports: {index}")
     if open_page:
         typer.launch(path.as_uri())

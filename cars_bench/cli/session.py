@@ -12,6 +12,7 @@ import importlib
 import importlib.util
 import inspect
 import json
+import logging
 import os
 import re
 import shutil
@@ -125,6 +126,7 @@ class Session:
             self.progress.log(f"Loading Keras on {BACKENDS[chosen]}")
         if chosen == "tensorflow":
             import_without_chatter("tensorflow")
+            logging.getLogger("tensorflow").addFilter(_no_false_alarm)
         return chosen
 
     def run(self, body: Callable[[], Document]) -> int:
@@ -272,6 +274,16 @@ def _told_by_hdf5(error: OSError) -> int | None:
     """The number of the system's error in the text of one of HDF5's, which has no other."""
     found = re.search(r"errno = (\d+)", str(error))
     return int(found[1]) if found else None
+
+
+def _no_false_alarm(record: logging.LogRecord) -> bool:
+    """Withhold TensorFlow's warning of retracing about Keras' own functions.
+
+    All models share their code, and TensorFlow counts by code: the fifth model that is
+    traced once, as the fifth size of batch, passes for one that is traced five times.
+    """
+    said = record.getMessage()
+    return not ("TensorFlowTrainer." in said and "triggered tf.function retracing" in said)
 
 
 def points(share: float) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cars_bench.cli.app import app
 from cars_bench.cli.session import Document, Session, command
+from cars_bench.progress import size
 
 if TYPE_CHECKING:
     from cars_bench.status import CacheState, Overview, StudyState
@@ -54,8 +55,9 @@ def _cache_line(cache: CacheState) -> str:
 
     head = f"{_star(cache.current)} {cache.key}"
     if cache.backbone:
-        size = f"{cache.bytes / 1e6:,.1f} MB"
-        head += f": {cache.backbone} on {cache.dataset}, {cache.records:,} records, {size}"
+        head += (
+            f": {cache.backbone} on {cache.dataset}, {cache.records:,} records, {size(cache.bytes)}"
+        )
     said = {
         "matches": "matches the present configuration",
         "almost": f"almost matches; differs in {titles(list(cache.differs))}",

@@ -72,9 +72,17 @@ def _print_table(
     for row in rows:
         session.say(_line(row, row.trial_id == winner), hang=HEAD_COLUMN)
     if curse:
-        session.say(f"{WINNER} the winner{'' if curse.candidates == 1 else _best_of(curse)}")
+        more = "" if curse.candidates == 1 else _best_of(curse)
+        session.say(f"{WINNER} {_chosen(rows, winner)}{more}")
     if any(row.tied and row.trial_id != winner for row in rows[1:]):
         session.say(f"{TIED} cannot be told from the first")
+
+
+def _chosen(rows: Sequence[LeaderboardRow], winner: str) -> str:
+    """Why a head that is not the best trial has won."""
+    best = next((row.trial_id for row in rows if row.kind == "trial"), winner)
+    why = "" if best == winner else f", the smallest head that cannot be told from {best}"
+    return f"the winner{why}"
 
 
 def _best_of(curse: WinnersCurse) -> str:

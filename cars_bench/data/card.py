@@ -187,7 +187,8 @@ def _size_line(sizes: Sizes) -> str:
 def _quarantine_lines(quarantined: tuple[Quarantined, ...]) -> list[str]:
     if not quarantined:
         return []
-    lines = [f"quarantined: {len(quarantined):,} images that cannot be used (listed in card.json)"]
+    count = plural(len(quarantined), "image")
+    lines = [f"quarantined: {count} that cannot be used (listed in card.json)"]
     lines += [f"  {item.image_id}: {item.reason}" for item in quarantined[:SHOWN]]
     rest = len(quarantined) - SHOWN
     return lines + ([f"  and {rest:,} more"] if rest > 0 else [])

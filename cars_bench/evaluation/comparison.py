@@ -13,6 +13,8 @@ from cars_bench.evaluation.metrics import Estimate, mcnemar, paired_bootstrap
 
 SIGNIFICANT = 0.05
 """McNemar's exact test takes six images won and none lost at the least."""
+LEAST_P = 0.001
+"""Below it nobody reads the digits."""
 
 
 class Marked(Protocol):
@@ -92,6 +94,16 @@ class AnswersChanged:
     classes: tuple[ClassChange, ...]
 
     @property
+    def same_answers(self) -> bool:
+        """Whether the very same images are named right."""
+        return not (self.only_before or self.only_after)
+
+    @property
+    def evidence(self) -> str:
+        """What `settled` was decided by, in words."""
+        return evidence(self.difference.low, self.difference.high, self.p_value)
+
+    @property
     def settled(self) -> bool:
         """Whether the two really differ: the interval leaves out 0, and the exact test agrees.
 
@@ -100,6 +112,17 @@ class AnswersChanged:
         """
         apart = self.difference.low > 0 or self.difference.high < 0
         return apart and self.p_value < SIGNIFICANT
+
+
+def evidence(low: float, high: float, p_value: float) -> str:
+    """The two that a difference is settled by, in words: its interval, and the exact test."""
+    chance = "p < 0.001" if p_value < LEAST_P else f"p = {p_value:.2g}"
+    return f"95% interval {_points(low)} to {_points(high)}, McNemar's exact test {chance}"
+
+
+def _points(share: float) -> str:
+    """With its sign, and never `-0.0`."""
+    return f"{round(100 * share, 1) + 0.0:+.1f}"
 
 
 def answers_changed(before: Marked, after: Marked) -> AnswersChanged:

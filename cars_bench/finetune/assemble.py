@@ -38,13 +38,19 @@ class Assembled:
         top = self.backbone.top(boundary)
         return keras.Model(top.input, self._logits(top.output), name="top")
 
-    def finished(self) -> keras.Model:
-        """As `whole`, with probabilities `[B, C]` instead of logits."""
+    def finished(self, temperature: float = 1.0) -> keras.Model:
+        """As `whole`, with probabilities `[B, C]` instead of logits.
+
+        Args:
+            temperature: What the logits are divided by first.
+        """
         network = self.backbone.model
+        logits = self._logits(network.output)
+        if temperature != 1:
+            cooled = keras.layers.Rescaling(1 / temperature, dtype="float32", name="temperature")
+            logits = cooled(logits)
         probabilities = keras.layers.Softmax(dtype="float32", name="probabilities")
-        return keras.Model(
-            network.input, probabilities(self._logits(network.output)), name="classifier"
-        )
+        return keras.Model(network.input, probabilities(logits), name="classifier")
 
     @cached_property
     def _whole(self) -> keras.Model:

@@ -18,6 +18,7 @@ from cars_bench.evaluation.calibration import Temperature, fitted_temperature
 from cars_bench.evaluation.comparison import answers_changed
 from cars_bench.evaluation.predictions import Predictions, predictions, score_of
 from cars_bench.finetune.finished import FinishedModel
+from cars_bench.finetune.gain import gain_in
 from cars_bench.finetune.model_card import write_card
 from cars_bench.finetune.runs import FINETUNED, FROZEN, Run, RunRecord, Stage
 from cars_bench.progress import Progress
@@ -64,7 +65,8 @@ def evaluate(
 
     Returns:
         The document that scripts read: `frozen`, `finetuned`, `handoff`, with `mcnemar`
-        (image by image), `measures` (per class, calibration, ...) and `temperature`.
+        (image by image), `gain` (whether fine-tuning paid, by the split that decides it),
+        `measures` (per class, calibration, ...) and `temperature`.
 
     Raises:
         CacheStale: The dataset changed since, or its classes are not the model's.
@@ -102,6 +104,7 @@ def evaluate(
         **{stage: {split: to_json(found.score)} for stage, found in judged.items()},
         "handoff": to_json(record.handoff),
         "mcnemar": _compared(frozen, finetuned),
+        "gain": _gained(run, asked),
         "measures": {stage: measures(found) for stage, found in judged.items()},
         "temperature": _temperature_said(run.record.temperature, split),
     }
@@ -257,6 +260,20 @@ def _compared(frozen: Predictions, finetuned: Predictions) -> dict[str, Any]:
         "only_frozen_right": changed.only_before,
         "only_finetuned_right": changed.only_after,
         "p_value": changed.p_value,
+    }
+
+
+def _gained(run: Run, asked: Asked) -> dict[str, Any] | None:
+    """Whether fine-tuning paid, by these answers and those kept; `None` where nothing trained."""
+    now = {(stage, asked.split): found for stage, found in asked.answers.items()}
+    gain = gain_in(run.answers() | now) if run.record.epochs else None
+    if gain is None:
+        return None
+    return {
+        "split": gain.split,
+        "paid": gain.paid,
+        "recommended": gain.recommended,
+        "said": gain.advice,
     }
 
 

@@ -59,12 +59,14 @@ class ExportOptions:
         quantize: `int8`, or `None` for floats.
         model: `STUDY/RUN`; `None` is the last one made.
         output: The file, or a folder for it; `None` is the run's own folder for exports.
+        calibrated: With the model's temperature inside.
     """
 
     format: FormatName
     quantize: Quantization | None = None
     model: str | None = None
     output: Path | None = None
+    calibrated: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def export(workspace: Workspace, options: ExportOptions, progress: Progress) -> 
 
     Raises:
         UsageError: The format has no 8 bits, the file's name does not fit it, or Keras
-            does not run on TensorFlow.
+            does not run on TensorFlow; or the model has no temperature to be calibrated by.
         InputError: A package is missing, or an image is.
         CacheStale: The dataset changed since.
         CarsBenchError: The format cannot hold this model.
@@ -100,11 +102,12 @@ def export(workspace: Workspace, options: ExportOptions, progress: Progress) -> 
     if keras.backend.backend() != "tensorflow":
         raise UsageError("Models are exported from TensorFlow.", "KERAS_BACKEND=tensorflow")
     finished = FinishedModel.open(workspace, options.model)
+    temperature = finished.temperature.value if options.calibrated else 1.0
     path = _target(finished, kind, options)
     dataset = Dataset.load(workspace, finished.record.dataset.name)
     Study.open(workspace, finished.record.study).require_dataset(dataset)
     progress.log(f"Opening {finished.folder.name}")
-    model = finished.assembled().finished()
+    model = finished.assembled().finished(temperature)
     source = Exportable(model, finished.class_names, finished.image_size)
     images = _calibration(dataset, source.image_size) if options.quantize else None
     what = f"{kind.title} in 8 bits" if options.quantize else kind.title
@@ -136,6 +139,7 @@ def _record(
         image_size=finished.image_size,
         crop=finished.crop,
         class_names=finished.record.class_names,
+        temperature=finished.temperature.value if options.calibrated else 1.0,
         calibration_images=0 if images is None else len(images),
         agreement=found.agreement,
         accuracy=None if trained_on else found.accuracy,
@@ -151,8 +155,10 @@ def _target(finished: FinishedModel, kind: Format, options: ExportOptions) -> Pa
     Raises:
         UsageError: Its name does not fit the format.
     """
-    quantized = f"-{options.quantize}" if options.quantize else ""
-    name = f"model{quantized}{kind.suffix}" if kind.suffix else options.format
+    marks = ("-calibrated" if options.calibrated else "") + (
+        f"-{options.quantize}" if options.quantize else ""
+    )
+    name = f"model{marks}{kind.suffix}" if kind.suffix else f"{options.format}{marks}"
     if options.output is None:
         return finished.folder / EXPORTS / name
     if not kind.suffix:

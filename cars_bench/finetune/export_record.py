@@ -73,6 +73,7 @@ class ExportRecord:
         keras_accuracy: The Keras model's on the same images; likewise.
         latency: How long one image takes.
         versions: Of what wrote and ran it.
+        temperature: What its logits are divided by; 1 where it is not calibrated.
     """
 
     model: str
@@ -91,6 +92,7 @@ class ExportRecord:
     keras_accuracy: SplitScore | None
     latency: Latency
     versions: dict[str, str]
+    temperature: float = 1.0
 
 
 def record_path(exported: Path) -> Path:

@@ -8,7 +8,8 @@ from pathlib import Path
 import keras
 
 from cars_bench.backbones.build import build_backbone
-from cars_bench.errors import ModelMissing, known
+from cars_bench.errors import ModelMissing, UsageError, known
+from cars_bench.evaluation.calibration import Temperature
 from cars_bench.finetune.assemble import Assembled
 from cars_bench.finetune.plan import FINAL, remembered
 from cars_bench.finetune.runs import (
@@ -70,6 +71,22 @@ class FinishedModel:
     def crop(self) -> str:
         """What its images were cut to: `boxes` or `none`."""
         return self.record.dataset.crop
+
+    @property
+    def temperature(self) -> Temperature:
+        """What calibrates it.
+
+        Raises:
+            UsageError: None was fitted.
+        """
+        found = self.record.temperature
+        if found is None:
+            raise UsageError(
+                f"The model {self.folder.name} has no temperature to calibrate it by: "
+                f"{self.record.without_temperature}.",
+                "leave out --calibrated",
+            )
+        return found
 
     @property
     def weights(self) -> Path:

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from cars_bench.evaluation.comparison import AnswersChanged, answers_changed
 from cars_bench.evaluation.predictions import Predictions
 from cars_bench.finetune.runs import FINETUNED, FROZEN, Run, Stage
+from cars_bench.progress import plural
 
 SPLITS = ("test", "val")
 """Where it is decided: the first that both answered."""
+SPLIT_WORDS = {"test": "test", "val": "validation"}
 
 
 @dataclass(frozen=True)
@@ -51,17 +53,22 @@ class Gain:
         Args:
             images: Those that both answered, in words.
         """
-        found = self.changed.difference
-        amount = f"{100 * found.value:+.1f} points on {images}"
-        ends = f"95% interval {100 * found.low:+.1f} to {100 * found.high:+.1f}"
+        changed = self.changed
+        amount = f"{100 * changed.difference.value:+.1f} points on {images}"
         if self.paid:
-            return f"Fine-tuning paid: {amount} ({ends})."
+            return f"Fine-tuning paid: {amount} ({changed.evidence})."
         if self.harmed:
-            return f"Fine-tuning did harm: {amount} ({ends})."
-        return (
-            f"Fine-tuning did not pay: {amount} may be chance "
-            f"({ends}, McNemar's p = {self.changed.p_value:.2g})."
-        )
+            return f"Fine-tuning did harm: {amount} ({changed.evidence})."
+        if changed.same_answers:
+            return f"Fine-tuning did not pay: the same of {images} are named right."
+        return f"Fine-tuning did not pay: {amount} may be chance ({changed.evidence})."
+
+    @property
+    def advice(self) -> str:
+        """Whether it paid and what to use, where no page stands around it."""
+        images = plural(self.changed.images, f"{SPLIT_WORDS[self.split]} image")
+        use = "the fine-tuned model" if self.paid else "the frozen head"
+        return f"{self.said(images)} Recommended: {use}."
 
 
 def gain_in(answers: Mapping[tuple[str, str], Predictions]) -> Gain | None:

@@ -1,11 +1,13 @@
 """A finished run's model card: what it is, what it was made of, what it cannot do.
 
-It publishes the numbers of the run's record and computes none.
+It publishes the numbers of the run's record and the one sentence on whether fine-tuning
+paid, and computes none.
 """
 
 from __future__ import annotations
 
 from cars_bench.documents import to_json
+from cars_bench.finetune.gain import gain_of
 from cars_bench.finetune.runs import STAGES, Run, RunRecord
 from cars_bench.workspace import write_text
 
@@ -55,6 +57,7 @@ def _card(run: Run) -> list[str]:
         "|---|---|---|---|---|",
         *_results(run),
         "",
+        *_paid(run),
         *_calibrated(record),
         "",
         "## Limits",
@@ -135,6 +138,11 @@ def _examples(record: RunRecord) -> str:
     if record.boundary_cache_key:
         return f"{recipe.views} cached views of the policy {recipe.augment!r}"
     return f"images augmented anew by the policy {recipe.augment!r} each time"
+
+
+def _paid(run: Run) -> list[str]:
+    gain = gain_of(run)
+    return [gain.advice, ""] if gain else []
 
 
 def _calibrated(record: RunRecord) -> list[str]:

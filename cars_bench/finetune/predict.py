@@ -11,7 +11,7 @@ import numpy as np
 
 from cars_bench.data.folder_labels import is_image_name
 from cars_bench.data.images import ImageUnusable, load_image
-from cars_bench.errors import InputError, UsageError
+from cars_bench.errors import InputError
 from cars_bench.evaluation.calibration import Temperature
 from cars_bench.evaluation.predictions import Prediction, predictions, write_predictions
 from cars_bench.finetune.finished import FinishedModel
@@ -92,7 +92,7 @@ def predict(
     files = _image_files(paths)
     folder = _common_folder(paths)
     finished = FinishedModel.open(workspace, options.model)
-    temperature = _temperature(finished) if options.calibrated else UNCHANGED
+    temperature = finished.temperature if options.calibrated else UNCHANGED
     warnings = (BOXES_LACK,) if finished.crop == "boxes" else ()
     unreadable: dict[str, str] = {}
     rows = _predictions(finished, temperature, folder, files, unreadable, progress)
@@ -113,17 +113,6 @@ def predict(
         first=tuple(first),
         temperature=temperature.value,
     )
-
-
-def _temperature(finished: FinishedModel) -> Temperature:
-    found = finished.record.temperature
-    if found is None:
-        raise UsageError(
-            f"The model {finished.folder.name} has no temperature to calibrate it by: "
-            f"{finished.record.without_temperature}.",
-            "leave out --calibrated",
-        )
-    return found
 
 
 def _noting(rows: Iterator[Prediction], first: list[Prediction]) -> Iterator[Prediction]:

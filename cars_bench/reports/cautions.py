@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cars_bench.data.copies import SAID, remedy, sentence
 from cars_bench.data.dataset import Dataset
+from cars_bench.evaluation.predictions import Predictions
 from cars_bench.finetune.runs import Run
 from cars_bench.progress import plural
 from cars_bench.reports.inputs import Inputs
-from cars_bench.reports.words import probe_name
+from cars_bench.reports.sections.near_duplicates import ALIKE
+from cars_bench.reports.words import percent, probe_name
 from cars_bench.tuning.leaderboard import no_head_beats
 
 MOST_FILES = 50
+LOOK_AT_PAIRS = "look at the pairs under Near-duplicates, and drop copies from the source"
 RISE = 1.01
 """A validation loss so many times its lowest has risen."""
 
@@ -30,9 +34,15 @@ class Caution:
     files: tuple[str, ...] = ()
 
 
-def cautions(inputs: Inputs) -> list[Caution]:
-    """Everything to doubt: in the data, in the search, in the fine-tuning."""
-    return _data_warnings(inputs) + _search_warnings(inputs) + _run_warnings(inputs)
+def cautions(inputs: Inputs, seen: Sequence[str] = ()) -> list[Caution]:
+    """Everything to doubt: in the data, in the search, in the fine-tuning.
+
+    Args:
+        inputs: The study.
+        seen: Test images that look like a training or validation image.
+    """
+    found = _data_warnings(inputs) + _seen_warnings(inputs, seen)
+    return found + _search_warnings(inputs) + _run_warnings(inputs)
 
 
 def _data_warnings(inputs: Inputs) -> list[Caution]:
@@ -59,11 +69,46 @@ def _copy_warnings(dataset: Dataset) -> list[Caution]:
     copies = dataset.copies()
     if not copies:
         return []
-    files = dataset.same_files(copies)
-    text = f"{sentence(copies)}."
-    rest = len(files) - MOST_FILES
+    return [
+        Caution(f"{sentence(copies)}.", remedy(copies), _first_files(dataset.same_files(copies)))
+    ]
+
+
+def _seen_warnings(inputs: Inputs, seen: Sequence[str]) -> list[Caution]:
+    """Test images whose photograph training may have seen, where no copy of the file says so."""
+    copies = inputs.dataset.copies() if inputs.dataset else []
+    copied = {name for item in copies if item.split == "test" != item.other for name in item.names}
+    alike = sorted(set(seen) - copied)
+    if not alike:
+        return []
+    looks = "looks" if len(alike) == 1 else "look"
+    text = (
+        f"{plural(len(alike), 'test image')} {looks} like a training or validation image "
+        f"(cosine of their features {ALIKE:g} or more): the test accuracy may measure memory."
+    )
+    return [Caution(text + _without(inputs, {*seen}), LOOK_AT_PAIRS, _first_files(alike))]
+
+
+def _without(inputs: Inputs, seen: set[str]) -> str:
+    """The last stage's test accuracy on the other images, in a sentence."""
+    last = inputs.last_answers("test")
+    if last is None:
+        return ""
+    stage, answers = last
+    rest = [row for row in answers.rows if row.image_id not in seen]
+    if not rest or len(rest) == len(answers.rows):
+        return ""
+    share = float(Predictions(tuple(rest)).correct.mean())
+    return (
+        f" Of the other {len(rest):,} the {inputs.called(stage)} names {percent(share)} right, "
+        f"of all {len(answers.rows):,} {percent(float(answers.correct.mean()))}."
+    )
+
+
+def _first_files(names: Sequence[str]) -> tuple[str, ...]:
+    rest = len(names) - MOST_FILES
     more = [f"and {rest:,} more"] if rest > 0 else []
-    return [Caution(text, remedy(copies), (*files[:MOST_FILES], *more))]
+    return (*names[:MOST_FILES], *more)
 
 
 def _search_warnings(inputs: Inputs) -> list[Caution]:

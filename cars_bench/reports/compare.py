@@ -13,6 +13,7 @@ from cars_bench.evaluation.comparison import (
     Marked,
     Marks,
     answers_changed,
+    evidence,
 )
 from cars_bench.reports.accuracies import Baseline
 from cars_bench.reports.inputs import Inputs, Json
@@ -204,24 +205,18 @@ def _paired_sentence(names: tuple[str, str], row: Paired, where: str) -> str:
     images = f"{row.images:,} images"
     if row.same:
         return f"{names[0]} and {names[1]} name the same of {images} right: {where}."
-    ends = f"95% interval {points(row.low)} to {points(row.high)}"
     if not row.settled:
         return (
             f"{names[0]} and {names[1]} cannot be told apart on these {images}: {names[1]} less "
-            f"{names[0]} is {points(row.difference)} points ({ends}), {where}."
+            f"{names[0]} is {points(row.difference)} points "
+            f"({evidence(row.low, row.high, row.p_value)}), {where}."
         )
     ahead, behind = names[::-1] if row.difference > 0 else names
-    ends = interval_of(row)
+    low, high = sorted((abs(row.low), abs(row.high)))
     return (
         f"{ahead} is ahead of {behind} by {100 * abs(row.difference):.1f} points on {images} "
-        f"({ends}), {where}."
+        f"({evidence(low, high, row.p_value)}), {where}."
     )
-
-
-def interval_of(row: Paired) -> str:
-    """The interval of the size of a settled difference."""
-    low, high = sorted((abs(row.low), abs(row.high)))
-    return f"95% interval {100 * low:.1f} to {100 * high:.1f}"
 
 
 def _data(inputs: Inputs) -> dict[str, str]:

@@ -79,15 +79,16 @@ def gather(inputs: Inputs) -> Report:
     """Compute every fact of the report, without drawing anything."""
     name = inputs.dataset.name if inputs.dataset else "workspace"
     searched = search.facts(inputs)
+    twins = near_duplicates.facts(inputs)
     return Report(
         title=inputs.study.name if inputs.study else name,
-        verdict=verdict.facts(inputs),
+        verdict=verdict.facts(inputs, twins.seen if twins else ()),
         reproduce=reproduce(inputs),
         data=data.facts(inputs),
         labels=labels.facts(inputs),
         cache=features.card(inputs),
         features=features.facts(inputs),
-        near_duplicates=near_duplicates.facts(inputs),
+        near_duplicates=twins,
         search=searched,
         importance=hyperparameters.facts(searched.varied) if searched else None,
         winner=winner.facts(inputs),

@@ -14,7 +14,6 @@ from cars_bench.tuning.ledger import Trial
 Pairs = tuple[tuple[str, str], ...]
 """(name, value) of each property that a card shows."""
 Cells = tuple[str, ...]
-KILO = 1000
 WINNER_MARK = "★"
 """Marks the winner in every table and figure."""
 PROBE_NAMES = {"ridge": "ridge", "logistic": "logistic regression", "knn": "nearest neighbours"}
@@ -113,15 +112,6 @@ def marked(name: str, winner: bool) -> str:
     return f"{WINNER_MARK} {name}" if winner else name
 
 
-def size(count: float) -> str:
-    """Bytes as a person says them: `812 B`, `3.4 MB`."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < KILO or unit == "GB":
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= KILO
-    raise AssertionError("unreachable")
-
-
 def options(command: str) -> list[str]:
     """A command cut where a line may break: before each `--option`, never inside one."""
     return re.split(r" (?=--)", command)
@@ -139,7 +129,7 @@ def trial_settings(trial: Trial) -> Groups:
 
 def head_settings(head: HeadSpec) -> Pairs:
     """A head, layer by layer."""
-    words = head.describe().split(" -> ")[:-1]
+    words = head.describe().split(" -> ") if head.layers else []
     layers = [(f"Layer {number}", said) for number, said in enumerate(words, 1)]
     others = {
         "normalisation": head.normalisation,

@@ -89,10 +89,10 @@ class HeadSpec:
         at_least("l2", self.l2, 0.0)
 
     def describe(self) -> str:
-        """One line a person can read, such as `480 relu, dropout 0.2 -> classes`, or `linear`."""
+        """One line a person can read, such as `480 relu, dropout 0.2 -> 64 relu`, or `linear`."""
         if not self.layers:
             return "linear"
-        return " -> ".join([*map(_describe_layer, self.layers), "classes"])
+        return " -> ".join(map(_describe_layer, self.layers))
 
 
 @dataclass(frozen=True, kw_only=True)

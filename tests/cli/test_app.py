@@ -305,6 +305,24 @@ def test_a_command_gets_its_own_options_and_the_common_ones(capsys, tmp_path) ->
     }
 
 
+@pytest.mark.slow
+def test_five_small_models_do_not_pass_for_one_that_is_traced_five_times(tmp_path) -> None:
+    code = """
+import pathlib, sys
+from cars_bench.cli.session import Session
+from cars_bench.workspace import Workspace
+Session(Workspace(pathlib.Path(sys.argv[1]))).choose_backend("tensorflow")
+import keras, numpy as np
+for _ in range(6):
+    model = keras.Sequential([keras.layers.Dense(1)])
+    model.predict_on_batch(np.zeros((1, 2), np.float32))
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)],
+                          env=os.environ | {"KERAS_BACKEND": "tensorflow"},
+                          capture_output=True, text=True, check=True)  # fmt: skip
+    assert "retracing" not in done.stderr
+
+
 def test_the_users_backend_wins(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     session = Session(Workspace(tmp_path))
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from cars_bench.cli.evaluate import evaluate
 from cars_bench.cli.session import Session
@@ -20,7 +21,8 @@ def test_a_person_reads_accuracy_calibration_confusions_and_what_fine_tuning_cha
     assert session.run(lambda: evaluate(session)) == 0
     printed = capsys.readouterr().out
     assert "only the fine-tuned right: " in printed
-    assert "(McNemar p " in printed
+    assert "(McNemar's exact test p = " in printed
+    assert re.search(r"Fine-tuning .+ 12 test images .*Recommended: the ", printed)
     assert "mean over classes" in printed
     assert "calibration error: frozen " in printed
     assert " with temperature " in printed

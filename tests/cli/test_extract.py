@@ -85,7 +85,7 @@ def test_a_dry_run_for_people(workspace, tiny_dataset):
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0
     assert "60 images to compute" in result.stdout
-    assert "MiB" in result.stdout
+    assert "kB" in result.stdout
     assert not workspace.features.exists()
 
 

@@ -37,7 +37,7 @@ def test_quarantined_images_are_printed(workspace, tiny_source, tmp_path, capsys
     (source / "images" / "001.png").write_bytes(b"")
     assert invoke(Session(workspace, quiet=True), source=source) == 0
     printed = capsys.readouterr().out
-    assert "quarantined: 1 images" in printed
+    assert "quarantined: 1 image that" in printed
     assert "001.png: the file is empty" in printed
 
 

@@ -37,7 +37,7 @@ def test_the_table_has_a_header_and_marks_the_winner(studied, capsys):
     lines = said(studied, capsys).splitlines()
     assert lines[0].split() == ["trial", "top-1", "95%", "interval", "seconds", "head"]
     assert lines[1].startswith("* t0000           60.0%  ")
-    assert lines[1].endswith("  8 relu -> classes  [mean of 2 new seeds]")
+    assert lines[1].endswith("  8 relu  [mean of 2 new seeds]")
     assert lines[2].startswith("  t0001           30.0%  28.0 to 32.0  ")
     assert lines[3].split() == ["t0002", "failed:", "out", "of", "memory"]
     assert lines[4].startswith("* the winner, the pick of 2: expect ")
@@ -55,6 +55,19 @@ def test_what_cannot_be_told_from_the_first_is_marked(workspace, capsys):
     lines = said(workspace, capsys).splitlines()
     assert [line[0] for line in lines[1:4]] == ["*", "=", "="]
     assert lines[-1] == "= cannot be told from the first"
+
+
+def test_a_winner_that_is_not_the_best_trial_says_why_it_won(workspace, capsys):
+    study = write_study(workspace.studies / "mine")
+    workspace.remember("study", name="mine")
+    with Ledger(study.ledger_path) as ledger:
+        write_trial(ledger, 0, np.arange(100) < 60, units=90)
+        write_trial(ledger, 1, np.arange(100) < 59, units=10)
+    lines = said(workspace, capsys).splitlines()
+    assert lines[2].startswith("* t0001")
+    assert lines[3].startswith(
+        "* the winner, the smallest head that cannot be told from t0000, the pick of 2: "
+    )
 
 
 def test_json_has_every_documented_key(studied, capsys):

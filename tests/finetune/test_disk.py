@@ -30,7 +30,7 @@ def test_a_disk_that_is_too_small_is_said_before_anything_is_spent(
 ) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=10))
     monkeypatch.setattr(running, "prove", lambda *_: pytest.fail("the proof takes its time"))
-    with pytest.raises(InputError, match=r"The run .* needs .* KiB more, and .* 10 bytes free"):
+    with pytest.raises(InputError, match=r"The run .* needs .* kB more, and .* 10 B free"):
         finetune(tuned, FinetuneOptions(recipe=str(recipe)), Progress())
     assert last_plan(tuned) is None
 

@@ -49,6 +49,34 @@ def test_the_file_is_measured_on_the_validation_images(finished: Workspace) -> N
     assert record.latency.processor
 
 
+@pytest.mark.parametrize("name", ["keras", "onnx"])
+def test_calibrated_the_temperature_is_inside_and_the_answers_stay(
+    finished: Workspace, name: FormatName
+) -> None:
+    skip_without_packages(name)
+    model = FinishedModel.open(finished)
+    exported = export(finished, ExportOptions(format=name, calibrated=True), Progress())
+    assert exported.path.stem == "model-calibrated"
+    assert exported.record.temperature == model.temperature.value != 1
+    assert exported.record.accuracy == model.record.finetuned["val"]
+    pixels = np.full((1, 48, 48, 3), 99, np.float32)
+    logits = np.asarray(model.load()(pixels))[0] / model.temperature.value
+    wanted = np.exp(logits - logits.max())
+    found = FORMATS[name].open(exported.path, 1)(pixels)[0]
+    np.testing.assert_allclose(found, wanted / wanted.sum(), atol=1e-4)
+    assert export(finished, ExportOptions(format=name), Progress()).record.temperature == 1
+
+
+def test_a_model_without_temperature_is_not_exported_calibrated(
+    finished: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = FinishedModel.open(finished)
+    bare = replace(opened, run=replace(opened.run, record=replace(opened.record, temperature=None)))
+    monkeypatch.setattr(module.FinishedModel, "open", lambda *_: bare)
+    with pytest.raises(UsageError, match="has no temperature to calibrate it by"):
+        export(finished, ExportOptions(format="keras", calibrated=True), Progress())
+
+
 def test_a_saved_model_is_one_export_with_one_digest(finished: Workspace) -> None:
     exported = export(finished, ExportOptions(format="saved_model"), Progress())
     assert exported.path.name == "saved_model"

@@ -42,6 +42,23 @@ def test_fine_tuning_has_paid_only_where_the_gain_is_settled(
     assert (found.paid, found.harmed, found.recommended) == (paid, harmed, recommended)
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (10, 20, "Fine-tuning paid: +33.3 points on 30 test images (95% interval "),
+        (20, 10, "Fine-tuning did harm: -33.3 points on 30 test images (95% interval "),
+        (10, 14, "Fine-tuning did not pay: +13.3 points on 30 test images may be chance ("),
+        (10, 10, "Fine-tuning did not pay: the same of 30 test images are named right."),
+    ],
+)
+def test_one_sentence_says_what_decided_and_what_to_use(before, after, said):
+    found = _gain(before, after)
+    assert found.advice.startswith(said)
+    use = "the fine-tuned model" if found.paid else "the frozen head"
+    assert found.advice.endswith(f" Recommended: {use}.")
+    assert ("McNemar's exact test p = " in found.advice) == (before != after)
+
+
 def test_test_decides_where_it_was_read_and_else_validation():
     both = {
         (stage, split): _answers(10)

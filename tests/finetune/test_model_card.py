@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from cars_bench.finetune.gain import gain_of
 from cars_bench.finetune.model_card import write_card
 from cars_bench.finetune.plan import Steering
 from cars_bench.finetune.runs import Run
@@ -60,6 +61,13 @@ def test_the_card_tells_what_was_changed_by_hand_and_what_a_refit_saw(
     card = (tmp_path / "model-card.md").read_text()
     assert "- Steered by hand from epoch 2: {'from_epoch': 2, 'learning_rate': 1e-05" in card
     assert "Validation images count as training images" in card
+
+
+def test_it_says_whether_fine_tuning_paid_as_the_terminal_does(
+    finished_once: tuple[Path, Run],
+) -> None:
+    run = finished_once[1]
+    assert gain_of(run).advice in (run.folder / "model-card.md").read_text().splitlines()
 
 
 def test_its_numbers_are_those_of_the_record(

@@ -158,4 +158,4 @@ def test_the_default_run_says_what_it_does_and_traces_no_model_twice(tuned: Work
     assert said[0] == "Loading Keras on TensorFlow"
     assert said[1].startswith("Opening the backbone and the head of t000")
     assert "  compiling; the first epoch takes longest" in said
-    assert [line.split()[0] for line in said[-3:]] == ["Writing", "Exporting", "Drawing"]
+    assert [line.split()[0] for line in said[-3:]] == ["Exporting", "Timing", "Drawing"]

@@ -58,10 +58,10 @@ def test_a_study_against_itself_differs_in_nothing(finished):
 def test_the_better_one_is_named_with_the_one_difference(finished):
     found = compare(_other(finished, 1.0), _other(finished, 0.3))
     row = found.answers.rows[0]
-    ends = f"{-100 * row.high:.1f} to {-100 * row.low:.1f}"
+    ends = f"{-100 * row.high:+.1f} to {-100 * row.low:+.1f}"
     assert found.headline == (
-        f"other is ahead of other by 70.0 points on 30 images (95% interval {ends}), "
-        "fine-tuned model on test."
+        f"other is ahead of other by 70.0 points on 30 images (95% interval {ends}, "
+        "McNemar's exact test p < 0.001), fine-tuned model on test."
     )
     assert (row.images, row.only_second, row.only_first) == (30, 0, 21)
     assert row.difference == pytest.approx(-0.7)
@@ -77,6 +77,7 @@ def test_a_difference_within_the_noise_puts_nobody_ahead(finished):
         "drawn-tiny and other cannot be told apart on these 30 images: "
         f"other less drawn-tiny is {points(row.difference)} points (95% interval "
     )
+    assert f"McNemar's exact test p = {row.p_value:.2g})" in found.headline
 
 
 def test_a_difference_stands_once_on_the_page(finished):

@@ -6,7 +6,6 @@ from cars_bench.reports.words import (
     flat,
     head_settings,
     number_text,
-    size,
     training_settings,
     trial_settings,
 )
@@ -18,13 +17,6 @@ from cars_bench.training.specs import DenseLayer, HeadSpec, Schedule, TrainingSp
 )
 def test_numbers_are_labelled_in_full(value, text):
     assert number_text(value) == text
-
-
-@pytest.mark.parametrize(
-    ("count", "text"), [(812, "812 B"), (3_400_000, "3.4 MB"), (7e12, "7000.0 GB")]
-)
-def test_sizes_read_as_people_say_them(count, text):
-    assert size(count) == text
 
 
 def test_nested_specs_become_flat_lines():

@@ -103,7 +103,7 @@ def test_a_bad_value_is_refused_and_its_field_named(kind, document, field):
 
 def test_a_head_describes_itself_in_one_line():
     spec = HeadSpec(layers=(DenseLayer(480, dropout=0.2), DenseLayer(64, "gelu", True)))
-    assert spec.describe() == "480 relu, dropout 0.2 -> 64 bn gelu -> classes"
+    assert spec.describe() == "480 relu, dropout 0.2 -> 64 bn gelu"
 
 
 def test_a_head_without_hidden_layers_is_linear():

@@ -9,10 +9,11 @@ from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
 from cars_bench.cache.manifest import Manifest
+from cars_bench.progress import size
 from cars_bench.reports.image_features import ImageFeatures
 from cars_bench.reports.inputs import Inputs
 from cars_bench.reports.pictures import Strip, contact_strips
-from cars_bench.reports.words import Pairs, size
+from cars_bench.reports.words import Pairs
 
 MOST_POINTS = 900
 FEWEST_FOR_TSNE = 60

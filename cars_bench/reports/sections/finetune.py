@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from cars_bench.cache.manifest import Manifest
 from cars_bench.evaluation.comparison import ClassChange
 from cars_bench.finetune.runs import FROZEN, MEASURED, Run, RunRecord
+from cars_bench.progress import size
 from cars_bench.reports.accuracies import Baseline, accuracies
 from cars_bench.reports.inputs import Inputs
 from cars_bench.reports.sections.features import policy
@@ -31,7 +32,7 @@ from cars_bench.reports.svg import (
     percent_axis,
     plain_axes,
 )
-from cars_bench.reports.words import Pairs, Table, Tables, count, percent, points, size
+from cars_bench.reports.words import Pairs, Table, Tables, count, percent, points
 from cars_bench.training.checkpoint import EpochResult
 from cars_bench.training.specs import Schedule, TrainingSpec
 

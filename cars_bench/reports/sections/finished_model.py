@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cars_bench.finetune.speed import Speed
+from cars_bench.progress import size
 from cars_bench.reports.inputs import Inputs
-from cars_bench.reports.words import size
 
 
 @dataclass(frozen=True, kw_only=True)

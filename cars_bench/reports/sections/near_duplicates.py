@@ -70,6 +70,7 @@ class NearDuplicateFacts:
         median: Cosine of an image to its nearest other one, at the median.
         tested: Images of the test split.
         known: How many of them have a training or validation image at `ALIKE` or more.
+        seen: Which ones these are.
     """
 
     images: int
@@ -77,6 +78,7 @@ class NearDuplicateFacts:
     median: float
     tested: int
     known: int
+    seen: tuple[str, ...]
 
     @property
     def least(self) -> float:
@@ -93,6 +95,8 @@ def facts(inputs: Inputs) -> NearDuplicateFacts | None:
     rows, cosines = nearest(found.x, splits)
     test = splits == SPLITS.index("test")
     others = [split for split in range(cosines.shape[1]) if split != SPLITS.index("test")]
+    alike = cosines[:, others].max(axis=1, initial=-1.0) >= ALIKE
+    seen = tuple(found.image_ids[row] for row in np.flatnonzero(test & alike))
     across: list[NearDuplicate] = []
     within: list[NearDuplicate] = []
     for pair in _pairs(inputs, found, rows, cosines):
@@ -104,7 +108,8 @@ def facts(inputs: Inputs) -> NearDuplicateFacts | None:
         pairs=(*across[:MOST_ACROSS], *within[:MOST_WITHIN]),
         median=float(np.median(cosines.max(axis=1))),
         tested=int(test.sum()),
-        known=int((cosines[test][:, others].max(axis=1, initial=-1.0) >= ALIKE).sum()),
+        known=len(seen),
+        seen=seen,
     )
 
 

@@ -231,8 +231,7 @@ def head_words(trial: Trial) -> str:
     """The head in one line, such as `480 relu, dropout 0.2`; values for a probe."""
     if trial.head is None:
         return ", ".join(f"{name} {short(value)}" for name, value in trial.values.items())
-    words = trial.head.describe() if trial.head.layers else "linear"
-    return words.removesuffix(" -> classes").replace(" -> ", " → ")
+    return trial.head.describe().replace(" -> ", " → ")
 
 
 def figure(search: SearchFacts) -> Figures:

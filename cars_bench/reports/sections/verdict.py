@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from matplotlib.axes import Axes
@@ -82,17 +83,22 @@ class Verdict:
         return max(found, key=lambda item: item.value, default=None)
 
 
-def facts(inputs: Inputs) -> Verdict:
-    """Sum up a study, however far it has come."""
+def facts(inputs: Inputs, seen: Sequence[str] = ()) -> Verdict:
+    """Sum up a study, however far it has come.
+
+    Args:
+        inputs: The study.
+        seen: Test images that look like a training or validation image.
+    """
     baselines = tuple(_baselines(inputs))
     stage = _stage(inputs)
     gain = inputs.gain
     return Verdict(
         stage=stage,
-        headline=_headline(inputs, stage, gain, baselines),
+        headline=_headline(inputs, stage, gain, baselines, _unseen(inputs, seen)),
         baselines=baselines,
         cost_seconds=_costs(inputs),
-        warnings=tuple(cautions(inputs)),
+        warnings=tuple(cautions(inputs, seen)),
         next_command=_next(inputs, stage, gain),
         finetuning=_paid(gain) if gain else None,
     )
@@ -143,16 +149,20 @@ def _chance(class_names: list[str]) -> Baseline:
 
 
 def _headline(
-    inputs: Inputs, stage: str, gain: Gain | None, baselines: tuple[Baseline, ...]
+    inputs: Inputs,
+    stage: str,
+    gain: Gain | None,
+    baselines: tuple[Baseline, ...],
+    unseen: bool,
 ) -> str:
     by_place = {(baseline.kind, baseline.split): baseline for baseline in baselines}
     if gain:
-        return _gain_sentence(inputs, gain, by_place)
+        return _gain_sentence(inputs, gain, by_place, unseen)
     tested = by_place.get((FINETUNED, "test")) or by_place.get((FROZEN, "test"))
     if tested:
         return (
             f"The {inputs.called(FINETUNED if tested.kind == FINETUNED else FROZEN)} names "
-            f"{percent(tested.value)} of {_test_images(inputs, tested.n)} right at the first guess."
+            f"{percent(tested.value)} of {_test_images(tested.n, unseen)} right at the first guess."
         )
     if stage == "tuned" and inputs.winner:
         trials = sum(row.kind == "trial" for row in inputs.ranked)
@@ -167,27 +177,33 @@ def _headline(
     return f"{images:,} images are prepared and no features have been extracted yet."
 
 
-def _gain_sentence(inputs: Inputs, gain: Gain, by_place: dict[tuple[str, str], Baseline]) -> str:
+def _gain_sentence(
+    inputs: Inputs, gain: Gain, by_place: dict[tuple[str, str], Baseline], unseen: bool
+) -> str:
     """Whether fine-tuning paid, by how much, and what to use."""
     name = inputs.called(gain.recommended)
     found = by_place.get((gain.recommended, gain.split))
     used = f"The {name}" if gain.paid else f"Keep the {name}, which"
     right = f" names {percent(found.value)} of them right at the first guess" if found else ""
-    said = gain.said(_gain_images(inputs, gain))
+    said = gain.said(_gain_images(gain, unseen))
     return f"{said} {used}{right}." if right else said
 
 
-def _gain_images(inputs: Inputs, gain: Gain) -> str:
+def _gain_images(gain: Gain, unseen: bool) -> str:
     images = gain.changed.images
     if gain.split == "test":
-        return _test_images(inputs, images)
+        return _test_images(images, unseen)
     return f"the {images:,} validation images, on which its epoch was chosen,"
 
 
-def _test_images(inputs: Inputs, count: int) -> str:
-    """How many images the test accuracy is of; `unseen` only where that is known to be so."""
+def _unseen(inputs: Inputs, seen: Sequence[str]) -> bool:
+    """Whether the test images are known to be new: no copy, and none that looks like one."""
     data = inputs.dataset
-    unseen = data is not None and not data.labels_elsewhere("test", "train")
+    return data is not None and not seen and not data.labels_elsewhere("test", "train")
+
+
+def _test_images(count: int, unseen: bool) -> str:
+    """How many images the test accuracy is of; `unseen` only where that is known to be so."""
     return f"{count:,} {'unseen ' if unseen else ''}test images"
 
 

@@ -50,6 +50,7 @@ def test_a_twin_within_the_training_split_is_found(finished):
 def test_the_test_images_that_training_has_seen_are_counted(finished, section):
     found = facts(finished)
     assert (found.tested, found.known) == (30, 1)
+    assert found.seen == (found.pairs[0].first.image_id,)
     assert "1 of 30 test images has a training or validation image" in section("cache")
     features = finished.features
     x = features.x.copy()
