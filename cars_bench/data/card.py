@@ -102,6 +102,7 @@ class Card:
         digest: SHA-256 over everything about the images but where they lie.
         groups: Properties of classes by which accuracy is told too (`prepare
             --group-column`), such as `make`: each class to its value.
+        sizes_digest: SHA-256 over the images' widths and heights; empty in older cards.
     """
 
     created: str
@@ -119,6 +120,7 @@ class Card:
     versions: dict[str, str]
     digest: str
     groups: dict[str, dict[str, str]] = field(default_factory=dict)
+    sizes_digest: str = ""
 
 
 def read_card(folder: Path) -> Card:
