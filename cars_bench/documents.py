@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
-import json
 import math
 import types
 import typing
@@ -19,13 +18,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
-from cars_bench import SCHEMA_VERSION
-from cars_bench.errors import CarsBenchError, RecordDamaged, UsageError
+from cars_bench.checksums import check_seal, read_json, sealed, unsealed
+from cars_bench.errors import CarsBenchError, RecordDamaged, UsageError, shown
 from cars_bench.workspace import write_json
 from cars_bench.yaml_text import MOST_CHARACTERS, parse_yaml
 
 T = TypeVar("T")
-VERSION = "schema_version"
 WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 
@@ -62,14 +60,9 @@ def from_json(kind: type[T], document: Any, *, partly: bool = False) -> T:
     return typing.cast(T, _record(kind, document, (), partly))
 
 
-def canonical(document: Any) -> str:
-    """JSON with sorted keys and no spaces: the same text for the same data."""
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
 def write_record(path: Path, record: Any) -> None:
-    """Write a record with its schema version, atomically."""
-    write_json(path, {VERSION: SCHEMA_VERSION} | to_json(record))
+    """Write a record with its schema version and its checksum, atomically."""
+    write_json(path, sealed(to_json(record)))
 
 
 def read_record(path: Path, kind: type[T], missing: CarsBenchError, fix: str) -> T:
@@ -82,20 +75,24 @@ def read_record(path: Path, kind: type[T], missing: CarsBenchError, fix: str) ->
         fix: What mends a damaged one.
 
     Raises:
-        RecordDamaged: It is not JSON, or not such a record.
+        RecordDamaged: It is not JSON, not such a record, or not the one that was written.
     """
     try:
-        document = json.loads(path.read_bytes(), parse_constant=_no_number)
+        document = read_json(path)
     except (FileNotFoundError, NotADirectoryError):
         raise missing from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise RecordDamaged(f"{path} is not JSON ({error}).", fix) from error
-    if isinstance(document, dict):
-        document.pop(VERSION, None)
     try:
-        return from_json(kind, document)
+        record = from_json(kind, unsealed(document))
+        check_seal(document)
     except UsageError as error:
-        raise RecordDamaged(f"{path} is damaged: {error.message}", fix) from error
+        place = error.place if isinstance(error, FieldError) else ()
+        where = f"{'.'.join(place)}: " if place[1:] else ""
+        raise RecordDamaged(f"{path} is damaged: {where}{error.message}", fix) from error
+    except ValueError as error:
+        raise RecordDamaged(f"{path} is damaged: {error}.", fix) from error
+    return record
 
 
 def from_yaml(kind: type[T], text: str, source: str) -> T:
@@ -158,27 +155,27 @@ def text_of(path: Path) -> str:
 def one_of(name: str, value: str, known: tuple[str, ...]) -> None:
     """Refuse a value that is none of `known`."""
     if value not in known:
-        raise _refused(name, f"{value!r} is not known", f"choose one of {', '.join(known)}")
+        raise _refused(name, f"{shown(value)} is not known", f"choose one of {', '.join(known)}")
 
 
 def at_least(name: str, value: float, low: float) -> None:
     """Refuse a value below `low`, and what is not finite."""
     _refuse_infinite(name, value)
     if not value >= low:
-        raise _refused(name, f"must be at least {low:g}, got {value!r}", "raise it")
+        raise _refused(name, f"must be at least {low:g}, got {shown(value)}", "raise it")
 
 
 def above(name: str, value: float, low: float) -> None:
     """Refuse a value that is not above `low`, and what is not finite."""
     _refuse_infinite(name, value)
     if not value > low:
-        raise _refused(name, f"must be above {low:g}, got {value!r}", "raise it")
+        raise _refused(name, f"must be above {low:g}, got {shown(value)}", "raise it")
 
 
 def within(name: str, value: float, low: float, high: float) -> None:
     """Refuse a value outside `low..high`, and NaN."""
     if not low <= value <= high:
-        raise _refused(name, f"must be from {low:g} to {high:g}, got {value!r}", "change it")
+        raise _refused(name, f"must be from {low:g} to {high:g}, got {shown(value)}", "change it")
 
 
 def _refuse_infinite(name: str, value: float) -> None:
@@ -188,10 +185,6 @@ def _refuse_infinite(name: str, value: float) -> None:
 
 def _refused(name: str, problem: str, fix: str) -> FieldError:
     return FieldError(f"{name} {problem}.", fix, tuple(name.split(".")))
-
-
-def _no_number(text: str) -> None:
-    raise ValueError(f"{text} is no number")
 
 
 def _plain(value: Any) -> Any:
@@ -208,7 +201,7 @@ def _record(kind: Any, document: Any, place: tuple[str, ...], partly: bool) -> A
     if not isinstance(document, Mapping):
         name = _name(place) if place else kind.__name__
         raise FieldError(
-            f"{name} must be a mapping, got {document!r}.", f"see {kind.__name__}", place
+            f"{name} must be a mapping, got {shown(document)}.", f"see {kind.__name__}", place
         )
     hints = {item.name: hint for item, hint in _fields(kind)}
     unknown = sorted(set(map(str, document)) - set(hints))
@@ -284,7 +277,7 @@ def _sequence(hint: Any, value: Any, place: tuple[str, ...], partly: bool) -> An
     inner = typing.get_args(hint)
     if not isinstance(value, list | tuple):
         raise FieldError(
-            f"{_name(place)} must be a list, got {value!r}.", "write it as [a, b]", place
+            f"{_name(place)} must be a list, got {shown(value)}.", "write it as [a, b]", place
         )
     kinds = inner
     if typing.get_origin(hint) is list or inner[-1] is Ellipsis:
@@ -313,7 +306,9 @@ def _scalar(hint: Any, value: Any, place: tuple[str, ...]) -> Any:
 
 
 def _wrong(place: tuple[str, ...], wanted: str, value: Any) -> FieldError:
-    return FieldError(f"{_name(place)} must be {wanted}, got {value!r}.", "mend the value", place)
+    return FieldError(
+        f"{_name(place)} must be {wanted}, got {shown(value)}.", "mend the value", place
+    )
 
 
 def _name(place: tuple[str, ...]) -> str:

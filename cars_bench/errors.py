@@ -27,7 +27,9 @@ sentence (`message`) and what mends it (`fix`), usually a command.
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable
+from typing import Any
 
 
 class CarsBenchError(Exception):
@@ -137,3 +139,11 @@ def known(names: Iterable[str]) -> str:
     """What there is instead, to stand in a message: ` (there are: a, b)`, or nothing."""
     found = list(names)
     return f" (there {'are' if len(found) > 1 else 'is'}: {', '.join(found)})" if found else ""
+
+
+def shown(value: Any) -> str:
+    """A value as a message can hold it: as Python writes it, cut short in its middle."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # Python writes no whole number of more than 4,300 digits
+        return "a number of thousands of digits"

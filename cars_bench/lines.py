@@ -15,8 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from cars_bench.checksums import strict_json
 from cars_bench.errors import RecordDamaged
-from cars_bench.workspace import BINARY
+from cars_bench.workspace import BINARY, plain_bytes
 
 Event = dict[str, Any]
 SEALED = re.compile(rb'(.+), "digest": "([0-9a-f]{16})"\}')
@@ -79,20 +80,19 @@ def read_lines(path: Path, fix: str) -> Iterator[tuple[int, Event]]:
         RecordDamaged: A line before the last is not a JSON object, or was changed since.
     """
     try:
-        lines = _whole_lines(path.read_bytes()).split(b"\n")[:-1]
+        lines = _whole_lines(plain_bytes(path)).split(b"\n")[:-1]
     except FileNotFoundError:
         return
-    except IsADirectoryError as error:
-        raise RecordDamaged(f"{path} is a folder, not a file.", fix) from error
+    except ValueError as error:
+        raise RecordDamaged(f"{path} is damaged: {error}.", fix) from error
     chain = _Chain()
     for number, line in enumerate(lines, 1):
         if not chain.holds(line):
             raise damaged_line(number, path, fix)
         chain.add(line)
         try:
-            # `int` refuses what is no number in JSON: NaN, Infinity.
-            yield number, dict(json.loads(line, parse_constant=int))
-        except (ValueError, TypeError, RecursionError) as error:
+            yield number, dict(strict_json(line))
+        except (ValueError, TypeError) as error:
             raise damaged_line(number, path, fix) from error
 
 

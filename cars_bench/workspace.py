@@ -15,6 +15,7 @@ import os
 import platform
 import re
 import secrets
+import shutil
 import stat
 import tomllib
 from collections.abc import Iterator
@@ -25,11 +26,17 @@ from typing import IO, Any
 import tomli_w
 from filelock import FileLock, Timeout
 
-from cars_bench.errors import InputError, UsageError
+from cars_bench.errors import InputError, RecordDamaged, UsageError, shown
+from cars_bench.progress import size
 
 WORKSPACE_VARIABLE = "CARS_BENCH_WORKSPACE"
 SETTINGS_FILE = "cars-bench.toml"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+TEXTS = ("name", "crop", "key", "study", "run", "backbone", "weights", "pooling", "augment")
+CHOICES = dict.fromkeys((*TEXTS, "dtype", "runtime"), str) | dict.fromkeys(
+    ("batch_size", "image_size", "seed", "views"), int
+)
+"""What commands record in the settings file, and as what."""
 BINARY: int = getattr(os, "O_BINARY", 0)
 """What `os.open` needs on Windows so that bytes stay as they are."""
 UNFOLLOWED: int = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -40,6 +47,8 @@ SOMEONE = "another process"
 HOLDER_BYTES = 300
 NAME_KEPT = 40
 """Characters of a file's name that its temporary one repeats: a name may be as long as names go."""
+SURROGATES = re.compile("[\ud800-\udfff]")
+"""What Python makes of the bytes of a file name that is not UTF-8."""
 
 
 @dataclass(frozen=True)
@@ -98,19 +107,17 @@ class Workspace:
         """Choices that earlier commands recorded, a table per stage.
 
         Raises:
-            InputError: The file is not TOML, or holds a value outside a table.
+            InputError: The file is not TOML, or holds what no command records.
         """
         path = self.root / SETTINGS_FILE
-        mend = "mend the line, or delete the file"
         try:
-            tables = tomllib.loads(path.read_text(encoding="utf-8"))
+            tables = tomllib.loads(plain_bytes(path).decode())
+            _check_settings(tables)
         except FileNotFoundError:
             return {}
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:
+            mend = "mend the line, or delete the file"
             raise InputError(f"{path} is not valid TOML: {error}.", mend) from error
-        for name, table in tables.items():
-            if not isinstance(table, dict):
-                raise InputError(f"{path}: {name!r} stands outside a [table].", mend)
         return tables
 
     def remember(self, stage: str, **choices: Any) -> None:
@@ -179,6 +186,30 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def _check_settings(tables: dict[str, Any]) -> None:
+    """Refuse choices of a type that no command records."""
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            raise ValueError(f"{shown(name)} stands outside a [table]")
+        for field, value in table.items():
+            kind = CHOICES.get(field)
+            if kind and type(value) is not kind:
+                words = "a whole number" if kind is int else "text"
+                raise ValueError(f"{name}.{field} must be {words}, got {shown(value)}")
+
+
+def plain_bytes(path: Path) -> bytes:
+    """The bytes of a file that is one.
+
+    Raises:
+        ValueError: It is a folder, a pipe or a device, which would be waited for without end.
+        OSError: It is not there, or cannot be read.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError("it is not a file")
+    return path.read_bytes()
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8, atomically."""
     with atomic_file(path, "w") as stream:
@@ -186,8 +217,9 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Write strict JSON (no NaN), indented, atomically."""
-    write_text(path, json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+    """Write strict JSON (no NaN), indented, atomically; what is no Unicode stands there escaped."""
+    text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False)
+    write_text(path, SURROGATES.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
 
 
 def sync_folder(folder: Path) -> None:
@@ -201,10 +233,51 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def require_space(folder: Path, needed: int, what: str) -> None:
+    """Refuse to begin what the disk cannot hold.
+
+    Args:
+        folder: Is going to hold it.
+        needed: Bytes that are still to be written there.
+        what: Begins the sentence.
+
+    Raises:
+        InputError: Less is free.
+    """
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        has = f"{folder} has only {size(free)} free"
+        raise InputError(
+            f"{what} needs {size(needed)} more, and {has}.",
+            "free some space, or choose another --workspace",
+        )
+
+
 def sha256_file(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def is_written(path: Path, sha256: str | None) -> bool:
+    """Whether a file is there and, where its digest was recorded, is the one that was written."""
+    return path.is_file() and sha256 in (None, sha256_file(path))
+
+
+def require_written(path: Path, sha256: str | None, fix: str) -> None:
+    """Refuse a file that is not the one that was written.
+
+    Args:
+        path: The file.
+        sha256: Its digest; `None` in records made before it was kept.
+        fix: What mends it.
+
+    Raises:
+        RecordDamaged: It is missing, or its digest is another one.
+    """
+    if not is_written(path, sha256):
+        problem = "is damaged: its digest is not the recorded one"
+        raise RecordDamaged(f"{path} {problem if path.is_file() else 'is missing'}.", fix)
 
 
 class LockHeld(InputError):

@@ -11,11 +11,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cars_bench.checksums import canonical, sealed
 from cars_bench.documents import (
     FieldError,
     above,
     at_least,
-    canonical,
     from_json,
     from_yaml,
     named_text,
@@ -95,13 +95,6 @@ def test_what_stands_there_partly_is_read_partly(spec):
     assert from_json(Spec, document, partly=True) == spec
     with pytest.raises(FieldError, match="no field 'later'"):
         from_json(Spec, document)
-
-
-def test_canonical_text_does_not_know_the_order():
-    assert canonical({"b": [1, 2.5], "a": None}) == canonical({"a": None, "b": [1, 2.5]})
-    assert canonical({"b": 1, "a": "x"}) == '{"a":"x","b":1}'
-    with pytest.raises(ValueError, match="JSON"):
-        canonical({"a": float("nan")})
 
 
 @pytest.mark.parametrize(
@@ -233,8 +226,23 @@ def test_aliases_are_followed():
 def test_a_record_survives_the_file(tmp_path):
     path = tmp_path / "spec.json"
     write_record(path, SPEC)
-    assert json.loads(path.read_text())["schema_version"] == 1
+    assert json.loads(path.read_text())["schema_version"] == 2
     assert read_record(path, Spec, InputError("none"), "make it again") == SPEC
+
+
+def test_a_record_that_carries_no_checksum_yet_is_still_read(tmp_path):
+    path = tmp_path / "spec.json"
+    path.write_text(json.dumps({"schema_version": 1} | to_json(SPEC)))
+    assert read_record(path, Spec, InputError("none"), "make it again") == SPEC
+    path.write_text(json.dumps({"schema_version": 2} | to_json(SPEC)))
+    with pytest.raises(RecordDamaged, match="its checksum is missing"):
+        read_record(path, Spec, InputError("none"), "make it again")
+
+
+def test_a_record_of_a_file_name_that_is_no_unicode_survives_the_file(tmp_path):
+    path = tmp_path / "spec.json"
+    write_record(path, Spec("a\udcff"))
+    assert read_record(path, Spec, InputError("none"), "make it again") == Spec("a\udcff")
 
 
 def test_a_missing_record_is_what_its_owner_calls_it(tmp_path):
@@ -257,22 +265,39 @@ def test_a_record_cut_at_any_byte_is_damaged(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("content", "problem"),
     [
-        b"\xff\xfe",
-        b"null",
-        b"[1]",
-        b"[" * 100_000,
-        b'{"name": NaN}',
-        b'{"name": "x", "first": {"units": 1, "rate": Infinity}}',
-        b'{"name": "x", "other": 1}',
-        b'{"name": "x", "layers": [{"units": -1}]}',
+        (b"\xff\xfe", "is not JSON"),
+        (b"null", "Spec must be a mapping, got None"),
+        (b"[1]", "Spec must be a mapping"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b'{"name": NaN}', "'NaN' is no number"),
+        (b'{"name": "x"}', "schema_version must be 1 or 2, found None"),
     ],
 )
-def test_what_was_not_written_is_damaged(tmp_path, content):
+def test_what_was_not_written_is_damaged(tmp_path, content, problem):
     path = tmp_path / "spec.json"
     path.write_bytes(content)
-    with pytest.raises(RecordDamaged):
+    with pytest.raises(RecordDamaged, match=rf"spec\.json .*{problem}"):
+        read_record(path, Spec, InputError("none"), "")
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"other": 1}, "Spec has no field 'other'"),
+        ({"name": 7}, "name must be text, got 7"),
+        ({"name": "y"}, "a value was changed: its checksum is of other values"),
+        ({"tags": ["b", "a"]}, "a value was changed"),
+        ({"first": {"units": True}}, "first.units: units must be a whole number, got True"),
+        ({"layers": [{"units": -1}]}, r"layers\.0\.units: units must be at least 1, got -1"),
+        ({"name": ["x" * 10**6]}, r"name must be text, got \['x{12}\.{3}x+'\]\.$"),
+    ],
+)
+def test_what_was_edited_is_damaged_and_says_where(tmp_path, change, problem):
+    path = tmp_path / "spec.json"
+    path.write_text(json.dumps(sealed(to_json(Spec("x", tags=["a", "b"]))) | change))
+    with pytest.raises(RecordDamaged, match=problem):
         read_record(path, Spec, InputError("none"), "")
 
 

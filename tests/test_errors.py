@@ -29,3 +29,17 @@ def test_an_error_carries_its_sentence_and_its_fix() -> None:
 
 def test_a_failed_trial_never_ends_a_command() -> None:
     assert not issubclass(TrialFailed, CarsBenchError)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("auto", "'auto'"),
+        ("x" * 10**6, f"'{'x' * 12}...{'x' * 13}'"),
+        (16**5000, "a number of thousands of digits"),
+        ("\x1b[31m", r"'\x1b[31m'"),
+    ],
+    ids=["short", "long", "huge", "escaped"],
+)
+def test_a_value_is_shown_as_a_message_can_hold_it(value: object, said: str) -> None:
+    assert errors.shown(value) == said

@@ -65,12 +65,9 @@ DOCUMENTS = {
 
 PARSERS = {
     "cache/keys.py": "a policy is canonical JSON inside a feature recipe",
-    "cache/manifest.py": "owns manifest.json, whose digest is checked before it becomes a record",
+    "checksums.py": "reads every document on disk",
     "cli/demo.py": "what its stages print, each a process of its own",
     "data/mat_labels.py": "what its reader of .mat files says, a process of its own",
-    "documents.py": "reads every record for its owner",
-    "lines.py": "reads documents of one JSON object a line for their owners",
-    "reports/index.py": "the reports' own summaries, beside their pages",
     "training/checkpoint.py": "owns checkpoints, whose description is JSON inside an .npz",
     "tuning/study.py": "compares a search's options in the form that they are stored in",
     "tuning/worker_process.py": "messages of the pool to its workers, one a line",

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cars_bench.errors import InputError, UsageError
+from cars_bench.errors import InputError, RecordDamaged, UsageError
 from cars_bench.workspace import (
     SETTINGS_FILE,
     WORKSPACE_VARIABLE,
@@ -20,6 +20,7 @@ from cars_bench.workspace import (
     atomic_file,
     atomic_path,
     locked,
+    require_written,
     sha256_file,
     write_json,
     write_text,
@@ -138,6 +139,26 @@ def test_settings_round_trip(
     place = Workspace(tmp_path_factory.mktemp("settings"))
     place.remember("stage", **choices)
     assert place.settings() == {"stage": choices}
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (b"[study]\nname = 7\n", "study.name must be text, got 7"),
+        (b"[cache]\nviews = '2'\n", "cache.views must be a whole number, got '2'"),
+        (b"[cache]\nseed = true\n", "cache.seed must be a whole number, got True"),
+        (b"name = 'x'\n", r"'name' stands outside a \[table\]"),
+        (b"\xff", "not valid TOML"),
+        (b"a = " + b"[" * 9999, "not valid TOML"),
+    ],
+    ids=["number", "text", "truth", "outside", "bytes", "deep"],
+)
+def test_settings_that_no_command_records_are_refused(
+    tmp_path: Path, text: bytes, problem: str
+) -> None:
+    (tmp_path / "cars-bench.toml").write_bytes(text)
+    with pytest.raises(InputError, match=problem):
+        Workspace(tmp_path).settings()
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -298,3 +319,14 @@ def test_a_name_is_a_folder_of_its_tray_new_or_already_there(workspace):
     assert workspace.study("a.B-1_2") == workspace.studies / "a.B-1_2"
     (workspace.studies / "an old name").mkdir(parents=True)
     assert workspace.study("an old name") == workspace.studies / "an old name"
+
+
+def test_a_file_is_the_one_that_was_written_or_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with pytest.raises(RecordDamaged, match="file is missing"):
+        require_written(path, None, "")
+    path.write_bytes(b"a")
+    require_written(path, None, "")
+    require_written(path, sha256_file(path), "")
+    with pytest.raises(RecordDamaged, match="its digest is not the recorded one"):
+        require_written(path, sha256_file(path)[1:], "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
@@ -33,14 +32,12 @@ from cars_bench.errors import (
     CacheMissing,
     CacheStale,
     CarsBenchError,
-    InputError,
     UsageError,
 )
 from cars_bench.progress import Progress, Task
-from cars_bench.workspace import Workspace, locked, write_json
+from cars_bench.workspace import Workspace, locked, require_space, write_json
 
 RECORD_OVERHEAD_BYTES = 100
-_GIB = 2**30
 
 
 def extract(workspace: Workspace, options: ExtractOptions, progress: Progress) -> ExtractResult:
@@ -150,14 +147,7 @@ class _Pass:
         )
 
     def _check_space(self, missing: list[PlannedShard]) -> None:
-        needed = _bytes_of(self.extraction, missing)
-        free = shutil.disk_usage(self.folder).free
-        if needed > free:
-            raise InputError(
-                f"The cache needs {needed / _GIB:.2f} GiB more, "
-                f"and {self.folder} has only {free / _GIB:.2f} GiB free.",
-                "free some space, or choose another --workspace",
-            )
+        require_space(self.folder, _bytes_of(self.extraction, missing), "The cache")
 
     def _write(self, missing: list[PlannedShard]) -> dict[str, ShardEntry]:
         if not missing:

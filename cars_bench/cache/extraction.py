@@ -17,9 +17,9 @@ from cars_bench.cache.options import NO_BOUNDARY, ExtractOptions
 from cars_bench.cache.runtimes import Runner
 from cars_bench.cache.shards import Batch, PlannedShard, ShardEntry, planned_shards
 from cars_bench.cache.store import FeatureCache
+from cars_bench.checksums import canonical
 from cars_bench.data.dataset import Dataset, ImageRecord
 from cars_bench.data.images import RESIZE_METHOD
-from cars_bench.documents import canonical
 from cars_bench.errors import CarsBenchError, DatasetMissing, InputError
 from cars_bench.progress import Progress
 from cars_bench.workspace import Workspace

@@ -7,8 +7,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from cars_bench.checksums import canonical
 from cars_bench.data.policies import Policy
-from cars_bench.documents import canonical, to_json
+from cars_bench.documents import to_json
 
 FORMAT_VERSION = 1
 KEY_DIGITS = 16

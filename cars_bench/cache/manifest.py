@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,8 @@ import numpy as np
 from cars_bench import SCHEMA_VERSION
 from cars_bench.cache.keys import FeatureRecipe
 from cars_bench.cache.shards import ShardEntry
-from cars_bench.documents import canonical, from_json, to_json
+from cars_bench.checksums import checksum, read_json
+from cars_bench.documents import from_json, to_json
 from cars_bench.errors import CacheCorrupt, CacheMissing, UsageError
 from cars_bench.workspace import Workspace, write_json
 
@@ -135,7 +134,7 @@ class Manifest:
             "extraction": to_json(self.extraction),
             "shards": [to_json(shard) for shard in self.shards],
         }
-        return document | {"digest": _digest(document)}
+        return document | {"digest": checksum(document)}
 
     def write(self, folder: Path) -> None:
         """Write it atomically into the cache's folder."""
@@ -151,11 +150,11 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST_FILE
     try:
-        document = json.loads(path.read_bytes())
-    except FileNotFoundError:
+        document = read_json(path)
+    except (FileNotFoundError, NotADirectoryError):
         raise _missing(folder) from None
     except ValueError as error:
-        raise CacheCorrupt(f"{path} is not JSON: it was edited or cut.", REPAIR) from error
+        raise CacheCorrupt(f"{path} is not JSON ({error}).", REPAIR) from error
     try:
         promised = document.pop("digest")
         manifest = from_json(Manifest, {name: document[name] for name in _FIELDS})
@@ -163,7 +162,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise CacheCorrupt(f"{path} was edited: {error} is wrong or missing.", REPAIR) from error
     except UsageError as error:
         raise CacheCorrupt(f"{path} was edited: {error.message}", REPAIR) from error
-    if promised != _digest(document):
+    if promised != checksum(document):
         raise CacheCorrupt(f"{path} was edited: its digest does not match.", REPAIR)
     if manifest.recipe.key != folder.name:
         raise CacheCorrupt(f"{path} belongs to another cache ({manifest.recipe.key}).", REPAIR)
@@ -173,7 +172,7 @@ def read_manifest(folder: Path) -> Manifest:
 def legible_origin(folder: Path) -> Origin | None:
     """What a damaged manifest still tells about how its cache was made, if anything."""
     try:
-        return from_json(Origin, json.loads((folder / MANIFEST_FILE).read_bytes()), partly=True)
+        return from_json(Origin, read_json(folder / MANIFEST_FILE), partly=True)
     except (OSError, ValueError, UsageError):
         return None
 
@@ -186,10 +185,6 @@ def _missing(folder: Path) -> CacheMissing:
     return CacheMissing(
         f"There is no cache {folder.name}.", "cars-bench cache ls, or cars-bench extract"
     )
-
-
-def _digest(document: dict[str, Any]) -> str:
-    return hashlib.sha256(canonical(document).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -215,7 +210,7 @@ class Cost:
 def read_cost(workspace: Workspace, key: str) -> Cost:
     """What was recorded for a cache; nothing where it was made elsewhere."""
     try:
-        return from_json(Cost, json.loads(cost_path(workspace, key).read_bytes()))
+        return from_json(Cost, read_json(cost_path(workspace, key)))
     except (FileNotFoundError, ValueError, UsageError):
         return Cost()
 

@@ -8,10 +8,10 @@ from typing import Any
 from cars_bench.cache.keys import FeatureRecipe, titles
 from cars_bench.cache.manifest import read_manifest
 from cars_bench.cache.store import cache_keys
+from cars_bench.checksums import canonical
 from cars_bench.data.card import read_card
 from cars_bench.data.images import RESIZE_METHOD
 from cars_bench.data.policies import policy
-from cars_bench.documents import canonical
 from cars_bench.errors import CacheUnusable, CarsBenchError, DatasetMissing, RecordDamaged
 from cars_bench.workspace import Workspace
 

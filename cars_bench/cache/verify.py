@@ -20,6 +20,7 @@ from cars_bench.cache.shards import (
 )
 from cars_bench.errors import CacheCorrupt
 from cars_bench.progress import Progress
+from cars_bench.workspace import plain_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,11 +100,13 @@ def checked_shard(folder: Path, entry: ShardEntry) -> tuple[bytes, ShardIndex]:
 
 
 def read_shard(path: Path) -> bytes:
-    """A shard's bytes; `ShardDamaged` if the file is not there."""
+    """A shard's bytes; `ShardDamaged` if the file is not there, or is none."""
     try:
-        return path.read_bytes()
+        return plain_bytes(path)
     except FileNotFoundError:
         raise ShardDamaged("is missing") from None
+    except ValueError:
+        raise ShardDamaged("is a folder or a pipe, not a file") from None
 
 
 def accepted_shard(path: Path, expected: Expected) -> ShardEntry:

@@ -14,6 +14,7 @@ import inspect
 import json
 import logging
 import os
+import re
 import shutil
 import sys
 import traceback
@@ -48,6 +49,11 @@ WorkspaceOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only results.")]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+HERE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
+"""What is wrong with the place and not with the name."""
+MOST_NAME = 120
+"""Characters of a name that cannot be one that a message shows."""
 
 COMMON = {
     "workspace": (WorkspaceOption, None),
@@ -245,14 +251,31 @@ def _plain(error: Exception) -> CarsBenchError:
 
 def _plain_os_error(error: OSError) -> CarsBenchError:
     where = f": {error.filename}" if error.filename else ""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    number = error.errno or _told_by_hdf5(error)
+    if number in (errno.ENOSPC, errno.EDQUOT):
         return InputError(f"The disk is full{where}.", "free some space, then run it again")
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+    if number == errno.EFBIG:
+        return InputError(
+            f"A file may not become as large as this one has to{where}.",
+            "raise the limit (ulimit -f), or choose a --workspace on another file system",
+        )
+    if number in (errno.ENAMETOOLONG, errno.ELOOP, errno.EILSEQ):
+        return InputError(
+            f"This cannot be a file's name ({error.strerror}{where[:MOST_NAME]}).",
+            "name a file that can be opened",
+        )
+    if number in HERE:
         return InputError(
             f"Cannot read or write here ({error.strerror}{where}).",
             "mend the permissions, or choose another --workspace",
         )
     return CarsBenchError(f"{error.strerror or error}{where}.", "run again with --debug")
+
+
+def _told_by_hdf5(error: OSError) -> int | None:
+    """The number of the system's error in the text of one of HDF5's, which has no other."""
+    found = re.search(r"errno = (\d+)", str(error))
+    return int(found[1]) if found else None
 
 
 def _no_false_alarm(record: logging.LogRecord) -> bool:

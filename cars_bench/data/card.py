@@ -105,6 +105,7 @@ class Card:
         groups: Properties of classes by which accuracy is told too (`prepare
             --group-column`), such as `make`: each class to its value.
         detection: How the boxes were found, where a detector found them.
+        sizes_digest: SHA-256 over the images' widths and heights; empty in older cards.
     """
 
     created: str
@@ -123,6 +124,7 @@ class Card:
     digest: str
     groups: dict[str, dict[str, str]] = field(default_factory=dict)
     detection: DetectionSummary | None = None
+    sizes_digest: str = ""
 
 
 def read_card(folder: Path) -> Card:

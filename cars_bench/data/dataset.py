@@ -16,12 +16,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from cars_bench.checksums import checksum
 from cars_bench.data.card import CARD_FILE, PREPARE, Card, prepared, read_card, write_card
 from cars_bench.data.copies import Copies, find_copies, labels_elsewhere, same_files
 from cars_bench.data.images import Box
-from cars_bench.errors import DatasetMissing, known
+from cars_bench.errors import DatasetMissing, RecordDamaged, known
 from cars_bench.tables import table_rows, table_text
-from cars_bench.workspace import Workspace, atomic_file
+from cars_bench.workspace import Workspace, atomic_file, plain_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,8 +122,8 @@ class Dataset:
         """Open a prepared dataset, by default the last one made or used.
 
         Raises:
-            DatasetMissing: None was prepared, it is unfinished, or it was edited since.
-            RecordDamaged: Its card is not what was written.
+            DatasetMissing: None was prepared, or it is unfinished.
+            RecordDamaged: Its card or its table is not what was written.
         """
         chosen = name or workspace.settings().get("dataset", {}).get("name")
         if not chosen:
@@ -132,12 +133,8 @@ class Dataset:
             names = known(there.name for there in prepared(workspace))
             raise DatasetMissing(f"There is no dataset named {chosen!r}{names}.", PREPARE)
         dataset = cls(chosen, folder, _read_table(folder), read_card(folder))
-        if dataset.digest != dataset.card.digest:
-            raise DatasetMissing(
-                f"{folder / TABLE_FILE} is not the table that its card describes; "
-                "it was edited or only half replaced.",
-                "run prepare again",
-            )
+        if not dataset.is_as_described():
+            raise _damaged(folder, "is not the table that its card describes: it was edited")
         return dataset
 
     @property
@@ -160,6 +157,11 @@ class Dataset:
     def digest(self) -> str:
         """SHA-256 over everything about the images but where they lie."""
         return digest_of(self.table)
+
+    def is_as_described(self) -> bool:
+        """Whether the table is the one that the card was written for, wherever its images lie."""
+        sizes = sizes_digest(self.table)
+        return self.digest == self.card.digest and self.card.sizes_digest in ("", sizes)
 
     def split(self, name: Split) -> pd.DataFrame:
         """Rows of one split, in the order of `image_id`."""
@@ -228,7 +230,8 @@ def write_dataset(folder: Path, table: pd.DataFrame, card: Card) -> None:
     with atomic_file(folder / TABLE_FILE, "w") as stream:
         stream.write(table_text(COLUMNS, stored.itertuples(index=False)))
         (folder / CARD_FILE).unlink(missing_ok=True)
-    write_card(folder, replace(card, digest=digest_of(table)))
+    described = replace(card, digest=digest_of(table), sizes_digest=sizes_digest(table))
+    write_card(folder, described)
 
 
 def class_counts(table: pd.DataFrame) -> dict[str, dict[str, int]]:
@@ -253,6 +256,12 @@ def digest_of(table: pd.DataFrame) -> str:
     return hasher.hexdigest()
 
 
+def sizes_digest(table: pd.DataFrame) -> str:
+    """SHA-256 over width and height of every image, which are no part of `digest_of`."""
+    columns = (table[name].tolist() for name in ("image_id", "width", "height"))
+    return checksum(sorted(map(list, zip(*columns, strict=True))))
+
+
 def boxes_of(rows: pd.DataFrame) -> list[Box | None]:
     """The box of each row; `None` where it has none."""
     values = rows[BOX_COLUMNS].to_numpy(float)
@@ -271,14 +280,25 @@ def _read_table(folder: Path) -> pd.DataFrame:
     # Slow to import, and commands that read no table need to know where things are too.
     import pandas as pd
 
-    columns, *rows = table_rows((folder / TABLE_FILE).read_bytes().decode())
-    table = pd.DataFrame(rows, columns=columns, dtype=str)
-    for column in ("label", "width", "height"):
-        table[column] = table[column].astype("int64")
-    for column in BOX_COLUMNS:
-        table[column] = pd.to_numeric(table[column]).astype("float64")
+    try:
+        rows = list(table_rows(plain_bytes(folder / TABLE_FILE).decode()))
+        if rows[:1] != [COLUMNS] or any(len(row) != len(COLUMNS) for row in rows):
+            raise ValueError(f"its columns must be {', '.join(COLUMNS)}")
+        table = pd.DataFrame(rows[1:], columns=COLUMNS, dtype=str)
+        for column in ("label", "width", "height"):
+            table[column] = table[column].astype("int64")
+        for column in BOX_COLUMNS:
+            table[column] = pd.to_numeric(table[column]).astype("float64")
+    except FileNotFoundError:
+        raise _damaged(folder, "is missing") from None
+    except (ValueError, TypeError, OverflowError) as error:
+        raise _damaged(folder, f"is damaged: {' '.join(str(error).split())}") from error
     table["path"] = [os.path.normpath(folder / path) for path in table["path"]]
     return table
+
+
+def _damaged(folder: Path, problem: str) -> RecordDamaged:
+    return RecordDamaged(f"{folder / TABLE_FILE} {problem}.", "run prepare again")
 
 
 def _portable(path: str, folder: Path) -> str:

@@ -40,6 +40,7 @@ from cars_bench.data.labels import Labels
 from cars_bench.data.problems import (
     Problems,
     check_boxes,
+    put_aside_other_bytes,
     quarantine,
     refuse_empty_splits,
     refuse_missing,
@@ -222,6 +223,7 @@ def _columns(options: PrepareOptions) -> CsvColumns:
 
 def _existing(located: Located, options: PrepareOptions, problems: Problems) -> pd.DataFrame:
     rows = located.labels.table.rename(columns={"file": "image_id"})
+    rows = put_aside_other_bytes(rows, problems)
     rows["path"] = [str(located.images / name) for name in rows["image_id"]]
     here = rows["path"].map(lambda path: Path(path).exists())
     problems.missing = rows.loc[~here, "image_id"].tolist()

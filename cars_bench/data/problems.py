@@ -19,6 +19,7 @@ from cars_bench.data.images import ImageUnusable, decode_image, file_bytes
 from cars_bench.data.labels import some
 from cars_bench.errors import InputError
 from cars_bench.progress import Progress, Task, plural
+from cars_bench.workspace import SURROGATES
 
 CHUNK = 256
 BOX_TOLERANCE_PIXELS = 2.0
@@ -105,6 +106,22 @@ def refuse_missing(missing: list[str], total: int, root: str, allowed: bool) -> 
             f"{some(missing)}.",
             "add them, or go on without them: --allow-missing",
         )
+
+
+def put_aside_other_bytes(rows: pd.DataFrame, problems: Problems) -> pd.DataFrame:
+    """Take out and list the images whose file names are not Unicode: no table can name them.
+
+    Raises:
+        InputError: None is left.
+    """
+    strange = rows["image_id"].map(lambda name: SURROGATES.search(name) is not None)
+    problems.quarantined += [
+        Quarantined(name.encode(errors="backslashreplace").decode(), "its name is not UTF-8")
+        for name in rows.loc[strange, "image_id"]
+    ]
+    if strange.all():
+        raise InputError("No image has a name that is UTF-8.", "rename them, or their folder")
+    return rows[~strange].reset_index(drop=True)
 
 
 def quarantine(rows: pd.DataFrame, allow_missing: bool, problems: Problems) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 
@@ -43,6 +43,12 @@ class SplitScore:
     top1: Estimate
     top5: Estimate
     n: int
+
+    def close_to(self, other: SplitScore) -> bool:
+        """Whether both are of the same answers; the last digits depend on the machine."""
+        near = np.allclose(astuple(self.top1), astuple(other.top1), rtol=0, atol=1e-6)
+        near &= np.allclose(astuple(self.top5), astuple(other.top5), rtol=0, atol=1e-6)
+        return near and self.n == other.n
 
 
 @dataclass(frozen=True)

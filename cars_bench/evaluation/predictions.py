@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from cars_bench.errors import InputError
+from cars_bench.errors import InputError, RecordDamaged, shown
 from cars_bench.evaluation.metrics import TOP_K, SplitScore, ranking, softmax, split_score
 from cars_bench.tables import table_rows, write_table
+from cars_bench.workspace import plain_bytes
 
 RANKS = range(1, TOP_K + 1)
 COLUMNS = (
@@ -20,6 +21,7 @@ COLUMNS = (
     *(f"pred{rank}" for rank in RANKS),
     *(f"prob{rank}" for rank in RANKS),
 )
+AGAIN = "delete it and run cars-bench evaluate"
 _DIGITS = 6
 
 
@@ -164,25 +166,35 @@ def write_predictions(path: Path, rows: Iterable[Prediction]) -> None:
     write_table(path, COLUMNS, map(_cells, rows))
 
 
-def read_predictions(path: Path) -> Predictions:
+def read_predictions(path: Path, class_names: Sequence[str] | None = None) -> Predictions:
     """Read what `write_predictions` wrote.
 
+    Args:
+        path: The file.
+        class_names: Of which all classes must be; `None` takes any.
+
     Raises:
-        InputError: The file is missing, or is not such a table.
+        InputError: The file is missing.
+        RecordDamaged: It is not such a table, or of other classes.
     """
-    return Predictions(tuple(_rows(path)))
+    found = Predictions(tuple(_rows(path)))
+    named = {name for row in found for name in (row.true, *row.answers)} - {""}
+    strange = sorted(named - set(class_names if class_names is not None else named))
+    if strange:
+        raise RecordDamaged(f"{path} names a class {shown(strange[0])} that is none.", AGAIN)
+    return found
 
 
 def _rows(path: Path) -> Iterator[Prediction]:
     try:
-        rows = table_rows(path.read_bytes().decode())
+        rows = table_rows(plain_bytes(path).decode())
         if tuple(next(rows, ())) != COLUMNS:
-            raise InputError(f"{path} is not a table of predictions.", "evaluate again")
+            raise RecordDamaged(f"{path} is not a table of predictions.", AGAIN)
         yield from map(_prediction, rows)
     except FileNotFoundError as error:
         raise InputError(f"There are no predictions {path}.", "cars-bench evaluate") from error
     except ValueError as error:
-        raise InputError(f"{path} is damaged ({error}).", "evaluate again") from error
+        raise RecordDamaged(f"{path} is damaged: {error}.", AGAIN) from error
 
 
 def _cells(row: Prediction) -> list[str]:

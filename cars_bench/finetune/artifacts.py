@@ -95,9 +95,10 @@ def write_run(prepared: PreparedRun, outcome: Outcome, progress: Progress) -> Ru
     with atomic_path(folder / WEIGHTS_FILE) as temporary:
         prepared.assembled.whole().save_weights(temporary)
     write_history(folder / HISTORY_FILE, outcome.trained.state.history)
-    write_tables(prepared, FROZEN, outcome.frozen)
-    write_tables(prepared, FINETUNED, outcome.finetuned)
-    return seal(prepared, _record(prepared, outcome), progress)
+    tables = write_tables(prepared, FROZEN, outcome.frozen)
+    tables |= write_tables(prepared, FINETUNED, outcome.finetuned)
+    tables[HISTORY_FILE] = sha256_file(folder / HISTORY_FILE)
+    return seal(prepared, replace(_record(prepared, outcome), tables=tables), progress)
 
 
 def seal(prepared: PreparedRun, record: RunRecord, progress: Progress) -> Run:
@@ -122,12 +123,16 @@ def scores(prepared: PreparedRun, logits: SplitLogits) -> dict[str, SplitScore]:
     return {split: score(said, prepared.labels(split)) for split, said in logits.items()}
 
 
-def write_tables(prepared: PreparedRun, stage: Stage, logits: SplitLogits) -> None:
-    """Write a table of predictions for each split."""
+def write_tables(prepared: PreparedRun, stage: Stage, logits: SplitLogits) -> dict[str, str]:
+    """Write a table of predictions for each split; gives their digests by name."""
+    digests = {}
     for split, said in logits.items():
         ids = [record.image_id for record in prepared.dataset.records(split)]
         rows = predictions(ids, said, prepared.head.class_names, prepared.labels(split))
-        write_predictions(predictions_path(prepared.folder, stage, split), rows)
+        path = predictions_path(prepared.folder, stage, split)
+        write_predictions(path, rows)
+        digests[path.name] = sha256_file(path)
+    return digests
 
 
 def _exported(prepared: PreparedRun) -> SavedModelCheck | None:
@@ -153,7 +158,7 @@ def _speed(prepared: PreparedRun) -> Speed:
 
 
 def _record(prepared: PreparedRun, outcome: Outcome) -> RunRecord:
-    """The run's record, but for the SavedModel's check."""
+    """The run's record, but for its tables and the SavedModel's check."""
     plan = prepared.plan
     trained = outcome.trained
     history = trained.state.history

@@ -26,7 +26,7 @@ from cars_bench.training.engine import logits_of
 from cars_bench.tuning.stored_head import WINNER, StoredHead
 from cars_bench.tuning.study import Study
 from cars_bench.tuning.trained_head import head_of_trial, read_head
-from cars_bench.workspace import Workspace, locked
+from cars_bench.workspace import LockHeld, Workspace, locked
 
 CONFUSED = 10
 """Most frequent mistakes told."""
@@ -143,7 +143,7 @@ def evaluate_frozen(
     names = study.class_names
     answers = predictions(features.image_ids, logits, names, features.labels)
     judged = assess(answers, names, dataset.card.groups)
-    StoredHead(head.folder, head.record).keep_answers(split, answers)
+    _keep_answers(study, StoredHead(head.folder, head.record), split, answers, progress)
     return {
         "model": f"{study.name}/{WINNER}",
         "frozen": {split: to_json(judged.score)},
@@ -233,12 +233,24 @@ def _keep(run: Run, asked: Asked, progress: Progress) -> None:
     try:
         with locked(run.folder / ".lock", f"Run {run.name}"):
             for stage, found in asked.answers.items():
-                run.keep_predictions(stage, asked.split, found)
+                run = run.with_predictions(stage, asked.split, found)
             if run.record != Run.open(run.folder).record:
                 write_card(run)
                 run.write()
     except OSError as error:
         progress.log(f"warning: the predictions cannot be kept in {run.folder}: {error.strerror}")
+
+
+def _keep_answers(
+    study: Study, head: StoredHead, split: Split, answers: Predictions, progress: Progress
+) -> None:
+    """Keep what a head answered, unless a search is about to put another one in its place."""
+    try:
+        with locked(study.folder / ".lock", f"A search on study {study.name!r}"):
+            if StoredHead.open(head.folder) == head:
+                head.keep_answers(split, answers)
+    except (LockHeld, OSError) as error:
+        progress.log(f"warning: the answers cannot be kept in {head.folder}: {error}")
 
 
 def _compared(frozen: Predictions, finetuned: Predictions) -> dict[str, Any]:

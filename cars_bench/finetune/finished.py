@@ -9,14 +9,14 @@ import keras
 
 from cars_bench.backbones.build import build_backbone
 from cars_bench.data.detection import DetectorCrop
-from cars_bench.errors import CarsBenchError, ModelMissing, UsageError, known
+from cars_bench.errors import ModelMissing, UsageError, known
 from cars_bench.evaluation.calibration import Temperature
 from cars_bench.finetune.assemble import Assembled
 from cars_bench.finetune.plan import remembered
-from cars_bench.finetune.runs import FINETUNE, Run, RunRecord, run_records
+from cars_bench.finetune.runs import AGAIN_FROM_START, FINETUNE, Run, RunRecord, run_records
 from cars_bench.training.heads import build_head
 from cars_bench.tuning.study import study_names
-from cars_bench.workspace import Workspace, sha256_file
+from cars_bench.workspace import Workspace, require_written
 
 WEIGHTS_FILE = "model.weights.h5"
 
@@ -89,23 +89,23 @@ class FinishedModel:
 
     @property
     def weights(self) -> Path:
-        """Its weights file, which is the one that was written.
+        """Its weights file; that and the whole model, if it is there, are those that were written.
 
         Raises:
-            CarsBenchError: It is not.
+            RecordDamaged: They are not.
         """
-        path = self.folder / WEIGHTS_FILE
-        if not path.is_file() or sha256_file(path) != self.record.sha256.get(WEIGHTS_FILE):
-            raise CarsBenchError(
-                f"{path} is missing or damaged: its digest is not the recorded one.", FINETUNE
-            )
-        return path
+        weights = self.folder / WEIGHTS_FILE
+        for name, sha256 in {WEIGHTS_FILE: "", **self.record.sha256}.items():
+            path = self.folder / name
+            if path == weights or path.exists():
+                require_written(path, sha256, AGAIN_FROM_START)
+        return weights
 
     def load(self) -> keras.Model:
         """From pixels float32 `[B, S, S, 3]`, 0 to 255, to logits `[B, C]`.
 
         Raises:
-            CarsBenchError: As `assembled`.
+            RecordDamaged: As `assembled`.
         """
         return self.assembled().whole()
 
@@ -113,7 +113,7 @@ class FinishedModel:
         """Backbone and head with the finished weights.
 
         Raises:
-            CarsBenchError: The weights file is not the one that was written.
+            RecordDamaged: The weights file is not the one that was written.
         """
         weights = self.weights
         backbone = self.record.backbone

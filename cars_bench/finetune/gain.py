@@ -88,6 +88,6 @@ def gain_of(run: Run) -> Gain | None:
     """The same of a run on disk; `None` as well where nothing was trained.
 
     Raises:
-        InputError: A table of predictions is damaged.
+        RecordDamaged: A table of predictions is damaged.
     """
     return gain_in(run.answers()) if run.record.epochs else None

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cars_bench.backbones.catalogue import spec
+from cars_bench.checksums import canonical
 from cars_bench.data.policies import Policy, policy
-from cars_bench.documents import canonical, read_record, write_record
+from cars_bench.documents import read_record, write_record
 from cars_bench.errors import ModelMissing, UsageError
 from cars_bench.finetune.recipe import DEFAULT, FinetuneOptions, Recipe
 from cars_bench.tuning.leaderboard import best_trial
@@ -231,7 +232,9 @@ def last_plan(workspace: Workspace) -> RunPlan | None:
 def remembered(workspace: Workspace, stage: str) -> Path | None:
     """Folder of the run that the settings name for `finetune` or `model`, if any."""
     last = workspace.settings().get(stage, {})
-    return run_folder(workspace, last["study"], last["run"]) if last else None
+    if not {"study", "run"} <= set(last):
+        return None
+    return run_folder(workspace, last["study"], last["run"])
 
 
 def run_folder(workspace: Workspace, study: str, run: str) -> Path:

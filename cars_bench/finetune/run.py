@@ -23,6 +23,7 @@ from cars_bench.finetune.artifacts import (
     write_run,
     write_tables,
 )
+from cars_bench.finetune.disk import require_disk
 from cars_bench.finetune.finished import FinishedModel
 from cars_bench.finetune.handoff import measure_whole, require_whole
 from cars_bench.finetune.plan import RunPlan, last_plan, planned, read_plan
@@ -140,14 +141,14 @@ def measure_test(workspace: Workspace, run: Run, progress: Progress) -> Run:
     whole = prepared.assembled.whole()
     whole.load_weights(FinishedModel(run).weights)
     finetuned: SplitLogits = {"test": logits_of(whole, prepared.images("test"))}
-    write_tables(prepared, FROZEN, frozen)
-    write_tables(prepared, FINETUNED, finetuned)
+    tables = write_tables(prepared, FROZEN, frozen) | write_tables(prepared, FINETUNED, finetuned)
     record = replace(
         run.record,
         frozen=run.record.frozen | scores(prepared, frozen),
         finetuned=run.record.finetuned | scores(prepared, finetuned),
         temperature=run.record.temperature
         and with_splits(run.record.temperature, prepared, finetuned),
+        tables=run.record.tables | tables,
     )
     return seal(prepared, record, progress)
 
@@ -173,6 +174,7 @@ def _perform(workspace: Workspace, plan: RunPlan, progress: Progress) -> None:
         progress.log("Without KERAS_BACKEND=tensorflow there are no SavedModel and no heatmaps")
     progress.log(f"Opening the backbone and the head of {plan.trial_id}")
     prepared = prepare_run(workspace, plan)
+    require_disk(prepared)
     progress.log(f"Proving the hand-off of {prepared.head.trial_id} on the validation images")
     handoff = prove(prepared, progress)
     prepared = prepared if plan.warm_up else prepared.with_fresh_head()

@@ -1,26 +1,27 @@
 """Finished runs: the record `run.json`, and the files that lie beside it.
 
-Everyone who wants to know something of a run is handed a `Run` or its
-`RunRecord`; neither Keras nor anything that imports it is imported here.
+Who wants to know something of a run is handed it or its record; Keras is not imported here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from cars_bench.data.card import SplitSummary
 from cars_bench.data.detection import DetectorCrop
 from cars_bench.documents import read_record, write_record
-from cars_bench.errors import ModelMissing
+from cars_bench.errors import ModelMissing, RecordDamaged
 from cars_bench.evaluation.calibration import Temperature
 from cars_bench.evaluation.metrics import SplitScore
 from cars_bench.evaluation.predictions import (
+    AGAIN,
     Predictions,
     predictions_file,
     read_predictions,
+    score_of,
     write_predictions,
 )
 from cars_bench.finetune.handoff import FrozenCheck, Handoff, WholeCheck
@@ -31,10 +32,12 @@ from cars_bench.finetune.speed import Speed
 from cars_bench.training.checkpoint import HISTORY_FILE, EpochResult, read_history
 from cars_bench.training.specs import HeadSpec, TrainingSpec
 from cars_bench.tuning.study import Study
+from cars_bench.workspace import is_written, require_written, sha256_file
 
 RUN_FILE = "run.json"
 SAVED_MODEL = "saved_model"
 FINETUNE = "cars-bench finetune --best"
+AGAIN_FROM_START = "delete the run's folder and fine-tune again"
 FROZEN: Literal["frozen"] = "frozen"
 FINETUNED: Literal["finetuned"] = "finetuned"
 
@@ -169,6 +172,7 @@ class RunRecord:
         backend: Keras backend that it was trained on.
         versions: Of what the numbers depend on.
         sha256: Digests of the model's files, by name.
+        tables: Digests of its tables of predictions and of its epochs, by name.
         saved_model_check: How the SavedModel did, where one was written.
         speed: How fast the finished model answers; `None` where it was not measured.
         temperature: That was fitted on the validation images; `None` where these were trained
@@ -210,6 +214,7 @@ class RunRecord:
     saved_model_check: SavedModelCheck | None
     speed: Speed | None = None
     temperature: Temperature | None = None
+    tables: dict[str, str] = field(default_factory=dict)
 
     @property
     def without_temperature(self) -> str:
@@ -245,8 +250,8 @@ class Run:
             RecordDamaged: The record is not what was written.
         """
         missing = ModelMissing(f"There is no finished model in {folder}.", FINETUNE)
-        fix = f"delete {folder} and fine-tune again"
-        return cls(folder, read_record(folder / RUN_FILE, RunRecord, missing, fix))
+        path = folder / RUN_FILE
+        return cls(folder, read_record(path, RunRecord, missing, AGAIN_FROM_START))
 
     def write(self) -> Run:
         """Write the record, which comes last: a folder that has it is a finished run."""
@@ -272,16 +277,38 @@ class Run:
         Raises:
             RecordDamaged: The file is not what was written.
         """
-        return read_history(self.folder / HISTORY_FILE)
+        path = self.folder / HISTORY_FILE
+        if HISTORY_FILE in self.record.tables:
+            require_written(path, self.record.tables[HISTORY_FILE], AGAIN_FROM_START)
+        return read_history(path)
 
     def predictions(self, stage: Stage, split: str) -> Predictions | None:
         """What head or model said of each image of a split, if it was asked.
 
         Raises:
-            InputError: The table is damaged.
+            RecordDamaged: As `table`.
+        """
+        found = predictions_path(self.folder, stage, split).is_file()
+        return self.table(stage, split) if found else None
+
+    def table(self, stage: Stage, split: str) -> Predictions:
+        """What head or model said of each image of a split.
+
+        Raises:
+            InputError: It was not asked.
+            RecordDamaged: The table is not what was written, or refutes the recorded score.
         """
         path = predictions_path(self.folder, stage, split)
-        return read_predictions(path) if path.is_file() else None
+        found = read_predictions(path, self.record.class_names)
+        require_written(path, self.record.tables.get(path.name), AGAIN)
+        recorded = self.score(stage, split)
+        if recorded and not recorded.close_to(score_of(found)):
+            raise RecordDamaged(
+                f"{self.folder / RUN_FILE} says top-1 {recorded.top1.value:.4f} on {split}, "
+                f"and {path.name} beside it says {score_of(found).top1.value:.4f}.",
+                AGAIN_FROM_START,
+            )
+        return found
 
     def files(self) -> dict[Path, int]:
         """Files and folders of the finished model that are there, with their bytes."""
@@ -292,17 +319,25 @@ class Run:
         """Every table of predictions that it has, by stage and split.
 
         Raises:
-            InputError: A table is damaged.
+            RecordDamaged: As `table`.
         """
         places = [(stage, split) for stage in STAGES for split in MEASURED]
         found = {place: self.predictions(*place) for place in places}
         return {place: answers for place, answers in found.items() if answers}
 
-    def keep_predictions(self, stage: Stage, split: str, answers: Predictions) -> None:
-        """Write what head or model said of a split; a table that is there already stays."""
+    def with_predictions(self, stage: Stage, split: str, answers: Predictions) -> Run:
+        """Write what head or model said of a split; a whole table that is there already stays.
+
+        Returns:
+            The run with the table's digest in its record, which is not written yet.
+        """
         path = predictions_path(self.folder, stage, split)
-        if not path.is_file():
-            write_predictions(path, answers)
+        tables = self.record.tables
+        if is_written(path, tables.get(path.name)):
+            return self
+        write_predictions(path, answers)
+        tables = tables | {path.name: sha256_file(path)}
+        return replace(self, record=replace(self.record, tables=tables))
 
     def heatmaps(self) -> Heatmaps | None:
         """Where the model looked on some test images, if it was computed.

@@ -10,12 +10,11 @@ from scipy.stats import kendalltau
 
 from cars_bench.errors import Interrupted, UsageError
 from cars_bench.evaluation.metrics import Estimate
-from cars_bench.evaluation.predictions import read_predictions
 from cars_bench.finetune.plan import planned
 from cars_bench.finetune.ranked_heads import RankedHead, Ranking, write_ranking
 from cars_bench.finetune.recipe import FinetuneOptions
 from cars_bench.finetune.run import measure_test, perform
-from cars_bench.finetune.runs import FINETUNED, FROZEN, Run, Stage, predictions_path
+from cars_bench.finetune.runs import FINETUNED, FROZEN, Run, Stage
 from cars_bench.progress import Progress
 from cars_bench.tuning.leaderboard import leaderboard
 from cars_bench.tuning.study import Study
@@ -133,5 +132,4 @@ def _chosen(study: Study, count: int, seed: int) -> list[str]:
 
 def _rights(done: list[Run], stage: Stage) -> Rights:
     """Which validation images each run gets right: bool `[H, N]`."""
-    tables = [read_predictions(predictions_path(run.folder, stage, "val")) for run in done]
-    return np.stack([table.correct for table in tables])
+    return np.stack([run.table(stage, "val").correct for run in done])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from cars_bench import __version__
+from cars_bench.checksums import read_json
 from cars_bench.documents import from_json
 from cars_bench.errors import UsageError
 from cars_bench.reports.render import render
@@ -154,6 +154,6 @@ def _entry(page: Path, said: ReportSummary | ComparisonSummary | None) -> Entry:
 def _read(path: Path, kind: type[T]) -> T | None:
     """What a page keeps beside it; `None` where that is missing or damaged."""
     try:
-        return from_json(kind, json.loads(path.read_bytes()), partly=True)
+        return from_json(kind, read_json(path), partly=True)
     except (OSError, ValueError, UsageError):
         return None

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from cars_bench.documents import at_least, from_json, within
 from cars_bench.errors import CarsBenchError, RecordDamaged, UsageError
-from cars_bench.workspace import atomic_file
+from cars_bench.workspace import atomic_file, plain_bytes
 
 CHECKPOINT_FILE = "checkpoint.npz"
 HISTORY_FILE = "history.csv"
@@ -213,15 +213,15 @@ def read_history(path: Path) -> tuple[EpochResult, ...]:
         RecordDamaged: It holds something else.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        lines = plain_bytes(path).decode().splitlines()
+        rows = tuple(_epoch(row) for row in csv.DictReader(lines))
     except FileNotFoundError:
         return ()
-    except UnicodeDecodeError as error:
-        raise RecordDamaged(f"{path} is damaged: it is not text.", "run it again") from error
-    try:
-        return tuple(_epoch(row) for row in csv.DictReader(text.splitlines()))
-    except (ValueError, TypeError, KeyError, UsageError) as error:
+    except (ValueError, TypeError, KeyError, csv.Error, UsageError) as error:
         raise RecordDamaged(f"{path} is damaged ({error}).", "run it again") from error
+    if [row.epoch for row in rows] != list(range(1, len(rows) + 1)):
+        raise RecordDamaged(f"{path} is damaged: an epoch is missing.", "run it again")
+    return rows
 
 
 def _about(stored: Any) -> _About:

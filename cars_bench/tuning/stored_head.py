@@ -6,12 +6,13 @@ Keras is not imported here, so that a report can be written without it;
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cars_bench.documents import read_record, write_record
 from cars_bench.errors import ModelMissing
 from cars_bench.evaluation.predictions import (
+    AGAIN,
     Predictions,
     predictions_file,
     read_predictions,
@@ -19,6 +20,7 @@ from cars_bench.evaluation.predictions import (
 )
 from cars_bench.training.specs import HeadSpec, TrainingSpec
 from cars_bench.tuning.study import DatasetReference, Study
+from cars_bench.workspace import is_written, require_written, sha256_file
 
 WINNER = "winner"
 RECORD_FILE = "winner.json"
@@ -44,6 +46,7 @@ class HeadRecord:
         cache_key: Of these features.
         dataset: That they were made of.
         weights_sha256: Digest of its weights.
+        tables: Digests of its witness and of what it answered, by file name.
     """
 
     trial_id: str
@@ -59,6 +62,7 @@ class HeadRecord:
     cache_key: str
     dataset: DatasetReference
     weights_sha256: str
+    tables: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -92,16 +96,25 @@ class StoredHead:
         """What the head said of each image of a split, if it was asked.
 
         Raises:
-            InputError: The table is damaged.
+            RecordDamaged: The table is not what was written.
         """
         path = self.folder / predictions_file(split)
-        return read_predictions(path) if path.is_file() else None
-
-    def keep_answers(self, split: str, answers: Predictions) -> None:
-        """Write what the head said of a split; a table that is there already stays."""
-        path = self.folder / predictions_file(split)
         if not path.is_file():
-            write_predictions(path, answers)
+            return None
+        require_written(path, self.record.tables.get(path.name), AGAIN)
+        return read_predictions(path, self.record.class_names)
+
+    def keep_answers(self, split: str, answers: Predictions) -> StoredHead:
+        """Write what the head said of a split; a whole table that is there already stays."""
+        path = self.folder / predictions_file(split)
+        tables = self.record.tables
+        if is_written(path, tables.get(path.name)):
+            return self
+        write_predictions(path, answers)
+        tables = tables | {path.name: sha256_file(path)}
+        kept = StoredHead(self.folder, replace(self.record, tables=tables))
+        kept.write()
+        return kept
 
 
 def stored(folder: Path) -> StoredHead | None:

@@ -11,13 +11,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from cars_bench import SCHEMA_VERSION, __version__
+from cars_bench import __version__
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset
-from cars_bench.documents import VERSION, read_record, to_json
+from cars_bench.documents import read_record, write_record
 from cars_bench.errors import CacheStale, StudyMissing, UsageError, known
 from cars_bench.tuning.ledger import Trial, read_trials
-from cars_bench.workspace import Workspace, write_json
+from cars_bench.workspace import Workspace
 
 STUDY_FILE = "study.json"
 LEDGER_FILE = "ledger.jsonl"
@@ -136,14 +136,6 @@ class StudyRecord:
     asked: Asked | None = None
     winner: Winner | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """As it is written: the last three only once they are known."""
-        return {
-            name: value
-            for name, value in to_json(self).items()
-            if value is not None or name not in ("window", "asked", "winner")
-        }
-
 
 @dataclass(frozen=True, kw_only=True)
 class SearchPlan:
@@ -257,7 +249,7 @@ class Study:
 
     def save(self) -> None:
         """Write `study.json`."""
-        write_json(self.folder / STUDY_FILE, {VERSION: SCHEMA_VERSION} | self.record.to_json())
+        write_record(self.folder / STUDY_FILE, self.record)
 
     def require_cache(self, key: str) -> None:
         """Refuse a cache other than the study's own.

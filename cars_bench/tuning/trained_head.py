@@ -31,7 +31,7 @@ from cars_bench.tuning.stored_head import (
     stored,
 )
 from cars_bench.tuning.study import Study
-from cars_bench.workspace import atomic_file, atomic_path, sha256_file
+from cars_bench.workspace import atomic_file, atomic_path, require_written, sha256_file
 
 WEIGHTS_FILE = "head.weights.h5"
 WITNESS_FILE = "witness.npz"
@@ -89,14 +89,10 @@ class TrainedHead:
         """Rebuild the head by code and load its weights.
 
         Raises:
-            CarsBenchError: The weights file is not the one that was written.
+            RecordDamaged: The weights file is not the one that was written.
         """
         weights = self.folder / WEIGHTS_FILE
-        if sha256_file(weights) != self.record.weights_sha256:
-            raise CarsBenchError(
-                f"{weights} is damaged: its digest is not the recorded one.",
-                again(self.folder),
-            )
+        require_written(weights, self.record.weights_sha256, again(self.folder))
         model = build_head(self.spec, self.width, len(self.class_names))
         model.load_weights(weights)
         return model
@@ -191,10 +187,12 @@ def read_head(folder: Path) -> TrainedHead:
 
     Raises:
         ModelMissing: There is none.
-        RecordDamaged: Its record is not one, or the witness is damaged.
+        RecordDamaged: Its record or its witness is not what was written.
     """
     record = StoredHead.open(folder).record
-    with opened_arrays(folder / WITNESS_FILE, again(folder)) as witness:
+    path = folder / WITNESS_FILE
+    require_written(path, record.tables.get(WITNESS_FILE), again(folder))
+    with opened_arrays(path, again(folder)) as witness:
         arrays = {name: witness[name] for name in ("image_ids", "labels", "logits")}
         images, classes = len(arrays["image_ids"]), len(record.class_names)
         shapes = {name: item.shape for name, item in arrays.items()}
@@ -249,6 +247,7 @@ def _train_and_store(
         cache_key=cache.key,
         dataset=study.record.dataset,
         weights_sha256=sha256_file(folder / WEIGHTS_FILE),
+        tables={WITNESS_FILE: sha256_file(folder / WITNESS_FILE)},
     )
     StoredHead(folder, record).write()
     return read_head(folder)

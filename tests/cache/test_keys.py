@@ -5,8 +5,9 @@ from dataclasses import fields, replace
 import pytest
 
 from cars_bench.cache.keys import TITLES, FeatureRecipe, titles
+from cars_bench.checksums import canonical
 from cars_bench.data.policies import policy
-from cars_bench.documents import canonical, from_json
+from cars_bench.documents import from_json
 from cars_bench.errors import UsageError
 from tests.cache.helpers import RECIPE
 

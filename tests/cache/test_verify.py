@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -65,6 +66,17 @@ def test_each_damage_is_found_named_and_stops_the_load(workspace, said):
     with pytest.raises(CacheCorrupt, match=said):
         cache.load("train")
     assert len(cache.load("val").labels) == 10
+
+
+def test_a_folder_or_a_pipe_in_a_shards_place_is_found(workspace):
+    cache = write_cache(workspace, {"train": 10})
+    path = shard_path(cache)
+    path.unlink()
+    for make, unmake in ((path.mkdir, path.rmdir), (lambda: os.mkfifo(path), path.unlink)):
+        make()
+        with pytest.raises(CacheCorrupt, match="is a folder or a pipe"):
+            cache.load("train")
+        unmake()
 
 
 def test_sound_records_of_another_cache_are_foreign(workspace):

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from cars_bench.data.dataset import COLUMNS, Dataset, LabelledImage, digest_of, write_dataset
 from cars_bench.errors import DatasetMissing, RecordDamaged
 from cars_bench.workspace import Workspace
+from tests.rewriting import rewrite
 
 
 def test_load_gives_back_what_was_written(workspace, tiny_dataset):
@@ -109,16 +110,41 @@ def test_a_folder_without_its_card_is_no_dataset(workspace, tiny_dataset):
         Dataset.load(workspace)
 
 
-def test_an_edited_table_is_refused(workspace, tiny_dataset):
+@pytest.mark.parametrize(
+    ("edit", "problem"),
+    [
+        ((",train,", ",test,"), "edited"),
+        ((",48,48,", ",48,47,"), "edited"),
+        ((",48,48,", ",48,wide,"), "damaged.*wide"),
+        ((",48,48,", ",48,48,48,"), "damaged"),
+        (("image_id,", "image_id\r"), "damaged"),
+        ((",sha256", ",sha"), "its columns must be image_id,"),
+    ],
+)
+def test_an_edited_table_is_refused(workspace, tiny_dataset, edit, problem):
     path = tiny_dataset.folder / "dataset.csv"
-    path.write_text(path.read_text().replace(",train,", ",test,", 1))
-    with pytest.raises(DatasetMissing, match="edited"):
+    path.write_text(path.read_text().replace(*edit, 1))
+    with pytest.raises(RecordDamaged, match=rf"dataset\.csv .*{problem}"):
         Dataset.load(workspace)
+
+
+@pytest.mark.parametrize("table", [None, b"", b"\xff\xfe", b"image_id\n1\n", b"\0"])
+def test_what_is_no_table_is_refused(workspace, tiny_dataset, table):
+    path = tiny_dataset.folder / "dataset.csv"
+    path.unlink()
+    path.write_bytes(table) if table is not None else path.mkdir()
+    with pytest.raises(RecordDamaged, match=r"dataset\.csv is damaged"):
+        Dataset.load(workspace)
+
+
+def test_a_card_that_knows_no_sizes_yet_is_still_read(workspace, tiny_dataset):
+    rewrite(tiny_dataset.folder / "card.json", lambda values: values.pop("sizes_digest"))
+    assert Dataset.load(workspace).digest == tiny_dataset.digest
 
 
 def test_card_is_strict_json_with_a_schema_version(tiny_dataset):
     card = json.loads((tiny_dataset.folder / "card.json").read_text())
-    assert card["schema_version"] == 1
+    assert card["schema_version"] == 2
     assert card["class_counts"]["bar"] == {"train": 9, "val": 3, "test": 3}
 
 

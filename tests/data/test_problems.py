@@ -12,6 +12,7 @@ from cars_bench.data.card import Quarantined
 from cars_bench.data.problems import (
     Problems,
     check_boxes,
+    put_aside_other_bytes,
     quarantine,
     refuse_empty_splits,
     refuse_missing,
@@ -67,6 +68,18 @@ def test_what_cannot_be_used_is_set_aside_with_its_reason():
     usable = quarantine(_rows("", "the file is empty"), False, found)
     assert usable["image_id"].tolist() == ["0.jpg"]
     assert found.quarantined == [Quarantined("1.jpg", "the file is empty")]
+
+
+def test_names_that_are_not_utf8_are_set_aside():
+    problems = Problems()
+    rows = pd.DataFrame({"image_id": ["a/1.png", "a/\udcff.png", "\udcfe/2.png"]})
+    assert put_aside_other_bytes(rows, problems)["image_id"].tolist() == ["a/1.png"]
+    assert problems.quarantined == [
+        Quarantined(r"a/\udcff.png", "its name is not UTF-8"),
+        Quarantined(r"\udcfe/2.png", "its name is not UTF-8"),
+    ]
+    with pytest.raises(InputError, match="No image has a name"):
+        put_aside_other_bytes(rows[1:], Problems())
 
 
 def test_web_pages_are_refused_unless_images_may_miss():

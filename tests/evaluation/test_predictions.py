@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cars_bench.errors import InputError
+from cars_bench.errors import InputError, RecordDamaged
 from cars_bench.evaluation.predictions import (
     COLUMNS,
     Prediction,
@@ -81,7 +81,7 @@ HEADER = ",".join(COLUMNS) + "\n"
     [
         ("", "not a table"),
         ("image_id,true\na,b\n", "not a table"),
-        (HEADER + "a,b,c\n", "3 columns"),
+        (HEADER + "a,b,c\n", "line 2 is damaged: a row has 3 columns"),
         (HEADER + "a,x,x,,,,,much,,,,\n", "much"),
         (HEADER + "a,x,x,,,,,1.5,,,,\n", "from 0 to 1"),
         (HEADER + "a,x,x,,,,,nan,,,,\n", "from 0 to 1"),
@@ -91,14 +91,22 @@ HEADER = ",".join(COLUMNS) + "\n"
 def test_other_files_are_refused(tmp_path, content, message):
     path = tmp_path / "predictions.csv"
     path.write_text(content)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(RecordDamaged, match=message):
         read_predictions(path)
+
+
+def test_a_class_that_is_none_of_the_models_is_refused(tmp_path):
+    path = tmp_path / "predictions.csv"
+    path.write_text(HEADER + "a,x,y,,,,,1,,,,\nb,,x,,,,,1,,,,\n")
+    assert len(read_predictions(path, ["x", "y"])) == 2
+    with pytest.raises(RecordDamaged, match="names a class 'y' that is none"):
+        read_predictions(path, ["x", "z"])
 
 
 def test_bytes_that_are_not_text_are_refused(tmp_path):
     path = tmp_path / "predictions.csv"
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match="damaged"):
+    with pytest.raises(RecordDamaged, match="damaged"):
         read_predictions(path)
 
 

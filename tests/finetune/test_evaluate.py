@@ -24,6 +24,7 @@ from cars_bench.tuning.stored_head import stored_winner
 from cars_bench.tuning.study import Study
 from cars_bench.tuning.trained_head import store_winner
 from cars_bench.workspace import Workspace
+from tests.rewriting import rename, rewrite
 
 NAMES = ["Audi TT Coupe 2011", "Audi A4 Sedan 2012", "BMW X5 SUV 2007"]
 
@@ -126,7 +127,7 @@ def test_a_folder_that_cannot_be_written_is_warned_of_and_the_answer_is_given(
         raise PermissionError(errno.EACCES, "Permission denied")
 
     _untested(finished)
-    monkeypatch.setattr(Run, "keep_predictions", refuse)
+    monkeypatch.setattr(Run, "with_predictions", refuse)
     told: list[str] = []
     monkeypatch.setattr(Progress, "log", lambda _, line: told.append(line))
     assert evaluate(finished, None, "test", Progress())["finetuned"]["test"]["n"] == 12
@@ -146,7 +147,7 @@ def test_what_a_winner_answers_is_kept_beside_it(tuned: Workspace) -> None:
 
 def test_changed_classes_are_refused_by_name(finished: Workspace) -> None:
     path = next(finished.studies.glob("*/final/*/run.json"))
-    path.write_text(path.read_text().replace('"cross"', '"plus"'))
+    rename(path, '"cross"', '"plus"')
     with pytest.raises(CacheStale, match=r"cross, plus") as caught:
         evaluate(finished, None, "test", Progress())
     assert caught.value.code == 4
@@ -154,7 +155,7 @@ def test_changed_classes_are_refused_by_name(finished: Workspace) -> None:
 
 def test_a_refit_model_is_not_scored_on_the_validation_images_it_saw(finished: Workspace) -> None:
     path = next(finished.studies.glob("*/final/*/run.json"))
-    path.write_text(path.read_text().replace('"refit": false', '"refit": true'))
+    rewrite(path, lambda values: values.update(refit=True))
     with pytest.raises(UsageError, match="trained on the validation images") as caught:
         evaluate(finished, None, "val", Progress())
     assert "--split test" in caught.value.fix

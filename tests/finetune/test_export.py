@@ -5,7 +5,6 @@ Covers cars_bench/finetune/export_record.py.
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from cars_bench.finetune.formats import FORMATS, Format, FormatName
 from cars_bench.progress import Progress
 from cars_bench.workspace import Workspace
 from tests.finetune.test_formats import skip_without_packages
+from tests.rewriting import rewrite
 
 
 @pytest.fixture(autouse=True)
@@ -113,8 +113,7 @@ def test_no_accuracy_is_claimed_on_images_that_the_model_was_trained_on(
     finished: Workspace,
 ) -> None:
     path = FinishedModel.open(finished).folder / "run.json"
-    document = json.loads(path.read_text())
-    path.write_text(json.dumps(document | {"refit": True}))
+    rewrite(path, lambda values: values.update(refit=True))
     record = export(finished, ExportOptions(format="keras"), Progress()).record
     assert (record.accuracy, record.keras_accuracy) == (None, None)
     assert record.agreement.top1_agreement == 1.0

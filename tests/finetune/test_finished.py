@@ -2,16 +2,26 @@ from __future__ import annotations
 
 import pytest
 
-from cars_bench.errors import CarsBenchError, ModelMissing
+from cars_bench.errors import ModelMissing, RecordDamaged
 from cars_bench.finetune.finished import FinishedModel
 from cars_bench.workspace import Workspace
 from tests.finetune.conftest import flip_bit
 
 
-def test_a_flipped_bit_in_the_weights_is_refused(finished: Workspace) -> None:
+@pytest.mark.parametrize("name", ["model.weights.h5", "model.keras"])
+def test_a_flipped_bit_in_the_model_is_refused(finished: Workspace, name: str) -> None:
     model = FinishedModel.open(finished)
-    flip_bit(model.folder / "model.weights.h5")
-    with pytest.raises(CarsBenchError, match="digest"):
+    flip_bit(model.folder / name)
+    with pytest.raises(RecordDamaged, match=rf"{name} is damaged: its digest"):
+        model.load()
+
+
+def test_without_the_whole_model_the_weights_will_do(finished: Workspace) -> None:
+    model = FinishedModel.open(finished)
+    (model.folder / "model.keras").unlink()
+    model.load()
+    (model.folder / "model.weights.h5").unlink()
+    with pytest.raises(RecordDamaged, match="missing"):
         model.load()
 
 

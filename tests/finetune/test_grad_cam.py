@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from cars_bench.progress import Progress
 from cars_bench.training.heads import build_head
 from cars_bench.training.specs import HeadSpec
 from cars_bench.workspace import Workspace
+from tests.rewriting import rewrite
 
 
 def assembled() -> Assembled:
@@ -96,9 +96,7 @@ def test_other_images_are_not_looked_at(finished: Workspace) -> None:
     (path,) = finished.studies.glob("*/final/*/heatmaps.json")
     path.unlink()
     (study,) = finished.studies.glob("*/study.json")
-    document = json.loads(study.read_text())
-    document["dataset"]["digest"] = "another"
-    study.write_text(json.dumps(document))
+    rewrite(study, lambda values: values["dataset"].update(digest="another"))
     with pytest.raises(CacheStale, match="changed"):
         add_heatmaps(finished, None, Progress())
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import csv
 import errno
-import json
 import os
 import shutil
 from dataclasses import replace
@@ -24,6 +23,7 @@ from cars_bench.progress import Progress
 from cars_bench.workspace import Workspace
 from tests.cache.test_extract import digests
 from tests.detectors.seeing import ColourDetector, crop, draw
+from tests.rewriting import rewrite
 
 
 def test_a_folder_is_predicted_as_the_test_images_were(finished: Workspace, tmp_path: Path) -> None:
@@ -146,10 +146,7 @@ def test_a_model_of_boxes_warns_about_whole_images(
     finished: Workspace, tmp_path: Path, crop: str, warnings: int
 ) -> None:
     path = FinishedModel.open(finished).folder / "run.json"
-    document = json.loads(path.read_text())
-    assert document["dataset"]["crop"] == "none"
-    document["dataset"]["crop"] = crop
-    path.write_text(json.dumps(document))
+    rewrite(path, lambda values: values["dataset"].update(crop=crop))
     photos = _photos(finished, tmp_path, "a.png")
     result = predict(finished, [photos], PredictOptions(tmp_path / "out.csv"), Progress())
     assert len(result.warnings) == warnings

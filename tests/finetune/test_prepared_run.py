@@ -24,6 +24,7 @@ from cars_bench.tuning.study import Study
 from cars_bench.tuning.trained_head import TrainedHead, store_winner
 from cars_bench.workspace import Workspace
 from tests.finetune.conftest import flip_bit
+from tests.rewriting import rename
 
 
 def test_an_honest_study_passes(tuned: Workspace) -> None:
@@ -110,7 +111,7 @@ def test_a_flipped_bit_in_the_head_is_refused(tuned: Workspace) -> None:
 
 def test_changed_classes_are_refused_by_name(tuned: Workspace) -> None:
     study = Study.open(tuned).folder / "study.json"
-    study.write_text(study.read_text().replace('"cross"', '"plus"'))
+    rename(study, '"cross"', '"plus"')
     with pytest.raises(CacheStale, match=r"cross.*plus") as caught:
         prepared_of(tuned)
     assert caught.value.code == 4

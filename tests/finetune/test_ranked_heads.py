@@ -19,7 +19,7 @@ def test_the_ranking_of_the_most_heads_is_read(finished: Workspace) -> None:
     write_ranking(study, 3, many)
     assert read_ranking(study) == many
     document = json.loads((study.folder / "final-top3.json").read_text())
-    assert list(document) == ["schema_version", "heads", "kendall_tau", "best"]
+    assert list(document) == ["schema_version", "heads", "kendall_tau", "best", "checksum"]
     assert list(document["heads"][0]) == ["run", "trial_id", "drawn", "frozen", "finetuned"]
 
 

@@ -23,6 +23,7 @@ from cars_bench.finetune.runs import (
 )
 from cars_bench.tuning.study import Study
 from cars_bench.workspace import Workspace
+from tests.rewriting import rewrite
 
 KEYS = [
     "schema_version", "run", "study", "trial_id", "created", "dataset", "class_names",
@@ -30,7 +31,7 @@ KEYS = [
     "training", "recipe", "asked", "warm_up", "refit", "seed", "steering", "epochs",
     "best_epoch", "seconds", "training_seconds", "handoff", "frozen_check", "whole_check",
     "frozen", "finetuned", "backend", "versions", "sha256", "saved_model_check",
-    "speed", "temperature",
+    "speed", "temperature", "tables", "checksum",
 ]  # fmt: skip
 
 
@@ -71,6 +72,29 @@ def test_a_damaged_record_is_refused_by_name(finished: Workspace, damage: str) -
     (run.folder / "run.json").write_text(damage)
     with pytest.raises(RecordDamaged, match=r"run\.json"):
         Run.open(run.folder)
+
+
+def test_a_table_that_was_edited_is_refused(finished: Workspace) -> None:
+    (run,) = runs(Study.open(finished))
+    path = run.folder / "predictions-test.csv"
+    text = path.read_text()
+    path.write_text(text.replace(",0.", ",0.0", 1))
+    with pytest.raises(RecordDamaged, match="its digest is not the recorded one"):
+        run.answers()
+    path.write_text(text.replace("disc", "discus"))
+    with pytest.raises(RecordDamaged, match="class 'discus' that is none"):
+        run.answers()
+
+
+def test_a_score_that_the_table_beside_it_refutes_is_refused(finished: Workspace) -> None:
+    (run,) = runs(Study.open(finished))
+    perfect = {"value": 1.0, "low": 0.9, "high": 1.0}
+    rewrite(
+        run.folder / "run.json",
+        lambda values: values["finetuned"]["test"].update(top1=perfect, n=12),
+    )
+    with pytest.raises(RecordDamaged, match=r"run\.json says top-1 1\.0000 on test.*beside it"):
+        Run.open(run.folder).answers()
 
 
 def test_a_folder_without_a_record_is_no_run(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def test_a_failed_repeat_is_one_without_a_score(study):
 def test_what_a_worker_that_starts_does_is_told_and_not_written(study):
     stream = io.StringIO()
     run(study, 1, progress=PlainProgress(stream))
-    assert stream.getvalue().splitlines()[:2] == ["Tuning (1 trials)", "  loading the features"]
+    assert stream.getvalue().splitlines()[:2] == ["Tuning (1 trial)", "  loading the features"]
     assert "loading" not in study.ledger_path.read_text()
 
 

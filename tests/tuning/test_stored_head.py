@@ -81,6 +81,16 @@ def test_answers_that_are_kept_already_stay(head):
     assert head.answers("test") == ANSWERS
 
 
+def test_answers_that_were_edited_are_refused_and_can_be_kept_again(head):
+    head.keep_answers("test", ANSWERS)
+    path = head.folder / "predictions-test.csv"
+    path.write_text(path.read_text().replace("0.75", "0.85"))
+    opened = StoredHead.open(head.folder)
+    with pytest.raises(RecordDamaged, match="its digest is not the recorded one"):
+        opened.answers("test")
+    assert opened.keep_answers("test", ANSWERS).answers("test") == ANSWERS
+
+
 def test_another_head_inherits_no_answers(head):
     for split in ("val", "test"):
         head.keep_answers(split, ANSWERS)

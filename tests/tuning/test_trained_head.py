@@ -14,6 +14,7 @@ from cars_bench.training.specs import DenseLayer, HeadSpec, TrainingSpec
 from cars_bench.tuning.ledger import Trial
 from cars_bench.tuning.study import Study
 from cars_bench.tuning.trained_head import head_of_trial, read_head, store_winner
+from tests.rewriting import rewrite
 from tests.tuning.studies import WIDTH, make_cache
 
 TRIAL = Trial(
@@ -54,7 +55,7 @@ def test_its_keys_are_these(study, cache):
     assert list(json.loads((folder / "winner.json").read_text())) == [
         "schema_version", "trial_id", "study", "head", "training", "refit", "score",
         "ledger_score", "best_epoch", "width", "class_names", "cache_key", "dataset",
-        "weights_sha256",
+        "weights_sha256", "tables", "checksum",
     ]  # fmt: skip
 
 
@@ -94,7 +95,10 @@ def test_damage_is_found(study, cache):
     weights = head.folder / "head.weights.h5"
     whole = weights.read_bytes()
     weights.write_bytes(whole[:-1])
-    with pytest.raises(CarsBenchError, match="digest"):
+    with pytest.raises(RecordDamaged, match="digest"):
+        head.model()
+    weights.unlink()
+    with pytest.raises(RecordDamaged, match="missing"):
         head.model()
     witness = head.folder / "witness.npz"
     edited = {"image_ids": np.array(head.image_ids), "labels": head.labels}
@@ -103,7 +107,11 @@ def test_damage_is_found(study, cache):
         with pytest.raises(RecordDamaged, match=r"witness\.npz is damaged"):
             read_head(head.folder)
     witness.write_bytes(witness.read_bytes()[:100])
-    with pytest.raises(CarsBenchError, match=r"witness\.npz is damaged"):
+    with pytest.raises(RecordDamaged, match=r"witness\.npz is damaged"):
+        read_head(head.folder)
+    rewrite(head.folder / "winner.json", lambda values: values["tables"].clear())
+    np.savez(witness, image_ids=["a"], labels=[0], logits=[[0.5]])
+    with pytest.raises(RecordDamaged, match=r"witness\.npz is damaged: it is of other classes"):
         read_head(head.folder)
     (head.folder / "winner.json").write_text("{}")
     with pytest.raises(RecordDamaged):
