@@ -67,6 +67,8 @@ PARSERS = {
     "cache/keys.py": "a policy is canonical JSON inside a feature recipe",
     "cache/manifest.py": "owns manifest.json, whose digest is checked before it becomes a record",
     "cli/demo.py": "what its stages print, each a process of its own",
+    "detectors/detectron2.py": "answers of detectron2's worker, one a line",
+    "detectors/detectron2_worker.py": "the question to detectron2's worker, its first frame",
     "documents.py": "reads every record for its owner",
     "reports/index.py": "the reports' own summaries, beside their pages",
     "training/checkpoint.py": "owns checkpoints, whose description is JSON inside an .npz",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cars_bench.data.detection import DetectorCrop, unknown_class
-from cars_bench.detectors import ssd
+from cars_bench.detectors import detectron2, ssd
 from cars_bench.detectors.detector import Detector
 from cars_bench.detectors.finder import Finder
 from cars_bench.errors import UsageError
@@ -50,6 +50,9 @@ def open_detector(name: str, options: DetectorOptions) -> Detector:
     """
     if name == ssd.NAME:
         return ssd.SsdMobileNetV2()
+    if name.startswith(detectron2.PREFIX):
+        config = name.removeprefix(detectron2.PREFIX)
+        return detectron2.Detectron2(config, options.weights, options.python)
     raise UsageError(
         f"There is no detector {name!r}.",
         f"--crop detector:{ssd.NAME}, detector:onnx:FILE or detector:detectron2:CONFIG",
