@@ -108,7 +108,7 @@ class Detectron2(Detector):
     def __init__(self, config: str, weights: Path | None, python: Path | None) -> None:
         if weights and not weights.is_file():
             raise InputError(f"There is no weights file {weights}.", "--detector-weights FILE")
-        self._config = config.removesuffix(".yaml").removesuffix(".py")
+        self._config = config.removesuffix(".yaml")
         self._weights = weights
         self._python = str(python or sys.executable)
         self.name = PREFIX + self._config

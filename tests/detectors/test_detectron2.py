@@ -7,6 +7,7 @@ Covers cars_bench/detectors/detectron2_worker.py.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import pickle
 import signal
@@ -360,3 +361,65 @@ def test_a_worker_ends_with_whoever_asked_it(
     while alive(worker) and time.monotonic() < until:
         time.sleep(0.02)
     assert not alive(worker)
+
+
+REAL = os.environ.get("CARS_BENCH_DETECTRON2", "")
+REAL_CONFIG = "COCO-Detection/faster_rcnn_R_50_FPN_1x"
+PREDICTOR = """
+import json, sys
+import numpy as np
+import torch
+from PIL import Image
+from detectron2 import model_zoo
+from detectron2.engine import DefaultPredictor
+from detectron2.modeling import build_model
+
+name, weights, picture = sys.argv[1:]
+config = model_zoo.get_config(name + ".yaml")
+config.MODEL.DEVICE = "cpu"
+torch.manual_seed(3)
+torch.save(build_model(config).state_dict(), weights)
+config.MODEL.WEIGHTS = weights
+pixels = np.asarray(Image.open(picture).convert("RGB"))
+found = DefaultPredictor(config)(pixels[:, :, ::-1])["instances"]
+print(json.dumps([found.pred_boxes.tensor.tolist(), found.scores.tolist(),
+                  found.pred_classes.tolist()]))
+"""
+
+
+@pytest.fixture
+def real(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An interpreter with the real detectron2; skips without one."""
+    monkeypatch.delenv("PYTHONPATH")
+    if not REAL:
+        pytest.skip("no interpreter with detectron2 (CARS_BENCH_DETECTRON2)")
+    return Path(REAL)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_real_one_sees_what_its_own_predictor_sees(
+    real: Path, workspace: Workspace, tmp_path: Path
+) -> None:
+    picture = draw(tmp_path / "a.png", {CAR: (20, 30, 90, 70), TRUCK: (60, 5, 115, 40)})
+    weights = tmp_path / "random.pth"
+    command = [str(real), "-c", PREDICTOR, REAL_CONFIG, str(weights), str(picture.path)]
+    said = subprocess.run(command, check=True, capture_output=True).stdout
+    boxes, scores, classes = json.loads(said.splitlines()[-1])
+    detector = Detectron2(REAL_CONFIG, weights, real)
+    (found,) = finder(workspace, detector).find([picture], Progress())
+    assert found
+    assert [detector.class_names.index(item.class_name) for item in found] == classes
+    assert np.allclose([item.box for item in found], boxes, atol=0.06)
+    assert np.allclose([item.score for item in found], scores, atol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["hostile.pth", "hostile.pkl"])
+def test_the_real_one_never_runs_what_a_pickle_names(real: Path, name: str, tmp_path: Path) -> None:
+    run = tmp_path / "was-run"
+    path = pickled(tmp_path / name, {"model": Hostile(run)})
+    picture = draw(tmp_path / "a.png", {})
+    with pytest.raises(InputError, match="no file of weights alone"):
+        find(Detectron2(REAL_CONFIG, path, real), picture)
+    assert not run.exists()
