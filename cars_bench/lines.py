@@ -39,9 +39,10 @@ class Lines:
     def append(self, *events: Event) -> None:
         """Write events; they are on the disk when this returns."""
         sealed = b""
+        chain = self._chain.copy()
         for event in events:
-            line = self._chain.sealed(json.dumps(event, allow_nan=False).encode())
-            self._chain.add(line)
+            line = chain.sealed(json.dumps(event, allow_nan=False).encode())
+            chain.add(line)
             sealed += line + b"\n"
         os.ftruncate(self._descriptor, self._size)
         left = memoryview(sealed)
@@ -49,6 +50,7 @@ class Lines:
             left = left[os.write(self._descriptor, left) :]
         os.fsync(self._descriptor)
         self._size += len(sealed)
+        self._chain = chain
 
     def close(self) -> None:
         """Let go of the file."""
@@ -109,6 +111,13 @@ class _Chain:
     def __init__(self, whole: bytes = b"") -> None:
         self._before = hashlib.sha256(whole)
         self._sealed = False
+
+    def copy(self) -> _Chain:
+        """As far as this one, to go on alone."""
+        made = _Chain()
+        made._before = self._before.copy()
+        made._sealed = self._sealed
+        return made
 
     def sealed(self, line: bytes) -> bytes:
         """The next line, such as `{"a": 1}`, with its digest."""

@@ -70,6 +70,7 @@ PARSERS = {
     "detectors/detectron2.py": "answers of detectron2's worker, one a line",
     "detectors/detectron2_worker.py": "the question to detectron2's worker, its first frame",
     "documents.py": "reads every record for its owner",
+    "lines.py": "reads documents of one JSON object a line for their owners",
     "reports/index.py": "the reports' own summaries, beside their pages",
     "training/checkpoint.py": "owns checkpoints, whose description is JSON inside an .npz",
     "tuning/ledger.py": "owns ledger.jsonl, one document a line",

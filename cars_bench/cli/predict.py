@@ -46,6 +46,13 @@ def predict(
         bool,
         typer.Option("--calibrated", help="Divide by the temperature fitted on validation."),
     ] = False,
+    detector_weights: Annotated[
+        Path | None,
+        typer.Option(help="Where the detector's weights are here.", show_default=False),
+    ] = None,
+    detector_python: Annotated[
+        Path | None, typer.Option(help="Python that has detectron2 here.", show_default=False)
+    ] = None,
 ) -> Document:
     """Write the five likeliest classes of images as a CSV.
 
@@ -53,10 +60,17 @@ def predict(
     the reason and left out.
     """
     session.choose_backend("tensorflow")
+    from cars_bench.detectors.choose import detector_files
     from cars_bench.finetune.predict import PredictOptions
     from cars_bench.finetune.predict import predict as run
 
-    options = PredictOptions(output, model, heatmaps, calibrated)
+    options = PredictOptions(
+        output=output,
+        model=model,
+        heatmaps=heatmaps,
+        calibrated=calibrated,
+        detector=detector_files(detector_weights, detector_python),
+    )
     result = run(session.workspace, paths, options, session.progress)
     if result.images == len(result.first):
         for row in result.first:
@@ -64,6 +78,8 @@ def predict(
     session.say(f"written: {result.path} ({plural(result.images, 'image')})")
     if heatmaps is not None:
         session.say(f"heatmaps: {heatmaps} ({plural(result.heatmaps, 'image')})")
+    if result.found is not None:
+        session.say(f"cut to a box: {result.found:,}; the others were taken whole")
     for warning in result.warnings:
         session.say(f"warning: {warning}")
     for name, reason in result.unreadable.items():
@@ -75,6 +91,7 @@ def predict(
         "heatmaps": result.heatmaps,
         "warnings": list(result.warnings),
         "temperature": result.temperature,
+        "found": result.found,
     }
 
 

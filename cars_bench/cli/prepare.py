@@ -17,6 +17,7 @@ from cars_bench.cli.session import Document, Session, command
     "cars-bench prepare photos/                     # one folder a class",
     "cars-bench prepare birds.csv --columns path,label --group-column family",
     "cars-bench prepare cars/labels.csv --crop boxes",
+    "cars-bench prepare photos/ --crop detector --detect-classes car,truck,bus",
     "cars-bench prepare --labels devkit/cars_train_annos.mat --images cars_train/",
     "cars-bench prepare --demo",
 )
@@ -57,7 +58,42 @@ def prepare(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
-    crop: Annotated[str, typer.Option(help="`boxes` cuts each image to its box.")] = "none",
+    crop: Annotated[
+        str,
+        typer.Option(
+            help="`boxes` cuts each image to the box in the labels; `detector` to the largest "
+            "that a detector finds (`detector:onnx:FILE`, `detector:detectron2:CONFIG`)."
+        ),
+    ] = "none",
+    detect_classes: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the detector, such as car,truck,bus [default: all].", show_default=False
+        ),
+    ] = None,
+    detect_threshold: Annotated[
+        float | None,
+        typer.Option(help="Least score of a box that is taken [default: 0.3].", show_default=False),
+    ] = None,
+    crop_margin: Annotated[
+        float | None,
+        typer.Option(
+            help="Added on each side of the detector's box, as a share of it [default: 0].",
+            show_default=False,
+        ),
+    ] = None,
+    detector_weights: Annotated[
+        Path | None, typer.Option(help="File with detectron2's weights.", show_default=False)
+    ] = None,
+    detector_python: Annotated[
+        Path | None, typer.Option(help="Python that has detectron2.", show_default=False)
+    ] = None,
+    detector_names: Annotated[
+        Path | None,
+        typer.Option(
+            help="Text file with the classes of an ONNX detector, a line each.", show_default=False
+        ),
+    ] = None,
     name: Annotated[
         str | None,
         typer.Option(help="Name of the dataset [default: the source's].", show_default=False),
@@ -74,30 +110,43 @@ def prepare(
     Folders: one a class, or train/, valid/ and test/ with one a class in each.  Label
     files: a CSV with a path and a class in each row, or the .mat files of Stanford Cars.
     """
+    from cars_bench.data.box_sheet import write_sheet
     from cars_bench.data.card import card_lines
     from cars_bench.data.prepare import PrepareOptions
     from cars_bench.data.prepare import prepare as run
+    from cars_bench.detectors.choose import detector_files, finder_for
     from cars_bench.documents import to_json
 
+    finder = finder_for(
+        session.workspace,
+        crop,
+        detector_files(detector_weights, detector_python, detector_names),
+        classes=detect_classes,
+        threshold=detect_threshold,
+        margin=crop_margin,
+    )
     options = PrepareOptions(
         source=source,
         labels=labels,
         images=images,
         split=split,
         seed=seed,
-        crop=crop,
+        crop="none" if finder else crop,
         name=name,
         allow_missing=allow_missing,
         demo=demo,
         columns=columns,
         group_columns=tuple(group_column or ()),
     )
-    dataset = run(session.workspace, options, session.progress)
+    dataset = run(session.workspace, options, session.progress, finder)
     for line in card_lines(dataset.name, dataset.card):
         session.say(line)
+    if finder:
+        session.say(f"boxes drawn: {write_sheet(dataset)}")
     session.say(f"written: {dataset.folder}\nnext: cars-bench extract")
     card = to_json(dataset.card)
-    kept = ("images", "classes", "crop", "split", "sizes", "boxes", "quarantined", "warnings")
+    kept = ("images", "classes", "crop", "split", "sizes", "boxes", "quarantined", "warnings",
+            "detection")  # fmt: skip
     return {
         "name": dataset.name,
         "folder": str(dataset.folder),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cars_bench.data.detection import DetectionSummary
 from cars_bench.documents import read_record, write_record
 from cars_bench.errors import DatasetMissing
 from cars_bench.progress import plural
@@ -88,7 +89,8 @@ class Card:
     Attributes:
         created: UTC time, `2026-01-31T12:00:00Z`.
         source: Where labels and images came from.
-        crop: What each image is cut to before it is resized: `none` or `boxes`.
+        crop: What each image is cut to before it is resized: `none`, `boxes` (the source's),
+            or `detector`.
         images: Number of images.
         classes: Number of classes.
         split: How the images were split.
@@ -102,6 +104,7 @@ class Card:
         digest: SHA-256 over everything about the images but where they lie.
         groups: Properties of classes by which accuracy is told too (`prepare
             --group-column`), such as `make`: each class to its value.
+        detection: How the boxes were found, where a detector found them.
     """
 
     created: str
@@ -119,6 +122,7 @@ class Card:
     versions: dict[str, str]
     digest: str
     groups: dict[str, dict[str, str]] = field(default_factory=dict)
+    detection: DetectionSummary | None = None
 
 
 def read_card(folder: Path) -> Card:
@@ -151,7 +155,7 @@ def card_lines(name: str, card: Card) -> list[str]:
         f"split: {counts['train']:,} train, {counts['val']:,} val, {counts['test']:,} test "
         f"({card.split.how})",
         _size_line(card.sizes),
-        *([f"boxes: {card.boxes:,}; crop: {card.crop}"] if card.boxes else []),
+        *_box_lines(card),
     ]
     lines += [
         f"groups: {column}, {plural(len(set(values.values())), 'value')} "
@@ -162,6 +166,12 @@ def card_lines(name: str, card: Card) -> list[str]:
         lines.append(f"missing: {card.missing.count:,} labelled images have no file")
     lines += _quarantine_lines(card.quarantined)
     return lines + [f"warning: {text}" for text in card.warnings]
+
+
+def _box_lines(card: Card) -> list[str]:
+    if card.detection:
+        return card.detection.lines()
+    return [f"boxes: {card.boxes:,}; crop: {card.crop}"] if card.boxes else []
 
 
 def _a_class(totals: list[int]) -> str:

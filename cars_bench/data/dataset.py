@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -39,6 +40,8 @@ COLUMNS = [
     "sha256",
 ]
 TABLE_FILE = "dataset.csv"
+DETECTOR = "detector"
+"""The crop of a dataset whose boxes a detector found."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,8 +141,13 @@ class Dataset:
 
     @property
     def crop(self) -> str:
-        """What each image is cut to before it is resized: `none` or `boxes`."""
+        """What each image is cut to before it is resized: `none`, `boxes` or `detector`."""
         return self.card.crop
+
+    @property
+    def is_cropped(self) -> bool:
+        """Whether each image that has a box is cut to it."""
+        return self.crop != "none"
 
     @cached_property
     def class_names(self) -> list[str]:
@@ -160,7 +168,7 @@ class Dataset:
     def records(self, name: Split) -> list[ImageRecord]:
         """The split's images in the order of `split`, with the box to crop to, if any."""
         rows = self.split(name)
-        boxes = _boxes(rows) if self.crop == "boxes" else [None] * len(rows)
+        boxes = boxes_of(rows) if self.is_cropped else [None] * len(rows)
         return [
             ImageRecord(
                 image_id=row["image_id"],
@@ -175,7 +183,7 @@ class Dataset:
     @cached_property
     def images(self) -> dict[str, LabelledImage]:
         """Every image of every split, by its id."""
-        rows = zip(self.table.to_dict("records"), _boxes(self.table), strict=True)
+        rows = zip(self.table.to_dict("records"), boxes_of(self.table), strict=True)
         return {
             row["image_id"]: LabelledImage(
                 image_id=row["image_id"],
@@ -244,11 +252,18 @@ def digest_of(table: pd.DataFrame) -> str:
     return hasher.hexdigest()
 
 
-def _boxes(rows: pd.DataFrame) -> list[Box | None]:
+def boxes_of(rows: pd.DataFrame) -> list[Box | None]:
+    """The box of each row; `None` where it has none."""
     values = rows[BOX_COLUMNS].to_numpy(float)
     return [
         None if box[0] != box[0] else (box[0], box[1], box[2], box[3]) for box in values.tolist()
     ]
+
+
+def columns_of(boxes: Sequence[Box | None]) -> dict[str, list[float]]:
+    """The inverse of `boxes_of`: a column an edge, NaN where there is no box."""
+    edges = zip(*(box or (math.nan,) * len(BOX_COLUMNS) for box in boxes), strict=True)
+    return {name: list(column) for name, column in zip(BOX_COLUMNS, edges, strict=True)}
 
 
 def _read_table(folder: Path) -> pd.DataFrame:

@@ -60,6 +60,21 @@ class Picture:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DetectorFiles:
+    """What a detector needs beside its name; which of it depends on the kind.
+
+    Attributes:
+        weights: File with the network's weights, where the name does not tell them.
+        python: The interpreter that has detectron2.
+        names: Text file with the names of the classes, a line each.
+    """
+
+    weights: str | None = None
+    python: str | None = None
+    names: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class DetectorCrop:
     """How each picture's box is found; kept by the dataset and by every model made of it.
 
@@ -69,6 +84,7 @@ class DetectorCrop:
         classes: Only these are taken; empty takes every class.
         threshold: Least score of a detection that is taken, in [0.05, 1].
         margin: Added on each side, as a share of the box's width and height, in [0, 1].
+        files: What the detector needed beside its name, where it was first used.
     """
 
     detector: str
@@ -76,6 +92,7 @@ class DetectorCrop:
     classes: tuple[str, ...] = ()
     threshold: float = DEFAULT_THRESHOLD
     margin: float = 0.0
+    files: DetectorFiles = DetectorFiles()
 
     def __post_init__(self) -> None:
         within("threshold", self.threshold, LEAST_SCORE, 1)
@@ -134,10 +151,11 @@ class DetectionSummary:
     def lines(self) -> list[str]:
         """As a few sentences for a terminal."""
         total = self.found + self.not_found
-        share = "" if self.median_share is None else f", which cover {self.median_share:.0%} of it"
+        share = self.median_share
+        covered = "" if share is None else f" (median share of the picture {share:.0%})"
         said = [
             f"boxes: found in {self.found:,} of {plural(total, 'image')} by {self.crop.detector}"
-            f"{share} (median); {self.not_found:,} are taken whole"
+            f"{covered}; {self.not_found:,} are taken whole"
         ]
         if self.classes:
             said.append(f"found: {self._classes()}")

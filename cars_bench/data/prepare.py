@@ -25,13 +25,17 @@ from cars_bench.data.card import (
 from cars_bench.data.csv_labels import CsvColumns, parse_columns
 from cars_bench.data.dataset import (
     COLUMNS,
+    DETECTOR,
     SPLITS,
     Dataset,
+    boxes_of,
     class_counts,
+    columns_of,
     digest_of,
     write_dataset,
 )
 from cars_bench.data.demo import draw_demo
+from cars_bench.data.detection import BoxFinder, DetectionSummary, Picture, summary
 from cars_bench.data.labels import Labels
 from cars_bench.data.problems import (
     Problems,
@@ -64,7 +68,7 @@ class PrepareOptions:
         split: `column` (the file's own), percentages such as `65/20/15`, or
             `None`: the file's own if it has one, else 65/20/15.
         seed: Seed of the split and of the demo images.
-        crop: `none`, or `boxes` to cut each image to its box.
+        crop: `none`, or `boxes` to cut each image to the source's box.
         name: Name of the dataset; `None` takes the source's.
         allow_missing: Go on without images that are missing or web pages.
         demo: Draw the demo images and prepare those.
@@ -86,13 +90,19 @@ class PrepareOptions:
     group_columns: tuple[str, ...] = ()
 
 
-def prepare(workspace: Workspace, options: PrepareOptions, progress: Progress) -> Dataset:
+def prepare(
+    workspace: Workspace,
+    options: PrepareOptions,
+    progress: Progress,
+    finder: BoxFinder | None = None,
+) -> Dataset:
     """Read labels and images, split them, and write the dataset.
 
     Args:
         workspace: Where `cache/datasets/NAME/` is written; its settings remember the choice.
         options: What to read and how to split.
         progress: Told about each image.
+        finder: Finds the boxes that the images are cut to, in place of the source's.
 
     Returns:
         The dataset as later stages load it.
@@ -105,10 +115,10 @@ def prepare(workspace: Workspace, options: PrepareOptions, progress: Progress) -
     folder = workspace.datasets / _name(options)
     _require_writable(workspace.datasets)
     with locked(workspace.datasets / f".{folder.name}.lock", f"prepare of {folder.name}"):
-        table, card = _read(folder, options, progress)
+        table, card = _read(folder, options, progress, finder)
         folder.mkdir(parents=True, exist_ok=True)
         write_dataset(folder, table, card)
-        workspace.remember("dataset", name=folder.name, crop=options.crop)
+        workspace.remember("dataset", name=folder.name, crop=card.crop)
     return Dataset.load(workspace, folder.name)
 
 
@@ -129,7 +139,7 @@ def make_card(
         source: Where labels and images came from.
         how: How it was split, in words.
         seed: Seed of the split.
-        crop: `none` or `boxes`.
+        crop: `none`, `boxes` or `detector`.
     """
     splits = table["split"].value_counts()
     return Card(
@@ -160,7 +170,9 @@ def _quantiles(values: pd.Series[Any]) -> Quantiles:
     )
 
 
-def _read(folder: Path, options: PrepareOptions, progress: Progress) -> tuple[pd.DataFrame, Card]:
+def _read(
+    folder: Path, options: PrepareOptions, progress: Progress, finder: BoxFinder | None
+) -> tuple[pd.DataFrame, Card]:
     source = options.source
     if options.demo:
         (folder / CARD_FILE).unlink(missing_ok=True)
@@ -173,7 +185,8 @@ def _read(folder: Path, options: PrepareOptions, progress: Progress) -> tuple[pd
     rows["split"], how = _split(rows, located.labels, options, problems)
     rows = _scanned(rows, progress)
     rows = quarantine(rows, options.allow_missing, problems)
-    rows = check_boxes(rows, options.crop, options.allow_missing, problems)
+    rows = check_boxes(rows, options.crop, options.allow_missing or finder is not None, problems)
+    rows, detection = _detected(rows, finder, progress)
     table = _labelled(rows)
     refuse_empty_splits(table, problems)
     warn_of_duplicates(table, problems)
@@ -182,8 +195,25 @@ def _read(folder: Path, options: PrepareOptions, progress: Progress) -> tuple[pd
         images=str(located.images),
         layout=located.labels.layout,
     )
-    card = make_card(table, problems, source=origin, how=how, seed=options.seed, crop=options.crop)
-    return table, replace(card, groups=located.labels.groups)
+    crop = DETECTOR if detection else options.crop
+    card = make_card(table, problems, source=origin, how=how, seed=options.seed, crop=crop)
+    return table, replace(card, groups=located.labels.groups, detection=detection)
+
+
+def _detected(
+    rows: pd.DataFrame, finder: BoxFinder | None, progress: Progress
+) -> tuple[pd.DataFrame, DetectionSummary | None]:
+    """The rows with the boxes that a detector found, and how that went."""
+    if finder is None:
+        return rows, None
+    pictures = [
+        Picture(path=Path(row["path"]), **{key: row[key] for key in ("sha256", "width", "height")})
+        for row in rows.to_dict("records")
+    ]
+    found = finder.find(pictures, progress)
+    boxes = [finder.crop.box(seen, item) for seen, item in zip(found, pictures, strict=True)]
+    said = summary(finder.crop, pictures, found, boxes_of(rows))
+    return rows.assign(**columns_of(boxes)), said
 
 
 def _columns(options: PrepareOptions) -> CsvColumns:
@@ -260,7 +290,9 @@ def _check(options: PrepareOptions) -> None:
     if not options.demo and not given:
         raise UsageError("Nothing to prepare: no SOURCE given.", "cars-bench prepare --demo")
     if options.crop not in CROPS:
-        raise UsageError(f"--crop {options.crop} is unknown.", f"--crop {'|'.join(CROPS)}")
+        raise UsageError(
+            f"--crop {options.crop} is unknown.", f"--crop {'|'.join(CROPS)}|detector[:NAME]"
+        )
     if options.split not in (None, "column"):
         parse_split(options.split)
     _columns(options)

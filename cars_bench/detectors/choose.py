@@ -2,46 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
-from cars_bench.data.detection import DetectorCrop, unknown_class
+from cars_bench.data.detection import DEFAULT_THRESHOLD, DetectorCrop, DetectorFiles, unknown_class
 from cars_bench.detectors import detectron2, ssd
 from cars_bench.detectors.detector import Detector
 from cars_bench.detectors.finder import Finder
-from cars_bench.errors import UsageError
+from cars_bench.errors import InputError, UsageError
 from cars_bench.workspace import Workspace
 
 PREFIX = "detector"
 """What the value of `--crop` begins with."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class DetectorOptions:
-    """What a detector needs beside its name; which of it depends on the kind.
-
-    Attributes:
-        weights: The network's weights, where the name does not tell them.
-        python: The interpreter that has detectron2.
-        names: Text file with the names of the classes, a line each.
-    """
-
-    weights: Path | None = None
-    python: Path | None = None
-    names: Path | None = None
-
-
-def is_detector(crop: str) -> bool:
-    """Whether `--crop CROP` asks for a detector."""
-    return crop == PREFIX or crop.startswith(f"{PREFIX}:")
-
-
-def open_detector(name: str, options: DetectorOptions) -> Detector:
+def open_detector(name: str, files: DetectorFiles) -> Detector:
     """Open the detector called `name`.
 
     Args:
         name: `ssd-mobilenet-v2`, `onnx:FILE` or `detectron2:CONFIG`.
-        options: What it needs beside.
+        files: What it needs beside.
 
     Raises:
         UsageError: There is none of that name.
@@ -52,39 +32,92 @@ def open_detector(name: str, options: DetectorOptions) -> Detector:
         return ssd.SsdMobileNetV2()
     if name.startswith(detectron2.PREFIX):
         config = name.removeprefix(detectron2.PREFIX)
-        return detectron2.Detectron2(config, options.weights, options.python)
+        weights = Path(files.weights) if files.weights else None
+        python = Path(files.python) if files.python else None
+        return detectron2.Detectron2(config, weights, python)
     raise UsageError(
         f"There is no detector {name!r}.",
         f"--crop detector:{ssd.NAME}, detector:onnx:FILE or detector:detectron2:CONFIG",
     )
 
 
-def open_finder(
+def finder_for(
     workspace: Workspace,
     crop: str,
-    options: DetectorOptions,
+    files: DetectorFiles,
     *,
-    classes: tuple[str, ...],
-    threshold: float,
-    margin: float,
-) -> Finder:
+    classes: str | None = None,
+    threshold: float | None = None,
+    margin: float | None = None,
+) -> Finder | None:
     """The finder that `--crop detector[:NAME]` and the options beside it ask for.
 
+    Args:
+        workspace: Whose `cache/boxes/` keeps what is seen.
+        crop: The value of `--crop`.
+        files: What the detector needs beside its name.
+        classes: The classes that are taken, with commas between; `None` takes all.
+        threshold: Least score of a box that is taken; `None` is 0.3.
+        margin: Share of the box that is added on each side; `None` is 0.
+
+    Returns:
+        `None` where `crop` asks for no detector.
+
     Raises:
-        UsageError: An unknown detector or class, or a number out of range.
+        UsageError: An unknown detector or class, a number out of range, or options of a
+            detector without one.
         DetectorMissing: The detector is not installed.
         InputError: Its files cannot be used.
     """
+    given = any(item is not None for item in (classes, threshold, margin))
+    if crop != PREFIX and not crop.startswith(f"{PREFIX}:"):
+        if given or files != DetectorFiles():
+            raise UsageError("Options of a detector were given without one.", "--crop detector")
+        return None
     name = crop.removeprefix(PREFIX).removeprefix(":") or ssd.NAME
-    detector = open_detector(name, options)
-    for wanted in classes:
-        if wanted not in detector.class_names:
-            raise unknown_class(wanted, detector.class_names)
+    named = tuple(part.strip() for part in (classes or "").split(",") if part.strip())
     rule = DetectorCrop(
         detector=name,
-        digest=detector.digest,
-        classes=classes,
-        threshold=threshold,
-        margin=margin,
+        digest="",
+        classes=named,
+        threshold=DEFAULT_THRESHOLD if threshold is None else threshold,
+        margin=margin or 0.0,
+        files=files,
     )
-    return Finder(workspace, detector, rule)
+    detector = open_detector(name, files)
+    for wanted in named:
+        if wanted not in detector.class_names:
+            raise unknown_class(wanted, detector.class_names)
+    return Finder(workspace, detector, replace(rule, digest=detector.digest))
+
+
+def detector_files(
+    weights: Path | None = None, python: Path | None = None, names: Path | None = None
+) -> DetectorFiles:
+    """The files of a detector by their whole paths, so that they are found from anywhere."""
+    given = {"weights": weights, "python": python, "names": names}
+    # Not resolved: the link in a virtual environment is the interpreter that has its packages.
+    return DetectorFiles(
+        **{key: str(path.expanduser().absolute()) for key, path in given.items() if path}
+    )
+
+
+def reopened(workspace: Workspace, crop: DetectorCrop, files: DetectorFiles) -> Finder:
+    """The finder that cut a model's images, to cut new ones alike.
+
+    Args:
+        workspace: Whose `cache/boxes/` keeps what is seen.
+        crop: How it was done.
+        files: Where the detector's files are here; what is not named is where it was.
+
+    Raises:
+        InputError: The detector is not installed, or is not the same one.
+    """
+    here = {name: value for name, value in vars(files).items() if value is not None}
+    detector = open_detector(crop.detector, replace(crop.files, **here))
+    if detector.digest != crop.digest:
+        raise InputError(
+            f"The detector {crop.detector} here is not the one that cut the model's images.",
+            "install that version, or name its files: --detector-weights, --detector-names",
+        )
+    return Finder(workspace, detector, crop)

@@ -220,7 +220,14 @@ def with_splits(
 
 def _dataset(prepared: PreparedRun) -> RunDataset:
     dataset = prepared.dataset
-    return RunDataset(dataset.name, dataset.digest, dataset.crop, dataset.card.split)
+    found = dataset.card.detection
+    return RunDataset(
+        name=dataset.name,
+        digest=dataset.digest,
+        crop=dataset.crop,
+        split=dataset.card.split,
+        detection=found.crop if found else None,
+    )
 
 
 def _unfrozen(prepared: PreparedRun) -> Unfrozen:

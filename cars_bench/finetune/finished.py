@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 
 from cars_bench.backbones.build import build_backbone
+from cars_bench.data.detection import DetectorCrop
 from cars_bench.errors import CarsBenchError, ModelMissing, known
 from cars_bench.finetune.assemble import Assembled
 from cars_bench.finetune.plan import FINAL, remembered
@@ -61,8 +62,13 @@ class FinishedModel:
 
     @property
     def crop(self) -> str:
-        """What its images were cut to: `boxes` or `none`."""
+        """What its images were cut to: `none`, `boxes` or `detector`."""
         return self.record.dataset.crop
+
+    @property
+    def detection(self) -> DetectorCrop | None:
+        """How a detector's boxes were found that its images were cut to."""
+        return self.record.dataset.detection
 
     @property
     def weights(self) -> Path:

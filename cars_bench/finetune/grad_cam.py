@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import keras
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from cars_bench.data.dataset import Dataset, ImageRecord
-from cars_bench.data.images import load_image
+from cars_bench.data.images import Box, load_image
 from cars_bench.data.pixels import prepared_view
 from cars_bench.errors import UsageError
 from cars_bench.evaluation.predictions import Prediction, Predictions
@@ -68,13 +68,20 @@ def grad_cam(assembled: Assembled, pixels: Floats) -> tuple[Floats, npt.NDArray[
 
 
 def draw_overlays(
-    folder: Path, assembled: Assembled, names: Sequence[str], paths: Sequence[Path]
+    folder: Path, assembled: Assembled, paths: Mapping[str, Path], boxes: Mapping[Path, Box]
 ) -> list[Path]:
-    """Lay each image's heat over it and write it as `NAME.png` under `folder`."""
+    """Lay each image's heat over it and write it as `NAME.png` under `folder`.
+
+    Args:
+        folder: Where they are written.
+        assembled: The finished model.
+        paths: Each image's file by its name.
+        boxes: What images are cut to; one that has none is taken whole.
+    """
     size = assembled.backbone.image_size
     written = []
-    for name, path in zip(names, paths, strict=True):
-        pixels = load_image(path, size)
+    for name, path in paths.items():
+        pixels = load_image(path, size, boxes.get(path))
         heat, _ = grad_cam(assembled, pixels[None].astype(np.float32))
         target = folder / f"{name}.png"
         with atomic_path(target) as temporary:

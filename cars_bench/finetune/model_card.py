@@ -5,6 +5,7 @@ It publishes the numbers of the run's record and computes none.
 
 from __future__ import annotations
 
+from cars_bench.data.detection import DetectorCrop
 from cars_bench.documents import to_json
 from cars_bench.finetune.runs import STAGES, Run, RunRecord
 from cars_bench.workspace import write_text
@@ -77,6 +78,8 @@ def _splits(record: RunRecord) -> list[str]:
             "- Images were cut to their boxes; `cars-bench predict` and the SavedModel take "
             "an image whole, so cut yours to the object first."
         )
+    if record.dataset.detection:
+        lines.append(f"- {_found_by(record.dataset.detection)}")
     if record.refit:
         lines.append(
             "- Validation images count as training images, so the model is not measured on them."
@@ -86,6 +89,16 @@ def _splits(record: RunRecord) -> list[str]:
     tested = "test" in record.finetuned
     read = "read once, when nothing was left to choose" if tested else "not read"
     return [*lines, f"- The test images were {read}."]
+
+
+def _found_by(crop: DetectorCrop) -> str:
+    named = ", ".join(crop.classes) or "any class"
+    return (
+        f"Images were cut to the largest box ({named}, score {crop.threshold:g} or more, margin "
+        f"{crop.margin:.0%}) of the detector {crop.detector} (digest {crop.digest[:16]}), and "
+        "taken whole where it found none. `cars-bench predict` does the same to new images; the "
+        "SavedModel and other exports take an image as it is, so cut yours first."
+    )
 
 
 def _trained(record: RunRecord) -> list[str]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from cars_bench.data.detection import DetectorFiles, Picture
 from cars_bench.data.folder_labels import is_image_name
-from cars_bench.data.images import ImageUnusable, load_image
+from cars_bench.data.images import Box, ImageUnusable, load_image
+from cars_bench.data.problems import scan_images
+from cars_bench.detectors.choose import reopened
 from cars_bench.errors import InputError, UsageError
 from cars_bench.evaluation.calibration import Temperature
 from cars_bench.evaluation.predictions import Prediction, predictions, write_predictions
@@ -39,12 +42,15 @@ class PredictOptions:
         heatmaps: Folder for one Grad-CAM overlay an image; `None` writes none.
         calibrated: Divide the logits by the model's temperature: the probabilities change,
             the order of the answers does not.
+        detector: Where the files are of the detector that cut the model's images; what is not
+            named is where it was.
     """
 
     output: Path
     model: str | None = None
     heatmaps: Path | None = None
     calibrated: bool = False
+    detector: DetectorFiles = field(default_factory=DetectorFiles)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +65,7 @@ class Predicted:
         warnings: Sentences about what makes the answers worth less.
         first: The answers to the first images.
         temperature: What the logits were divided by; 1 leaves them as they are.
+        found: How many of the images a detector cut to a box; `None` without a detector.
     """
 
     path: Path
@@ -68,6 +75,7 @@ class Predicted:
     warnings: tuple[str, ...] = ()
     first: tuple[Prediction, ...] = ()
     temperature: float = 1.0
+    found: int | None = None
 
 
 def predict(
@@ -95,15 +103,17 @@ def predict(
     temperature = _temperature(finished) if options.calibrated else UNCHANGED
     warnings = (BOXES_LACK,) if finished.crop == "boxes" else ()
     unreadable: dict[str, str] = {}
-    rows = _predictions(finished, temperature, folder, files, unreadable, progress)
+    boxes = _boxes(workspace, finished, options.detector, files, progress)
+    images = {path: boxes.get(path) for path in files}
+    rows = _predictions(finished, temperature, folder, images, unreadable, progress)
     first: list[Prediction] = []
     write_predictions(options.output, _noting(rows, first))
     readable = [path for path in files if _printable(folder, path) not in unreadable]
     drawn = 0
     if options.heatmaps is not None:
         progress.log(f"Drawing {len(readable):,} heatmaps")
-        names = [path.relative_to(folder).as_posix() for path in readable]
-        drawn = len(draw_overlays(options.heatmaps, finished.assembled(), names, readable))
+        named = {path.relative_to(folder).as_posix(): path for path in readable}
+        drawn = len(draw_overlays(options.heatmaps, finished.assembled(), named, boxes))
     return Predicted(
         path=options.output,
         images=len(readable),
@@ -112,7 +122,29 @@ def predict(
         warnings=warnings,
         first=tuple(first),
         temperature=temperature.value,
+        found=len(boxes) if finished.detection else None,
     )
+
+
+def _boxes(
+    workspace: Workspace,
+    finished: FinishedModel,
+    files: DetectorFiles,
+    paths: list[Path],
+    progress: Progress,
+) -> dict[Path, Box]:
+    """The box of each image in which the model's detector, if it has one, finds any."""
+    if finished.detection is None:
+        return {}
+    finder = reopened(workspace, finished.detection, files)
+    pictures = [
+        Picture(path=path, sha256=item.sha256, width=item.width, height=item.height)
+        for path, item in zip(paths, scan_images(paths, progress), strict=True)
+        if not item.problem
+    ]
+    seen = zip(pictures, finder.find(pictures, progress), strict=True)
+    chosen = {picture.path: finder.crop.box(found, picture) for picture, found in seen}
+    return {path: box for path, box in chosen.items() if box}
 
 
 def _temperature(finished: FinishedModel) -> Temperature:
@@ -178,12 +210,13 @@ def _predictions(
     finished: FinishedModel,
     temperature: Temperature,
     folder: Path,
-    files: list[Path],
+    images: dict[Path, Box | None],
     unreadable: dict[str, str],
     progress: Progress,
 ) -> Iterator[Prediction]:
     """Predict batch by batch, collecting what cannot be read in `unreadable`."""
     network = finished.load()
+    files = list(images)
     with progress.stage("Predicting", len(files), "images") as task:
         for start in range(0, len(files), BATCH):
             names: list[str] = []
@@ -191,7 +224,7 @@ def _predictions(
             for path in files[start : start + BATCH]:
                 name = _printable(folder, path)
                 try:
-                    pixels[len(names)] = load_image(path, finished.image_size)
+                    pixels[len(names)] = load_image(path, finished.image_size, images[path])
                     names.append(name)
                 except ImageUnusable as error:
                     unreadable[name] = str(error)

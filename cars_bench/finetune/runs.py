@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from cars_bench.data.card import SplitSummary
+from cars_bench.data.detection import DetectorCrop
 from cars_bench.documents import read_record, write_record
 from cars_bench.errors import ModelMissing
 from cars_bench.evaluation.calibration import Temperature
@@ -52,14 +53,16 @@ class RunDataset:
     Attributes:
         name: Of the dataset.
         digest: Of all that the dataset says of its images.
-        crop: What each image was cut to: `none` or `boxes`.
+        crop: What each image was cut to: `none`, `boxes` or `detector`.
         split: How they were split.
+        detection: How a detector's boxes were found and chosen.
     """
 
     name: str
     digest: str
     crop: str
     split: SplitSummary
+    detection: DetectorCrop | None = None
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from cars_bench.reports.render import Missing, check_size, island, render
 from cars_bench.reports.report import Report, gather, trial_columns, write_tables
 from cars_bench.reports.sections import (
     class_counts,
+    data,
     errors,
     features,
     finetune,
@@ -132,6 +133,7 @@ def page_context(report: Report, inputs: Inputs) -> dict[str, Any]:
         "missing": MISSING,
         "drawings": figures(report),
         "numbers": tables(report),
+        "boxed": data.figure(inputs, report.data),
         "strips": features.figure(inputs),
         "examples": class_examples(report, inputs),
         "looked": looks.figure(report.looks, inputs.dataset, thumbnails),

@@ -40,7 +40,7 @@ class Thumbnails:
     def __init__(self, dataset: Dataset | None, budget_bytes: int) -> None:
         self.left_bytes = budget_bytes
         self._made: dict[tuple[str, int], str] = {}
-        self._crop = dataset is not None and dataset.crop == "boxes"
+        self._crop = dataset is not None and dataset.is_cropped
         self._images = dataset.images if dataset is not None else {}
 
     def uri(self, image_id: str, side: int = SIDE_PIXELS) -> str:

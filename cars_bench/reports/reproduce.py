@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cars_bench.data.dataset import Dataset
 from cars_bench.finetune.plan import Steering
 from cars_bench.finetune.runs import FROZEN, MEASURED, Run
 from cars_bench.reports.inputs import Inputs
@@ -58,9 +59,22 @@ def _prepare(inputs: Inputs) -> list[str]:
         words = _options(images=source.images)
     else:
         words = _options(labels=source.labels, images=source.images)
-    crop = dataset.crop if dataset.crop != "none" else None
-    words += _options(split=_split_option(split.how), seed=split.seed, crop=crop)
+    words += _options(split=_split_option(split.how), seed=split.seed, **_crop(dataset))
     return [_line("prepare", *words, "--name", dataset.name)]
+
+
+def _crop(dataset: Dataset) -> dict[str, Any]:
+    """The options of `prepare` that cut the images."""
+    found = dataset.card.detection
+    if found is None:
+        return {"crop": dataset.crop if dataset.is_cropped else None}
+    crop = found.crop
+    return {
+        "crop": f"{dataset.crop}:{crop.detector}",
+        "detect_classes": ",".join(crop.classes),
+        "detect_threshold": crop.threshold,
+        "crop_margin": crop.margin or None,
+    } | {f"detector_{name}": value for name, value in vars(crop.files).items()}
 
 
 def _split_option(how: str) -> str | None:

@@ -12,8 +12,9 @@ from cars_bench.data.dataset import Dataset
 from cars_bench.data.images import decode_image
 from cars_bench.data.prepare import PrepareOptions, prepare
 from cars_bench.documents import to_json
-from cars_bench.errors import DatasetMissing, InputError, UsageError
+from cars_bench.errors import DatasetMissing, DetectorFailed, InputError, UsageError
 from cars_bench.progress import Progress
+from tests.detectors.seeing import ColourDetector, draw, finder
 
 
 @pytest.fixture
@@ -248,3 +249,41 @@ def test_columns_need_a_label_file(run, tmp_path):
     for options in ({"columns": "a,b"}, {"group_columns": ("make",)}):
         with pytest.raises(UsageError, match="name columns of a CSV"):
             run(tmp_path / "photos", **options)
+
+
+def test_a_detectors_boxes_take_the_place_of_the_sources(workspace, tmp_path):
+    for number in range(20):
+        for name, box in {"a": (8, 4, 40, 44), "b": (20, 10, 60, 40)}.items():
+            drawn = {} if number == 0 else {"red": box, "green": (0, 0, 12, 4)}
+            draw(tmp_path / "photos" / name / f"{number}.png", **drawn)
+    options = PrepareOptions(source=tmp_path / "photos", name="found")
+    dataset = prepare(workspace, options, Progress(), finder(workspace))
+    assert dataset.crop == "detector"
+    assert workspace.settings()["dataset"] == {"name": "found", "crop": "detector"}
+    boxes = {record.image_id: record.box for record in dataset.records("train")}
+    assert set(boxes.values()) <= {(8, 4, 40, 44), (20, 10, 60, 40), None}
+    told = dataset.card.detection
+    assert (told.found, told.not_found, told.classes) == (38, 2, {"red": 38})
+    assert Dataset.load(workspace, "found").card == dataset.card
+    assert dataset.digest != prepare(workspace, options, Progress()).digest
+
+
+def test_a_detectors_boxes_are_held_against_the_sources(workspace, tiny_source):
+    dataset = prepare(
+        workspace, PrepareOptions(source=tiny_source, name="tiny"), Progress(), finder(workspace)
+    )
+    told = dataset.card.detection
+    assert (told.found, told.compared, told.mean_iou) == (0, 60, 0)
+    assert all(record.box is None for record in dataset.records("test"))
+
+
+def test_nothing_is_written_where_the_detector_dies(workspace, tiny_source):
+    with pytest.raises(DetectorFailed):
+        prepare(
+            workspace,
+            PrepareOptions(source=tiny_source, name="tiny"),
+            Progress(),
+            finder(workspace, ColourDetector(dies_after=3)),
+        )
+    with pytest.raises(DatasetMissing):
+        Dataset.load(workspace, "tiny")

@@ -21,9 +21,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cars_bench.data.detection import DetectorCrop, Picture, iou
+from cars_bench.data.detection import DetectorCrop, DetectorFiles, Picture, iou
 from cars_bench.detectors import detectron2
-from cars_bench.detectors.choose import DetectorOptions, open_detector
+from cars_bench.detectors.choose import open_detector
 from cars_bench.detectors.detectron2 import Detectron2, network_size
 from cars_bench.detectors.finder import Finder
 from cars_bench.errors import (
@@ -82,7 +82,7 @@ def find(detector: Detectron2, *pictures: Picture) -> list:
 
 @pytest.mark.parametrize("config", [CONFIG, f"{CONFIG}.yaml", "COCO-Detection/lazy"])
 def test_any_configuration_of_the_zoo_is_opened_by_its_name(config: str, weights: Path) -> None:
-    detector = open_detector(f"detectron2:{config}", DetectorOptions(weights=weights))
+    detector = open_detector(f"detectron2:{config}", DetectorFiles(weights=str(weights)))
     assert detector.name == f"detectron2:{config.removesuffix('.yaml')}"
     assert detector.class_names == ("person", "car", "truck")
 

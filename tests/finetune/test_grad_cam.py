@@ -50,7 +50,8 @@ def test_with_average_pooling_it_is_the_weighted_map() -> None:
 def test_pictures_are_written_by_name(tiny_dataset: Dataset, tmp_path: Path) -> None:
     records = tiny_dataset.records("test")[:2]
     names = ["a.png", "sub/b.png"]
-    written = draw_overlays(tmp_path, assembled(), names, [item.path for item in records])
+    paths = {name: item.path for name, item in zip(names, records, strict=True)}
+    written = draw_overlays(tmp_path, assembled(), paths, {})
     assert [path.relative_to(tmp_path).as_posix() for path in written] == [
         "a.png.png",
         "sub/b.png.png",

@@ -6,6 +6,7 @@ from pathlib import Path
 from cars_bench.finetune.model_card import write_card
 from cars_bench.finetune.plan import Steering
 from cars_bench.finetune.runs import Run
+from tests.detectors.seeing import crop
 
 
 def test_the_card_says_data_training_results_and_limits(
@@ -70,3 +71,15 @@ def test_its_numbers_are_those_of_the_record(
     top1 = [row.split("|")[4].split()[0] for row in rows.splitlines() if row.startswith("| f")]
     scores = [*run.record.frozen.values(), *run.record.finetuned.values()]
     assert top1 == [f"{score.top1.value:.1%}" for score in scores]
+
+
+def test_the_card_names_the_detector_that_cut_the_images(
+    finished_once: tuple[Path, Run], tmp_path: Path
+) -> None:
+    record = finished_once[1].record
+    found = crop(classes=("red", "green"), margin=0.05)
+    dataset = replace(record.dataset, crop="detector", detection=found)
+    write_card(Run(tmp_path, replace(record, dataset=dataset)))
+    card = (tmp_path / "model-card.md").read_text()
+    assert "largest box (red, green, score 0.3 or more, margin 5%)" in card
+    assert "detector colours:v1 (digest dddddddddddddddd)" in card

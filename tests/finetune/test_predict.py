@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from cars_bench.data.dataset import Dataset
+from cars_bench.detectors import choose
 from cars_bench.errors import InputError, UsageError
 from cars_bench.evaluation.calibration import Temperature
 from cars_bench.evaluation.predictions import read_predictions
@@ -21,6 +22,7 @@ from cars_bench.finetune.predict import PredictOptions, predict
 from cars_bench.finetune.runs import Run
 from cars_bench.progress import Progress
 from cars_bench.workspace import Workspace
+from tests.detectors.seeing import ColourDetector, crop, draw
 
 
 def test_a_folder_is_predicted_as_the_test_images_were(finished: Workspace, tmp_path: Path) -> None:
@@ -55,11 +57,11 @@ def test_files_that_cannot_be_read_are_named_and_the_rest_is_predicted(
     (photos / "album.jpg").mkdir()
     load_image = prediction.load_image
 
-    def refusing(path: Path, size: int) -> np.ndarray:
+    def refusing(path: Path, size: int, box: object) -> np.ndarray:
         # Root may read every file, so the refusal is played.
         if path.name == "closed.png":
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
-        return load_image(path, size)
+        return load_image(path, size, box)
 
     monkeypatch.setattr(prediction, "load_image", refusing)
     result = predict(finished, [photos], PredictOptions(tmp_path / "out.csv"), Progress())
@@ -188,3 +190,31 @@ def test_a_model_without_a_temperature_says_why_it_cannot_be_calibrated(
     with pytest.raises(UsageError, match="trained on the validation images") as caught:
         predict(finished, [finished.root / "source" / "images"], options, Progress())
     assert "leave out --calibrated" in caught.value.fix
+
+
+def test_new_images_are_cut_by_the_detector_of_the_model(
+    finished: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = FinishedModel.open(finished).run
+    found = replace(run.record.dataset, crop="detector", detection=crop())
+    replace(run, record=replace(run.record, dataset=found)).write()
+    monkeypatch.setattr(choose, "open_detector", lambda name, files: ColourDetector())
+    cut = draw(tmp_path / "photos" / "cut.png", red=(12, 8, 52, 40))
+    draw(tmp_path / "photos" / "whole.png")
+    draw(tmp_path / "alone" / "cut.png", (40, 32), red=(0, 0, 40, 32))
+    taken: dict[str, object] = {}
+    load_image = prediction.load_image
+    monkeypatch.setattr(
+        prediction,
+        "load_image",
+        lambda path, size, box: taken.update({path.name: box}) or load_image(path, size, box),
+    )
+    result = predict(
+        finished, [tmp_path / "photos"], PredictOptions(tmp_path / "out.csv"), Progress()
+    )
+    assert (result.images, result.found) == (2, 1)
+    assert taken == {cut.name: (12, 8, 52, 40), "whole.png": None}
+    predict(finished, [tmp_path / "alone"], PredictOptions(tmp_path / "alone.csv"), Progress())
+    whole = {row.image_id: row for row in read_predictions(tmp_path / "out.csv")}
+    (alone,) = read_predictions(tmp_path / "alone.csv")
+    assert whole["cut.png"].probabilities == pytest.approx(alone.probabilities, abs=1e-5)

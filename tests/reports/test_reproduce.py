@@ -3,9 +3,11 @@ from __future__ import annotations
 import pytest
 
 from cars_bench.data.card import CardSource, SplitSummary
+from cars_bench.data.detection import DetectionSummary, DetectorFiles
 from cars_bench.finetune.plan import FinetuneOptions, Steering
 from cars_bench.reports.reproduce import reproduce
 from cars_bench.tuning.study import Asked
+from tests.detectors.seeing import crop
 from tests.reports.changes import with_card, with_record, with_study
 
 
@@ -74,3 +76,16 @@ def test_an_evaluated_winner_is_evaluated_again(evaluated_winner, finished):
     commands = reproduce(evaluated_winner).commands
     assert commands[-1] == "cars-bench evaluate --study drawn-tiny --split test"
     assert not any("evaluate" in command for command in reproduce(finished).commands)
+
+
+def test_a_detectors_crop_is_asked_for_as_it_was(finished):
+    found = DetectionSummary(
+        crop=crop(classes=("red", "green"), margin=0.05, files=DetectorFiles(weights="/w.pth")),
+        found=1,
+        not_found=0,
+        median_share=0.5,
+        classes={"red": 1},
+    )
+    command = reproduce(with_card(finished, crop="detector", detection=found)).commands[0]
+    assert "--crop detector:colours:v1 --detect-classes red,green" in command
+    assert "--detect-threshold 0.3 --crop-margin 0.05 --detector-weights /w.pth" in command

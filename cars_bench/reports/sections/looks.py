@@ -70,7 +70,7 @@ def facts(inputs: Inputs) -> LookFacts | None:
     if inputs.heatmaps is None or inputs.dataset is None:
         return None
     images = inputs.dataset.images
-    crop = inputs.dataset.crop == "boxes"
+    crop = inputs.dataset.is_cropped
     looks = [
         _look(item, images[item.image_id], crop)
         for item in inputs.heatmaps.images
