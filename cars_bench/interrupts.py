@@ -6,11 +6,12 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from cars_bench import SCHEMA_VERSION
 from cars_bench.errors import Interrupted
@@ -53,6 +54,12 @@ class LastWord:
         begin = SHOW_CURSOR if os.isatty(self._stderr) else ""
         text = f"{begin}error: {INTERRUPTED.message}\n  fix: {INTERRUPTED.fix}\n"
         os.write(self._stderr, text.encode())
+
+
+# Ctrl-C in a terminal goes to its whole group, and a worker is not to die of it.
+OWN_GROUP: dict[str, Any] = {"start_new_session": True}
+if sys.platform == "win32":
+    OWN_GROUP = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
 
 
 class Remembered:
@@ -148,3 +155,19 @@ def _imports(frame: FrameType | None) -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+@contextlib.contextmanager
+def interrupts_held_back() -> Iterator[None]:
+    """Hold Ctrl-C back while a process begins: it dies of one until it has its own group.
+
+    The process inherits this, so that Ctrl-C never reaches it.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -68,6 +68,8 @@ PARSERS = {
     "checksums.py": "reads every document on disk",
     "cli/demo.py": "what its stages print, each a process of its own",
     "data/mat_labels.py": "what its reader of .mat files says, a process of its own",
+    "detectors/detectron2.py": "answers of detectron2's worker, one a line",
+    "detectors/detectron2_worker.py": "the question to detectron2's worker, its first frame",
     "training/checkpoint.py": "owns checkpoints, whose description is JSON inside an .npz",
     "tuning/study.py": "compares a search's options in the form that they are stored in",
     "tuning/worker_process.py": "messages of the pool to its workers, one a line",

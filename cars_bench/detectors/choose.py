@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 from cars_bench.data.detection import DEFAULT_THRESHOLD, DetectorCrop, DetectorFiles, unknown_class
-from cars_bench.detectors import onnx_file, ssd
+from cars_bench.detectors import detectron2, onnx_file, ssd
 from cars_bench.detectors.detector import Detector
 from cars_bench.detectors.finder import Finder
 from cars_bench.errors import InputError, UsageError
@@ -33,6 +34,11 @@ def open_detector(name: str, files: DetectorFiles) -> Detector:
     if name.startswith(onnx_file.PREFIX):
         path = Path(files.weights or name.removeprefix(onnx_file.PREFIX))
         return onnx_file.OnnxDetector(path, Path(files.names) if files.names else None)
+    if name.startswith(detectron2.PREFIX):
+        config = name.removeprefix(detectron2.PREFIX)
+        weights = Path(files.weights) if files.weights else None
+        python = Path(files.python) if files.python else None
+        return detectron2.Detectron2(config, weights, python)
     raise UsageError(
         f"There is no detector {name!r}.",
         f"--crop detector:{ssd.NAME}, detector:onnx:FILE or detector:detectron2:CONFIG",
@@ -99,7 +105,8 @@ def detector_files(
     weights: Path | None = None, python: Path | None = None, names: Path | None = None
 ) -> DetectorFiles:
     """The files of a detector by their whole paths, so that they are found from anywhere."""
-    given = {"weights": weights, "python": python, "names": names}
+    found = shutil.which(python) if python else None
+    given = {"weights": weights, "python": Path(found) if found else python, "names": names}
     # Not resolved: the link in a virtual environment is the interpreter that has its packages.
     return DetectorFiles(
         **{key: str(path.expanduser().absolute()) for key, path in given.items() if path}

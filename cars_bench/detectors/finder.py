@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,7 +16,8 @@ from cars_bench.progress import Progress, Task
 from cars_bench.workspace import Workspace
 
 KEPT_EVERY = 64
-"""Pictures between two writes: what a kill at any moment loses at most."""
+"""Pictures between two writes at most, and the seconds: what a kill at any moment may lose."""
+KEPT_SECONDS = 5.0
 LINES = 10
 """Lines in a log over the whole run."""
 
@@ -54,12 +56,14 @@ class Finder:
             new = {item.sha256: item for item in pictures if item.sha256 not in store.known()}
             task.advance(len(pictures) - len(new), earlier=True)
             fresh: dict[str, tuple[Detection, ...]] = {}
+            kept = time.monotonic()
             try:
                 for picture, boxes in self._seen(list(new.values())):
                     fresh[picture.sha256] = boxes
-                    if len(fresh) == KEPT_EVERY:
+                    if len(fresh) == KEPT_EVERY or time.monotonic() - kept > KEPT_SECONDS:
                         store.add(lines, fresh)
                         fresh = {}
+                        kept = time.monotonic()
                     task.advance()
                     _tell(task)
             finally:
@@ -115,5 +119,5 @@ def _tell(task: Task) -> None:
     """A line at every tenth, for logs."""
     every = max(1, (task.total or 0) // LINES)
     if task.done % every == 0 or task.done == task.total:
-        rate = f", {1 / task.pace:,.0f} images/s" if task.pace else ""
+        rate = f", {1 / task.pace:,.3g} images/s" if task.pace else ""
         task.line(f"{task.done:,} of {task.total:,} images{rate}")

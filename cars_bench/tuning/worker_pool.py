@@ -7,7 +7,6 @@ import json
 import os
 import selectors
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ import cars_bench
 from cars_bench import errors
 from cars_bench.documents import to_json
 from cars_bench.errors import CarsBenchError
+from cars_bench.interrupts import OWN_GROUP, interrupts_held_back
 from cars_bench.training.specs import HeadSpec, TrainingSpec
 
 WORKER = (sys.executable, "-P", "-m", "cars_bench.tuning.worker_process")
@@ -43,11 +43,6 @@ XLA_FLAGS = (
 )
 
 Message = dict[str, Any]
-
-# Ctrl-C in a terminal goes to its whole group, and a worker is not to die of it.
-OWN_GROUP: dict[str, Any] = {"start_new_session": True}
-if sys.platform == "win32":
-    OWN_GROUP = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,22 +267,6 @@ class WorkerPool:
     def _dismiss(self, member: _Member) -> None:
         member.close()
         self._members.remove(member)
-
-
-@contextlib.contextmanager
-def interrupts_held_back() -> Iterator[None]:
-    """Hold Ctrl-C back while a process begins: it dies of one until it has its own group.
-
-    The process inherits this, so that Ctrl-C never reaches it.
-    """
-    if sys.platform == "win32":
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def cores() -> int:

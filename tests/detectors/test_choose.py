@@ -74,6 +74,15 @@ def test_files_are_kept_by_their_whole_paths(monkeypatch: pytest.MonkeyPatch, tm
     )
 
 
+def test_an_interpreter_may_be_named_as_on_a_command_line(tmp_path: Path, monkeypatch):
+    named = tmp_path / "bin" / "python-with-detectron2"
+    named.parent.mkdir()
+    named.write_text("#!/bin/sh\n")
+    named.chmod(0o755)
+    monkeypatch.setenv("PATH", str(named.parent))
+    assert detector_files(python=Path(named.name)) == DetectorFiles(python=str(named))
+
+
 def test_a_model_gets_the_detector_that_cut_its_images_or_none(workspace: Workspace) -> None:
     rule = crop(detector="ssd-mobilenet-v2")
     assert reopened(workspace, rule, DetectorFiles()).crop == rule
