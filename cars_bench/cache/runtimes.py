@@ -17,6 +17,7 @@ import keras
 import numpy as np
 
 from cars_bench.errors import UsageError
+from cars_bench.openvino_core import core
 
 RUNTIMES = ("openvino", "tensorflow")
 FULL = "float32"
@@ -146,7 +147,7 @@ class OpenVinoRunner(Runner):
             "INFERENCE_PRECISION_HINT": _OPENVINO_TYPES[precision],
             "PERFORMANCE_HINT": "THROUGHPUT",
         }
-        compiled = openvino.Core().compile_model(converted, "CPU", settings)
+        compiled = core().compile_model(converted, "CPU", settings)
         self.in_flight = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS") + 1
         self._idle = [compiled.create_infer_request() for _ in range(self.in_flight)]
 
@@ -187,9 +188,7 @@ def precision_of(runtime: str) -> str:
             "OpenVINO is not installed.",
             "pip install 'cars-bench[openvino]', or --runtime tensorflow",
         )
-    import openvino
-
-    capabilities = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    capabilities = core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return HALF if "BF16" in capabilities else FULL
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from cars_bench.errors import DetectorMissing, InputError
+from cars_bench.openvino_core import core
 
 INSTALL = "pip install 'cars-bench[detector]'"
 SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "THROUGHPUT"}
@@ -25,10 +26,8 @@ def read_network(path: Path) -> Any:
     """
     if importlib.util.find_spec("openvino") is None:
         raise DetectorMissing("Detectors run on OpenVINO, which is not installed.", INSTALL)
-    import openvino
-
     try:
-        return openvino.Core().read_model(path)
+        return core().read_model(path)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1:]
         raise InputError(
@@ -46,9 +45,7 @@ class Network:
     """
 
     def __init__(self, model: Any, outputs: Sequence[str | int]) -> None:
-        import openvino
-
-        compiled = openvino.Core().compile_model(model, "CPU", SETTINGS)
+        compiled = core().compile_model(model, "CPU", SETTINGS)
         self._outputs = [compiled.output(key) for key in outputs]
         self._in_flight = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS") + 1
         self._idle = [compiled.create_infer_request() for _ in range(self._in_flight)]

@@ -186,15 +186,19 @@ def read_predictions(path: Path, class_names: Sequence[str] | None = None) -> Pr
 
 
 def _rows(path: Path) -> Iterator[Prediction]:
+    read = 0
     try:
         rows = table_rows(plain_bytes(path).decode())
         if tuple(next(rows, ())) != COLUMNS:
             raise RecordDamaged(f"{path} is not a table of predictions.", AGAIN)
-        yield from map(_prediction, rows)
+        for cells in rows:
+            read += 1
+            yield _prediction(cells)
     except FileNotFoundError as error:
         raise InputError(f"There are no predictions {path}.", "cars-bench evaluate") from error
     except ValueError as error:
-        raise RecordDamaged(f"{path} is damaged: {error}.", AGAIN) from error
+        place = f" row {read}" if read else ""
+        raise RecordDamaged(f"{path}{place} is damaged: {error}.", AGAIN) from error
 
 
 def _cells(row: Prediction) -> list[str]:

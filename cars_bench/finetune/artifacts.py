@@ -20,20 +20,15 @@ from cars_bench.finetune.handoff import FrozenCheck, Handoff, WholeCheck
 from cars_bench.finetune.heatmaps import write_heatmaps
 from cars_bench.finetune.model_card import write_card
 from cars_bench.finetune.prepared_run import PreparedRun
-from cars_bench.finetune.runs import (
-    FINETUNED,
-    FROZEN,
-    SAVED_MODEL,
-    Run,
+from cars_bench.finetune.run_record import (
     RunBackbone,
     RunDataset,
     RunFeatures,
     RunRecord,
     SavedModelCheck,
-    Stage,
     Unfrozen,
-    predictions_path,
 )
+from cars_bench.finetune.runs import FINETUNED, FROZEN, SAVED_MODEL, Run, Stage, predictions_path
 from cars_bench.finetune.saved_model import check_saved_model, export_saved_model
 from cars_bench.finetune.speed import Speed, measure_speed
 from cars_bench.progress import Progress

@@ -20,7 +20,8 @@ from cars_bench.evaluation.predictions import Predictions, predictions, score_of
 from cars_bench.finetune.finished import FinishedModel
 from cars_bench.finetune.gain import gain_in
 from cars_bench.finetune.model_card import write_card
-from cars_bench.finetune.runs import FINETUNED, FROZEN, Run, RunRecord, Stage
+from cars_bench.finetune.run_record import RunRecord
+from cars_bench.finetune.runs import FINETUNED, FROZEN, Run, Stage
 from cars_bench.progress import Progress
 from cars_bench.training.engine import logits_of
 from cars_bench.tuning.stored_head import WINNER, StoredHead

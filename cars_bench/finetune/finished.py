@@ -13,7 +13,8 @@ from cars_bench.errors import ModelMissing, UsageError, known
 from cars_bench.evaluation.calibration import Temperature
 from cars_bench.finetune.assemble import Assembled
 from cars_bench.finetune.plan import remembered
-from cars_bench.finetune.runs import AGAIN_FROM_START, FINETUNE, Run, RunRecord, run_records
+from cars_bench.finetune.run_record import RunRecord
+from cars_bench.finetune.runs import AGAIN_FROM_START, FINETUNE, Run, run_records
 from cars_bench.training.heads import build_head
 from cars_bench.tuning.study import study_names
 from cars_bench.workspace import Workspace, require_written

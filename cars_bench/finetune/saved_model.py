@@ -13,7 +13,7 @@ import numpy as np
 from cars_bench.data.images import load_image
 from cars_bench.errors import UsageError
 from cars_bench.evaluation.metrics import TOP_K
-from cars_bench.finetune.runs import SavedModelCheck
+from cars_bench.finetune.run_record import SavedModelCheck
 from cars_bench.workspace import sync_folder
 
 SAVED_MODEL_FILE = "saved_model.pb"

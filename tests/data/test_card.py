@@ -37,7 +37,7 @@ def test_the_keys_stand_in_the_order_they_always_had(tmp_path):
     assert list(json.loads((tmp_path / CARD_FILE).read_text())) == [
         "schema_version", "created", "source", "crop", "images", "classes", "split",
         "class_counts", "sizes", "boxes", "missing", "quarantined", "warnings", "versions",
-        "digest", "groups", "sizes_digest", "checksum",
+        "digest", "groups", "detection", "sizes_digest", "checksum",
     ]  # fmt: skip
 
 

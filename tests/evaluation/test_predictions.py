@@ -81,7 +81,7 @@ HEADER = ",".join(COLUMNS) + "\n"
     [
         ("", "not a table"),
         ("image_id,true\na,b\n", "not a table"),
-        (HEADER + "a,b,c\n", "line 2 is damaged: a row has 3 columns"),
+        (HEADER + "a,b,c\n", "row 1 is damaged: a row has 3 columns"),
         (HEADER + "a,x,x,,,,,much,,,,\n", "much"),
         (HEADER + "a,x,x,,,,,1.5,,,,\n", "from 0 to 1"),
         (HEADER + "a,x,x,,,,,nan,,,,\n", "from 0 to 1"),

@@ -1,3 +1,5 @@
+"""Covers cars_bench/finetune/run_record.py."""
+
 from __future__ import annotations
 
 import json
@@ -13,14 +15,8 @@ from cars_bench.errors import ModelMissing, RecordDamaged
 from cars_bench.evaluation.metrics import Estimate, SplitScore
 from cars_bench.finetune.plan import last_plan, new_plan
 from cars_bench.finetune.recipe import FinetuneOptions
-from cars_bench.finetune.runs import (
-    Run,
-    RunRecord,
-    best_run,
-    frozen_test_top1,
-    runs,
-    unfinished,
-)
+from cars_bench.finetune.run_record import RunRecord
+from cars_bench.finetune.runs import Run, best_run, frozen_test_top1, runs, unfinished
 from cars_bench.tuning.study import Study
 from cars_bench.workspace import Workspace
 from tests.rewriting import rewrite

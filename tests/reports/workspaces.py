@@ -29,16 +29,8 @@ from cars_bench.finetune.handoff import Drift, FrozenCheck, Handoff
 from cars_bench.finetune.heatmaps import Heatmap, Heatmaps, write_heatmaps
 from cars_bench.finetune.plan import FINAL
 from cars_bench.finetune.recipe import Recipe
-from cars_bench.finetune.runs import (
-    MEASURED,
-    Run,
-    RunBackbone,
-    RunDataset,
-    RunFeatures,
-    RunRecord,
-    Unfrozen,
-    predictions_path,
-)
+from cars_bench.finetune.run_record import RunBackbone, RunDataset, RunFeatures, RunRecord, Unfrozen
+from cars_bench.finetune.runs import MEASURED, Run, predictions_path
 from cars_bench.finetune.runs import (
     STAGES as MODELS,
 )

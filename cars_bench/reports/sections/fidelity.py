@@ -16,7 +16,7 @@ from cars_bench.finetune.handoff import (
     Handoff,
     WholeCheck,
 )
-from cars_bench.finetune.runs import RunRecord
+from cars_bench.finetune.run_record import RunRecord
 from cars_bench.progress import plural
 from cars_bench.reports.inputs import Inputs
 from cars_bench.reports.words import Pairs, percent, points

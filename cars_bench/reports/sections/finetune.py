@@ -13,7 +13,8 @@ from matplotlib.ticker import MaxNLocator
 
 from cars_bench.cache.manifest import Manifest
 from cars_bench.evaluation.comparison import ClassChange
-from cars_bench.finetune.runs import FROZEN, MEASURED, Run, RunRecord
+from cars_bench.finetune.run_record import RunRecord
+from cars_bench.finetune.runs import FROZEN, MEASURED, Run
 from cars_bench.progress import size
 from cars_bench.reports.accuracies import Baseline, accuracies
 from cars_bench.reports.inputs import Inputs

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from cars_bench.evaluation.comparison import ClassChange
 from cars_bench.finetune.recipe import Recipe
-from cars_bench.finetune.runs import Unfrozen
+from cars_bench.finetune.run_record import Unfrozen
 from cars_bench.reports.sections.finetune import (
     Extremes,
     _top1,
