@@ -187,10 +187,17 @@ def _outline(found: Document) -> str:
 
 def _said(session: Session, run: Run) -> Document:
     from cars_bench.finetune.gain import gain_of
+    from cars_bench.tuning.leaderboard import mean_beside
+    from cars_bench.tuning.study import Study
 
     document = to_json(run.record)
     for line in score_lines(document):
         session.say(line)
+    frozen = run.score("frozen", "val")
+    study = Study.open(session.workspace, run.record.study)
+    beside = mean_beside(study, run.record.trial_id, frozen.top1.value) if frozen else ""
+    if beside:
+        session.say(beside)
     if run.record.speed:
         session.say(f"speed: {run.record.speed.text}")
     gain = gain_of(run)

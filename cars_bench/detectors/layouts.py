@@ -186,7 +186,8 @@ def suppressed(found: Found) -> Found:
     order = np.argsort(-found.scores, kind="stable")[:CANDIDATES]
     kept = []
     while order.size:
-        first, rest = order[0], order[1:]
+        first = order[0]
+        rest = order[1:]
         kept.append(first)
         same = found.labels[rest] == found.labels[first]
         order = rest[~(same & (_overlaps(found.boxes[first], found.boxes[rest]) > OVERLAP))]

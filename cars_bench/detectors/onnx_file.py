@@ -101,7 +101,8 @@ class OnnxDetector(Detector):
 
     def prepared(self, path: Path) -> Prepared:
         """Letterbox a picture to the network's input."""
-        width, height = self._input.width, self._input.height
+        width = self._input.width
+        height = self._input.height
         image, _ = decode_near(path, max(width, height))
         scale = min(width / image.width, height / image.height)
         shown = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))

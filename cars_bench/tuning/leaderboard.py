@@ -16,6 +16,7 @@ import numpy as np
 from cars_bench.documents import to_json
 from cars_bench.errors import NoTrialCompleted
 from cars_bench.evaluation.metrics import Estimate
+from cars_bench.progress import plural
 from cars_bench.training.specs import HeadSpec, TrainingSpec
 from cars_bench.tuning.ledger import Trial
 from cars_bench.tuning.ranking import (
@@ -186,6 +187,26 @@ def _beats(row: LeaderboardRow, probe: LeaderboardRow | None) -> bool | None:
     if probe is None or row.kind != "trial" or row.status != "completed":
         return None
     return (row.score or 0.0) > (probe.score or 0.0)
+
+
+def mean_beside(study: Study, trial_id: str, carried: float) -> str:
+    """What tells one training's validation top-1 from the number that its head goes by.
+
+    Args:
+        study: Its study.
+        trial_id: The head.
+        carried: Of the training that a model carries.
+
+    Returns:
+        A sentence; empty where the two are the same to a tenth of a percent.
+    """
+    row = next((row for row in leaderboard(study) if row.trial_id == trial_id), None)
+    if row is None or row.score is None or f"{row.score:.1%}" == f"{carried:.1%}":
+        return ""
+    return (
+        f"frozen val is that of the training the model carries; the head goes by "
+        f"{row.score:.1%}, its mean over {plural(row.repeats, 'new seed')}"
+    )
 
 
 def best_trial(study: Study) -> Trial:

@@ -194,7 +194,8 @@ def read_head(folder: Path) -> TrainedHead:
     require_written(path, record.tables.get(WITNESS_FILE), again(folder))
     with opened_arrays(path, again(folder)) as witness:
         arrays = {name: witness[name] for name in ("image_ids", "labels", "logits")}
-        images, classes = len(arrays["image_ids"]), len(record.class_names)
+        images = len(arrays["image_ids"])
+        classes = len(record.class_names)
         shapes = {name: item.shape for name, item in arrays.items()}
         if shapes != {"image_ids": (images,), "labels": (images,), "logits": (images, classes)}:
             raise ValueError(f"its shapes are {shapes}")

@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 from cars_bench.documents import to_json
 from cars_bench.errors import NoTrialCompleted
 from cars_bench.training.specs import DenseLayer, HeadSpec, TrainingSpec
-from cars_bench.tuning.leaderboard import best_trial, leaderboard, no_head_beats, winners_curse
+from cars_bench.tuning.leaderboard import (
+    best_trial,
+    leaderboard,
+    mean_beside,
+    no_head_beats,
+    winners_curse,
+)
 from cars_bench.tuning.ledger import Ledger, Repeat, TrialOutcome
 from cars_bench.tuning.ranking import pack
 from tests.tuning.studies import begin_trial, fail_trial, write_probe, write_study, write_trial
@@ -64,6 +70,17 @@ def test_a_repeated_head_is_judged_by_its_repeats_alone(study):
     assert first.low < first.score < first.high
     assert (second.trial_id, third.trial_id) == ("t0000", "t0002")
     assert best_trial(study).trial_id == "t0001"
+
+
+def test_a_carried_training_is_told_from_the_mean_that_its_head_goes_by(study):
+    with Ledger(study.ledger_path) as ledger:
+        write_trial(ledger, 0, right(0.6))
+        write_trial(ledger, 1, right(0.9), repeats=(right(0.5), right(0.6)))
+    assert mean_beside(study, "t0000", 0.6) == ""
+    assert mean_beside(study, "t0009", 0.6) == ""
+    said = mean_beside(study, "t0001", 0.6)
+    assert said.startswith("frozen val is that of the training")
+    assert "55.0%, its mean over 2 new seeds" in said
 
 
 def test_a_repeat_that_failed_counts_as_nothing_right(study):
