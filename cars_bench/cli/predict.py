@@ -53,6 +53,10 @@ def predict(
     detector_python: Annotated[
         Path | None, typer.Option(help="Python that has detectron2 here.", show_default=False)
     ] = None,
+    detector_names: Annotated[
+        Path | None,
+        typer.Option(help="Where the ONNX detector's names are here.", show_default=False),
+    ] = None,
 ) -> Document:
     """Write the five likeliest classes of images as a CSV.
 
@@ -69,7 +73,7 @@ def predict(
         model=model,
         heatmaps=heatmaps,
         calibrated=calibrated,
-        detector=detector_files(detector_weights, detector_python),
+        detector=detector_files(detector_weights, detector_python, detector_names),
     )
     result = run(session.workspace, paths, options, session.progress)
     if result.images == len(result.first):
@@ -79,7 +83,9 @@ def predict(
     if heatmaps is not None:
         session.say(f"heatmaps: {heatmaps} ({plural(result.heatmaps, 'image')})")
     if result.found is not None:
-        session.say(f"cut to a box: {result.found:,}; the others were taken whole")
+        of = f"{result.found:,} of {plural(result.images, 'image')}"
+        rest = "" if result.found == result.images else "; the others were taken whole"
+        session.say(f"cut to a box: {of}{rest}")
     for warning in result.warnings:
         session.say(f"warning: {warning}")
     for name, reason in result.unreadable.items():

@@ -73,17 +73,27 @@ def prepare(
     ] = None,
     detect_threshold: Annotated[
         float | None,
-        typer.Option(help="Least score of a box that is taken [default: 0.3].", show_default=False),
+        typer.Option(
+            min=0.05,
+            max=1,
+            help="Least score of a box that is taken [default: 0.3].",
+            show_default=False,
+        ),
     ] = None,
     crop_margin: Annotated[
         float | None,
         typer.Option(
+            min=0,
+            max=1,
             help="Added on each side of the detector's box, as a share of it [default: 0].",
             show_default=False,
         ),
     ] = None,
     detector_weights: Annotated[
-        Path | None, typer.Option(help="File with detectron2's weights.", show_default=False)
+        Path | None,
+        typer.Option(
+            help="File with the weights of a detectron2 or ONNX detector.", show_default=False
+        ),
     ] = None,
     detector_python: Annotated[
         Path | None, typer.Option(help="Python that has detectron2.", show_default=False)

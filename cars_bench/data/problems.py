@@ -215,7 +215,7 @@ def _refuse_boxless(rows: pd.DataFrame, crop: str) -> None:
         raise InputError(
             f"--crop boxes needs a box for each image, and {len(boxless):,} of {len(rows):,} "
             f"have none: {some(boxless)}.",
-            "give labels with boxes, or prepare with --crop none",
+            "give labels with boxes, or let a detector find them: --crop detector",
         )
 
 

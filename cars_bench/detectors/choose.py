@@ -15,6 +15,12 @@ from cars_bench.workspace import Workspace
 
 PREFIX = "detector"
 """What the value of `--crop` begins with."""
+TAKES = {
+    ssd.NAME: set[str](),
+    onnx_file.PREFIX.rstrip(":"): {"weights", "names"},
+    detectron2.PREFIX.rstrip(":"): {"weights", "python"},
+}
+"""Which files each kind of detector reads, as `DetectorFiles` has them."""
 
 
 def open_detector(name: str, files: DetectorFiles) -> Detector:
@@ -25,10 +31,11 @@ def open_detector(name: str, files: DetectorFiles) -> Detector:
         files: What it needs beside.
 
     Raises:
-        UsageError: There is none of that name.
+        UsageError: There is none of that name, or it does not read one of the files.
         DetectorMissing: It is not installed.
         InputError: Its files cannot be used.
     """
+    _refuse_other_files(name, files)
     if name == ssd.NAME:
         return ssd.SsdMobileNetV2()
     if name.startswith(onnx_file.PREFIX):
@@ -43,6 +50,15 @@ def open_detector(name: str, files: DetectorFiles) -> Detector:
         f"There is no detector {name!r}.",
         f"--crop detector:{ssd.NAME}, detector:onnx:FILE or detector:detectron2:CONFIG",
     )
+
+
+def _refuse_other_files(name: str, files: DetectorFiles) -> None:
+    """Refuse a file that this kind of detector would not read."""
+    given = {key for key, value in vars(files).items() if value is not None}
+    needless = given - TAKES.get(name.partition(":")[0], given)
+    if needless:
+        named = " and ".join(f"--detector-{key}" for key in sorted(needless))
+        raise UsageError(f"The detector {name} takes no {named}.", "leave it out")
 
 
 def finder_for(
@@ -98,7 +114,7 @@ def finder_for(
 def _whole(name: str) -> str:
     """A name with the whole path of the file in it, so that it is found from anywhere."""
     path = name.removeprefix(onnx_file.PREFIX)
-    return name if path == name else f"{onnx_file.PREFIX}{Path(path).expanduser().absolute()}"
+    return name if path == name else f"{onnx_file.PREFIX}{Path(path).expanduser().resolve()}"
 
 
 def detector_files(

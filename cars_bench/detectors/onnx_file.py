@@ -232,8 +232,9 @@ def _names_of(path: Path) -> tuple[str, ...]:
     try:
         lines = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
     except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise InputError(
-            f"{path} cannot be read as names of classes ({error}).", "give text, a class a line"
+            f"{path} cannot be read as names of classes ({reason}).", "give text, a class a line"
         ) from error
     if not lines:
         raise InputError(f"{path} names no class.", "give text, a class a line")

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 
+import pytest
+
 from cars_bench.cli.predict import predict
+from cars_bench.cli.prepare import prepare
 from cars_bench.cli.session import Session
+from cars_bench.data.detection import DetectorFiles
 from tests.finetune import conftest as fixtures
 
 finished, finished_once = fixtures.finished, fixtures.finished_once
@@ -25,6 +31,12 @@ def test_predict_counts_images_and_heatmaps(finished, tmp_path: Path, capsys):
         f"heatmaps: {tmp_path / 'heat'} (60 images)",
     ]
     assert len(list((tmp_path / "heat").glob("*.png"))) == 60
+
+
+@pytest.mark.parametrize("command", [prepare, predict])
+def test_every_file_of_a_detector_can_be_named(command):
+    wanted = {f"detector_{field.name}" for field in fields(DetectorFiles)}
+    assert wanted <= set(inspect.signature(command).parameters)
 
 
 def test_the_answers_to_a_few_images_are_told(finished, tmp_path: Path, capsys):

@@ -60,6 +60,22 @@ def test_what_cannot_be_meant_is_refused(workspace: Workspace, asked, options, s
         finder_for(workspace, asked, DetectorFiles(), **options)
 
 
+@pytest.mark.parametrize(
+    ("asked", "files", "said"),
+    [
+        ("detector", {"weights": "w.pth"}, "ssd-mobilenet-v2 takes no --detector-weights"),
+        ("detector", {"names": "n", "python": "p"}, "no --detector-names and --detector-python"),
+        ("detector:onnx:d.onnx", {"python": "p"}, "takes no --detector-python"),
+        ("detector:detectron2:x", {"names": "n"}, "takes no --detector-names"),
+    ],
+)
+def test_a_file_that_the_detector_would_not_read_is_refused(
+    workspace: Workspace, asked, files, said
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        finder_for(workspace, asked, DetectorFiles(**files))
+
+
 def test_an_unknown_class_is_answered_with_those_there_are(workspace: Workspace) -> None:
     with pytest.raises(UsageError) as caught:
         finder_for(workspace, "detector", DetectorFiles(), classes="blue")
