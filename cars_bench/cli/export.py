@@ -93,6 +93,18 @@ def _lines(record: ExportRecord) -> list[str]:
         *_accuracies(record.accuracy, record.keras_accuracy),
         f"{speed.median_milliseconds:,.1f} ms an image (median of {speed.calls}, one at a time, "
         f"{speed.threads} threads of {speed.processor})",
+        *_cut_first(record.crop),
+    ]
+
+
+def _cut_first(crop: str) -> list[str]:
+    """What a program has to do before it asks the exported model."""
+    if crop == "none":
+        return []
+    whose = "by a detector" if crop == "detector" else "to their boxes"
+    return [
+        f"warning: the model was trained on images cut {whose}, and an export takes them as they "
+        "are: cut yours alike first, or expect worse answers (the model card says how)"
     ]
 
 

@@ -65,7 +65,7 @@ class ExportRecord:
         bytes: Its size.
         sha256: Digest of the file; of a folder, that of its files' names and digests.
         image_size: Side of the pixels it takes, RGB, 0 to 255.
-        crop: What the model's images were cut to: `none` or `boxes`.
+        crop: What the model's images were cut to: `none`, `boxes` or `detector`.
         class_names: Of the probabilities it gives, in their order.
         calibration_images: Training images that the scales of 8 bits were set by; 0 for floats.
         agreement: With the Keras model.

@@ -64,6 +64,17 @@ def test_a_model_trained_on_validation_images_is_said_to_be(finished, capsys):
     assert "Accuracy is not told" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("crop", "how"), [("detector", "by a detector"), ("boxes", "boxes")])
+def test_a_model_of_cut_images_says_that_an_export_does_not_cut(finished, capsys, crop, how):
+    path = next(finished.studies.glob("*/final/*/run.json"))
+    rewrite(path, lambda values: values["dataset"].update(crop=crop))
+    session = Session(finished, quiet=True)
+    assert session.run(lambda: export(session, format="keras")) == 0
+    said = capsys.readouterr().out
+    assert "warning: the model was trained on images cut" in said
+    assert how in said
+
+
 def test_what_is_not_installed_ends_with_three_before_anything_is_loaded(
     workspace, capsys, monkeypatch
 ):
