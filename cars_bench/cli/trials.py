@@ -68,22 +68,18 @@ def trials(
 def _print_table(
     session: Session, rows: Sequence[LeaderboardRow], curse: WinnersCurse | None
 ) -> None:
+    from cars_bench.tuning.leaderboard import why_chosen
+
     winner = curse.trial_id if curse else ""
     session.say(HEADER)
     for row in rows:
         session.say(_line(row, row.trial_id == winner), hang=HEAD_COLUMN)
     if curse:
         more = "" if curse.candidates == 1 else _best_of(curse)
-        session.say(f"{WINNER} {_chosen(rows, winner)}{more}")
+        why = why_chosen(rows, winner)
+        session.say(f"{WINNER} the winner{f', {why}' if why else ''}{more}")
     if any(row.tied and row.trial_id != winner for row in rows[1:]):
         session.say(f"{TIED} cannot be told from the first")
-
-
-def _chosen(rows: Sequence[LeaderboardRow], winner: str) -> str:
-    """Why a head that is not the best trial has won."""
-    best = next((row.trial_id for row in rows if row.kind == "trial"), winner)
-    why = "" if best == winner else f", the smallest head that cannot be told from {best}"
-    return f"the winner{why}"
 
 
 def _best_of(curse: WinnersCurse) -> str:

@@ -65,7 +65,7 @@ def tune(
     from dataclasses import asdict
 
     from cars_bench.finetune.runs import frozen_test_top1
-    from cars_bench.tuning.leaderboard import leaderboard, no_head_beats, winners_curse
+    from cars_bench.tuning.leaderboard import leaderboard, no_head_beats, why_chosen, winners_curse
     from cars_bench.tuning.search import TuneOptions
     from cars_bench.tuning.search import tune as run
 
@@ -90,6 +90,8 @@ def tune(
         f"validation top-1 {accuracy(winner.score, winner.low, winner.high)}"
         f"{_seeds(winner.repeats)}"
     )
+    if why := why_chosen(rows, winner.trial_id):
+        session.say(f"it is {why}: cars-bench trials")
     for item in result.brackets:
         session.say(f"bracket {item.number}: {item.run} of {item.planned} trials planned")
     if curse:

@@ -58,7 +58,7 @@ MODULES = (
 )
 MARKS = {"val": "○", "test": "●"}
 MISSING = {
-    "data": Missing("The dataset is not in this workspace.", "cars-bench prepare SOURCE"),
+    "data": Missing("The study's dataset is not in this workspace.", "cars-bench prepare SOURCE"),
     "cache": Missing("No features are in this workspace.", "cars-bench extract"),
     "search": Missing("No head has been tried on these features.", "cars-bench tune --trials 100"),
     "winner": Missing("No trial has completed yet.", "cars-bench tune --trials 100"),

@@ -227,6 +227,19 @@ def best_trial(study: Study) -> Trial:
     return min(tied, key=lambda item: (item.parameters or 0, *_rank(item)))
 
 
+def why_chosen(rows: Sequence[LeaderboardRow], winner: str) -> str:
+    """Why a head that is not the best trial has won; empty where the best did.
+
+    Args:
+        rows: The leaderboard.
+        winner: The winning trial's id.
+    """
+    best = next((row for row in rows if row.kind == "trial"), None)
+    if best is None or best.trial_id == winner:
+        return ""
+    return f"the smallest head that cannot be told from {best.trial_id} ({best.score or 0.0:.1%})"
+
+
 def candidates(study: Study, repeated: bool = True) -> list[Trial]:
     """The few best completed trials, the best first.
 

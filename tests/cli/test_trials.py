@@ -66,7 +66,7 @@ def test_a_winner_that_is_not_the_best_trial_says_why_it_won(workspace, capsys):
     lines = said(workspace, capsys).splitlines()
     assert lines[2].startswith("* t0001")
     assert lines[3].startswith(
-        "* the winner, the smallest head that cannot be told from t0000, the pick of 2: "
+        "* the winner, the smallest head that cannot be told from t0000 (60.0%), the pick of 2: "
     )
 
 

@@ -17,6 +17,7 @@ from cars_bench.tuning.leaderboard import (
     leaderboard,
     mean_beside,
     no_head_beats,
+    why_chosen,
     winners_curse,
 )
 from cars_bench.tuning.ledger import Ledger, Repeat, TrialOutcome
@@ -97,6 +98,17 @@ def test_a_head_that_does_not_beat_the_probes_says_so(study):
         write_probe(ledger, "ridge", right(0.7))
     said = {row.trial_id: row.beats_probes for row in leaderboard(study)}
     assert list(said.items()) == [("t0001", True), ("probe-ridge", None), ("t0000", False)]
+
+
+def test_a_winner_that_is_not_the_best_has_its_reason_told(study):
+    with Ledger(study.ledger_path) as ledger:
+        write_trial(ledger, 0, right(0.6), units=90)
+        write_trial(ledger, 1, right(0.59), units=10)
+    rows = leaderboard(study)
+    assert best_trial(study).trial_id == "t0001"
+    told = why_chosen(rows, "t0001")
+    assert told == "the smallest head that cannot be told from t0000 (60.0%)"
+    assert why_chosen(rows, "t0000") == ""
 
 
 def test_ledgers_without_answers_are_compared_by_their_intervals(study):
