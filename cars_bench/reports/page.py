@@ -109,8 +109,8 @@ def build_report(
     check_size(page)
     folder = workspace.reports / report.title
     write_tables(folder, report)
-    write_json(folder / "report.json", report.to_json())
     write_text(folder / "report.html", page)
+    write_json(folder / "report.json", report.to_json())  # last: it vouches for the page
     write_index(workspace)
     return folder / "report.html"
 
