@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cars_bench.atomic import write_text
 from cars_bench.cache import testing
 from cars_bench.cache.keys import FeatureRecipe
 from cars_bench.cache.manifest import Manifest
@@ -45,7 +46,7 @@ from cars_bench.tuning.study import (
     StudyRecord,
     Winner,
 )
-from cars_bench.workspace import Workspace, write_text
+from cars_bench.workspace import Workspace
 from tests.data.cards import a_card
 from tests.reports.workspaces import make_workspace
 
