@@ -155,7 +155,7 @@ class DetectionSummary:
         covered = "" if share is None else f" (median share of the picture {share:.0%})"
         said = [
             f"boxes: found in {self.found:,} of {plural(total, 'image')} by {self.crop.detector}"
-            f"{covered}; {self.not_found:,} are taken whole"
+            f"{covered}{self._whole()}"
         ]
         if self.classes:
             said.append(f"found: {self._classes()}")
@@ -165,6 +165,23 @@ class DetectionSummary:
                 f"over {plural(self.compared, 'image')}"
             )
         return said
+
+    def warnings(self) -> list[str]:
+        """One sentence where most images are not cut at all, else nothing."""
+        total = self.found + self.not_found
+        if self.found >= self.not_found:
+            return []
+        return [
+            f"The detector found nothing to cut to in {self.not_found:,} of "
+            f"{plural(total, 'image')}: take other --detect-classes, a lower --detect-threshold "
+            "or another detector, or leave --crop out."
+        ]
+
+    def _whole(self) -> str:
+        """What becomes of the images without a box."""
+        if not self.not_found:
+            return ""
+        return f"; {self.not_found:,} {'is' if self.not_found == 1 else 'are'} taken whole"
 
     def _classes(self) -> str:
         rows = [f"{name} {count:,}" for name, count in self.classes.items()]

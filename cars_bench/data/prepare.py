@@ -21,6 +21,7 @@ from cars_bench.data.card import (
     Quantiles,
     Sizes,
     SplitSummary,
+    read_card,
 )
 from cars_bench.data.csv_labels import CsvColumns, parse_columns
 from cars_bench.data.dataset import (
@@ -49,8 +50,8 @@ from cars_bench.data.problems import (
 )
 from cars_bench.data.sources import Located, locate
 from cars_bench.data.splits import TEST_OF_TRAIN, VAL_OF_TRAIN, parse_split, stratified
-from cars_bench.errors import InputError, UsageError
-from cars_bench.progress import Progress
+from cars_bench.errors import DatasetMissing, InputError, RecordDamaged, UsageError
+from cars_bench.progress import Progress, plural
 from cars_bench.workspace import Workspace, locked
 
 DEFAULT_SPLIT = "65/20/15"
@@ -116,6 +117,7 @@ def prepare(
     _require_writable(workspace.datasets)
     with locked(workspace.datasets / f".{folder.name}.lock", f"prepare of {folder.name}"):
         table, card = _read(folder, options, progress, finder)
+        _tell_of_replaced(folder, card, progress)
         folder.mkdir(parents=True, exist_ok=True)
         write_dataset(folder, table, card)
         workspace.remember("dataset", name=folder.name, crop=card.crop)
@@ -187,6 +189,7 @@ def _read(
     rows = quarantine(rows, options.allow_missing, problems)
     rows = check_boxes(rows, options.crop, options.allow_missing or finder is not None, problems)
     rows, detection = _detected(rows, finder, progress)
+    problems.warnings += detection.warnings() if detection else []
     table = _labelled(rows)
     refuse_empty_splits(table, problems)
     warn_of_duplicates(table, problems)
@@ -214,6 +217,20 @@ def _detected(
     boxes = [finder.crop.box(seen, item) for seen, item in zip(found, pictures, strict=True)]
     said = summary(finder.crop, pictures, found, boxes_of(rows))
     return rows.assign(**columns_of(boxes)), said
+
+
+def _tell_of_replaced(folder: Path, card: Card, progress: Progress) -> None:
+    """Say so where a dataset of other content has the name: its studies become stale."""
+    try:
+        earlier = read_card(folder)
+    except (DatasetMissing, RecordDamaged):
+        return
+    if earlier.digest != card.digest:
+        progress.log(
+            f"note: this replaces the dataset {folder.name!r} ({plural(earlier.images, 'image')}, "
+            f"crop {earlier.crop}): caches and studies made of it become stale; "
+            "--name NAME keeps both"
+        )
 
 
 def _columns(options: PrepareOptions) -> CsvColumns:

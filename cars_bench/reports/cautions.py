@@ -48,8 +48,7 @@ def cautions(inputs: Inputs, seen: Sequence[str] = ()) -> list[Caution]:
 
 def _data_warnings(inputs: Inputs) -> list[Caution]:
     if inputs.dataset is None:
-        return [Caution("The dataset is gone from cache/, so pictures and counts are missing.",
-                         "cars-bench prepare SOURCE")]  # fmt: skip
+        return [dataset_lacking(inputs)]
     card = inputs.dataset.card
     copies = _copy_warnings(inputs.dataset)
     told = card.warnings
@@ -59,10 +58,18 @@ def _data_warnings(inputs: Inputs) -> list[Caution]:
         found.append(
             Caution(f"{plural(count, 'unusable image')} set aside; the list stands under Data.")
         )
-    if inputs.study and inputs.study.record.dataset.digest != inputs.dataset.digest:
-        found.append(Caution("The dataset has changed since this study was made.",
-                              "cars-bench extract, then tune again"))  # fmt: skip
     return found
+
+
+def dataset_lacking(inputs: Inputs) -> Caution:
+    """What it means that the images are not here, or are not those of the study any more."""
+    what = "pictures and counts are missing"
+    if inputs.replaced:
+        return Caution(
+            f"The dataset has changed since this study was made, so {what}.",
+            "prepare it again as it was, or cars-bench extract, then tune again",
+        )
+    return Caution(f"The dataset is gone from cache/, so {what}.", "cars-bench prepare SOURCE")
 
 
 def _copy_warnings(dataset: Dataset) -> list[Caution]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from cars_bench import SCHEMA_VERSION, __version__
 from cars_bench.documents import to_json
@@ -17,6 +17,7 @@ from cars_bench.evaluation.comparison import (
 )
 from cars_bench.reports import turned
 from cars_bench.reports.accuracies import Baseline
+from cars_bench.reports.cautions import Caution, dataset_lacking
 from cars_bench.reports.inputs import Inputs, Json
 from cars_bench.reports.sections import data, features, verdict
 from cars_bench.reports.sections.search import head_words
@@ -137,6 +138,7 @@ class Comparison:
     Attributes:
         measures: Those that at least one study measured.
         data: Properties of the datasets.
+        lacking: What it means for the page where a study's dataset is not here any more.
         caches: Properties of the caches.
         winners: The specs of the winners and how they were found.
     """
@@ -148,6 +150,7 @@ class Comparison:
     caches: tuple[Line, ...]
     winners: tuple[Line, ...]
     answers: PairedFacts
+    lacking: tuple[Caution, ...] = ()
 
     @property
     def cut(self) -> Line | None:
@@ -180,7 +183,13 @@ def compare(first: Inputs, second: Inputs) -> Comparison:
         caches=lines(*map(_cache, sides)),
         winners=lines(*map(_winner, sides)),
         answers=answers,
+        lacking=tuple(_lacking(item) for item in sides if item.dataset is None),
     )
+
+
+def _lacking(inputs: Inputs) -> Caution:
+    caution = dataset_lacking(inputs)
+    return replace(caution, text=f"{_name(inputs)}: {caution.text}")
 
 
 def _name(inputs: Inputs) -> str:
@@ -242,7 +251,8 @@ def _paired_sentence(names: tuple[str, str], row: Paired, where: str) -> str:
 def _data(inputs: Inputs) -> dict[str, str]:
     facts = data.facts(inputs)
     if facts is None:
-        return {}
+        manifest = inputs.manifest
+        return {data.CROP: manifest.recipe.crop} if manifest else {}
     counts = {f"Images to {name}": f"{count:,}" for name, count in facts.splits.items()}
     sizes = {"Dataset": facts.name, "Classes": f"{len(facts.classes):,}"}
     return sizes | counts | dict(facts.facts)

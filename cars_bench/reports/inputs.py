@@ -41,7 +41,8 @@ class Inputs:
 
     Attributes:
         workspace: Where it was found.
-        dataset: The images.
+        dataset: The images that the study was made of; `None` also where they changed since.
+        replaced: Whether another dataset stands now where the study's did.
         manifest: Of the features that heads are searched on.
         cost: What their extraction took.
         study: The search.
@@ -60,6 +61,7 @@ class Inputs:
 
     workspace: Workspace
     dataset: Dataset | None = None
+    replaced: bool = False
     manifest: Manifest | None = None
     cost: Cost = field(default_factory=Cost)
     study: Study | None = None
@@ -212,12 +214,15 @@ def read_inputs(workspace: Workspace, study_name: str | None = None) -> Inputs:
     """
     study = _study(workspace, study_name)
     manifest = _manifest(workspace, study)
-    dataset = _dataset(workspace, study, manifest)
+    there = _dataset(workspace, study, manifest)
+    replaced = bool(there and study and there.digest != study.record.dataset.digest)
+    dataset = None if replaced else there
     if dataset is None and study is None and manifest is None:
         raise InputError("There is nothing to report on yet.", "cars-bench prepare SOURCE")
     made = Inputs(
         workspace=workspace,
         dataset=dataset,
+        replaced=replaced,
         manifest=manifest,
         cost=read_cost(workspace, manifest.recipe.key) if manifest else Cost(),
     )

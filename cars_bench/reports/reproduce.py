@@ -12,6 +12,7 @@ from cars_bench.data.dataset import Dataset
 from cars_bench.finetune.plan import Steering
 from cars_bench.finetune.runs import FROZEN, MEASURED, Run
 from cars_bench.reports.inputs import Inputs
+from cars_bench.tuning.study import Study
 
 WINDOW = 4
 """Trials that a search keeps open at once unless more workers ask for more."""
@@ -50,7 +51,7 @@ def _options(**values: Any) -> list[str]:
 def _prepare(inputs: Inputs) -> list[str]:
     dataset = inputs.dataset
     if dataset is None:
-        return []
+        return _prepared_otherwise(inputs.study)
     source = dataset.card.source
     split = dataset.card.split
     if Path(source.labels).is_relative_to(dataset.folder):
@@ -61,6 +62,14 @@ def _prepare(inputs: Inputs) -> list[str]:
         words = _options(labels=source.labels, images=source.images)
     words += _options(split=_split_option(split.how), seed=split.seed, **_crop(dataset))
     return [_line("prepare", *words, "--name", dataset.name)]
+
+
+def _prepared_otherwise(study: Study | None) -> list[str]:
+    """In place of the command, where the dataset that would tell it is not here any more."""
+    if study is None:
+        return []
+    wanted = study.record.dataset
+    return [f"# first prepare {shlex.quote(wanted.name)} as it was: digest {wanted.digest[:16]}"]
 
 
 def _crop(dataset: Dataset) -> dict[str, Any]:

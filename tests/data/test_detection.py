@@ -66,10 +66,25 @@ def test_the_summary_counts_what_was_found_and_holds_it_against_the_sources_boxe
     assert told.compared == 3
     assert told.mean_iou == pytest.approx((1 + 0 + 0.5) / 3)
     assert told.lines() == [
-        "boxes: found in 3 of 4 images by d (median share of the picture 25%); 1 are taken whole",
+        "boxes: found in 3 of 4 images by d (median share of the picture 25%); 1 is taken whole",
         "found: car 2, bus 1",
         "against the source's own boxes: mean IoU 0.50 over 3 images",
     ]
+
+
+@pytest.mark.parametrize(
+    ("seen", "end", "warned"),
+    [
+        ([[CAR], [CAR]], "25%)", 0),
+        ([[CAR], []], "1 is taken whole", 0),
+        ([[CAR], [], []], "2 are taken whole", 1),
+        ([[]], "in 0 of 1 image by d; 1 is taken whole", 1),
+    ],
+)
+def test_a_detector_that_finds_nothing_in_most_images_is_warned_of(seen, end, warned):
+    told = summary(rule(), [PICTURE] * len(seen), seen, [None] * len(seen))
+    assert told.lines()[0].endswith(end)
+    assert len(told.warnings()) == warned
 
 
 def test_a_dataset_in_which_nothing_was_found_has_no_shares():

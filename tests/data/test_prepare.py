@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from cars_bench.data.images import decode_image
 from cars_bench.data.prepare import PrepareOptions, prepare
 from cars_bench.documents import to_json
 from cars_bench.errors import DatasetMissing, DetectorFailed, InputError, UsageError
-from cars_bench.progress import Progress
+from cars_bench.progress import PlainProgress, Progress
 from tests.detectors.seeing import ColourDetector, draw, finder
 
 
@@ -317,6 +318,24 @@ def test_a_detectors_boxes_are_held_against_the_sources(workspace, tiny_source):
     told = dataset.card.detection
     assert (told.found, told.compared, told.mean_iou) == (0, 60, 0)
     assert all(record.box is None for record in dataset.records("test"))
+
+
+def test_most_images_without_a_box_are_warned_of(workspace, tiny_source):
+    options = PrepareOptions(source=tiny_source, name="tiny")
+    dataset = prepare(workspace, options, Progress(), finder(workspace))
+    assert "nothing to cut to in 60 of 60 images" in " ".join(dataset.card.warnings)
+
+
+def test_a_dataset_of_other_content_is_not_replaced_without_a_word(workspace, tiny_source, capsys):
+    options = PrepareOptions(source=tiny_source, name="tiny")
+    for changed, said in (
+        (options, False),
+        (options, False),
+        (replace(options, split="60/20/20"), True),
+    ):
+        prepare(workspace, changed, PlainProgress())
+        told = "replaces the dataset 'tiny' (60 images, crop none)" in capsys.readouterr().err
+        assert told is said
 
 
 def test_nothing_is_written_where_the_detector_dies(workspace, tiny_source):

@@ -21,7 +21,7 @@ from cars_bench.reports.words import points
 from cars_bench.tuning.ledger import Repeat
 from cars_bench.tuning.ranking import pack
 from tests.reports.changes import with_record, with_row, with_trials
-from tests.reports.workspaces import CLASSES, EVIL, make_workspace
+from tests.reports.workspaces import CLASSES, CUT, EVIL, add_cropped, make_workspace, prepared_anew
 
 
 def _other(inputs, right: float):
@@ -164,6 +164,17 @@ def test_the_page_is_written_with_its_numbers_and_listed(tmp_path):
 def test_a_comparison_at_different_stages_says_what_is_missing(drawn, finished):
     page = comparison_page(compare(finished, read_inputs(drawn("tuned"))), {})
     assert "not measured" in page
+
+
+def test_a_study_is_not_shown_with_the_dataset_that_took_its_datasets_name(tmp_path):
+    workspace = prepared_anew(add_cropped(make_workspace(tmp_path, trials=3)))
+    path = build_comparison(workspace, "drawn-tiny", CUT.study)
+    document = json.loads(path.with_suffix(".json").read_text("utf-8"))
+    (crop,) = [line for line in document["data"] if line["name"] == "Crop"]
+    assert (crop["first"], crop["second"]) == ("none", "boxes")
+    (told,) = document["lacking"]
+    assert told["text"].startswith("drawn-tiny: The dataset has changed since")
+    assert told["text"] in path.read_text("utf-8")
 
 
 def test_a_study_against_itself_or_nothing_is_refused(drawn):

@@ -3,9 +3,12 @@ from __future__ import annotations
 import pytest
 
 from cars_bench.errors import InputError, RecordDamaged, StudyMissing
+from cars_bench.reports.cautions import cautions
 from cars_bench.reports.inputs import read_inputs
+from cars_bench.reports.report import gather
+from cars_bench.reports.reproduce import reproduce
 from cars_bench.workspace import Workspace
-from tests.reports.workspaces import make_workspace
+from tests.reports.workspaces import make_workspace, prepared_anew
 
 
 def test_nothing_made_yet_says_what_to_do_first(tmp_path):
@@ -64,3 +67,14 @@ def test_a_damaged_record_stops_the_report_in_one_sentence(tmp_path):
     path.write_text("{", encoding="utf-8")
     with pytest.raises(RecordDamaged, match="not JSON"):
         read_inputs(workspace)
+
+
+def test_a_dataset_that_changed_since_is_not_taken_for_the_studys(tmp_path):
+    found = read_inputs(prepared_anew(make_workspace(tmp_path, trials=3)))
+    assert (found.dataset, found.replaced) == (None, True)
+    (text, *_) = [item.text for item in cautions(found)]
+    assert text.startswith("The dataset has changed since this study was made")
+    report = gather(found)
+    assert (report.data, report.verdict.stage) == (None, "finetuned")
+    first = reproduce(found).commands[0]
+    assert first.startswith("# first prepare drawn as it was: digest ")

@@ -85,6 +85,12 @@ def add_cropped(
     return _made(workspace, CUT, stage, 3, classes)
 
 
+def prepared_anew(workspace: Workspace, crop: str = "boxes") -> Workspace:
+    """With other images under the name of the first study's dataset, cut otherwise."""
+    _made(workspace, Drawn(crop=crop), "prepared", 0, CLASSES[1:])
+    return workspace
+
+
 @dataclass(frozen=True, kw_only=True)
 class Drawn:
     """What a study and its dataset are called, and how they differ.

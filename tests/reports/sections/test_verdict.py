@@ -12,8 +12,7 @@ from cars_bench.reports.report import gather
 from cars_bench.reports.sections import finetune as finetuned
 from cars_bench.reports.sections.verdict import facts
 from cars_bench.reports.words import percent
-from cars_bench.tuning.study import DatasetReference
-from tests.reports.changes import with_answers, with_card, with_record, with_row, with_study
+from tests.reports.changes import with_answers, with_card, with_record, with_row
 
 
 @pytest.mark.parametrize(
@@ -130,12 +129,6 @@ def test_failed_trials_and_set_aside_images_are_warned_of(finished):
     texts = " ".join(warning.text for warning in facts(finished).warnings)
     assert "1 trial failed" in texts
     assert "1 unusable image set aside" in texts
-
-
-def test_a_dataset_that_changed_since_is_warned_of(finished):
-    changed = with_study(finished, dataset=DatasetReference("drawn", "another"))
-    texts = [warning.text for warning in facts(changed).warnings]
-    assert any("changed since" in text for text in texts)
 
 
 def test_a_missing_probe_is_warned_of(finished):
