@@ -54,6 +54,7 @@ def test_json_names_what_could_not_be_read(finished, tmp_path: Path, capsys):
         "heatmaps": 0,
         "warnings": [],
         "temperature": 1.0,
+        "found": None,
     }
 
 
