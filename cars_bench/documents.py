@@ -18,9 +18,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
+from cars_bench.atomic import write_json
 from cars_bench.checksums import check_seal, read_json, sealed, unsealed
 from cars_bench.errors import CarsBenchError, RecordDamaged, UsageError, shown
-from cars_bench.workspace import write_json
 from cars_bench.yaml_text import MOST_CHARACTERS, parse_yaml
 
 T = TypeVar("T")

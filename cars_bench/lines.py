@@ -33,7 +33,7 @@ class Lines:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | BINARY, 0o666)
-        whole = _whole_lines(path.read_bytes())
+        whole = _whole_lines(plain_bytes(path))
         self._size = len(whole)
         self._chain = _Chain(whole)
 

@@ -17,10 +17,10 @@ from cars_bench.cache.matching import Match
 from cars_bench.cache.matching import caches as matched_caches
 from cars_bench.data.card import prepared, read_card
 from cars_bench.errors import CarsBenchError, NoTrialCompleted
-from cars_bench.evaluation.predictions import predictions_file
-from cars_bench.finetune.runs import Run, run_records, runs, unfinished
+from cars_bench.finetune.reported import is_reported
+from cars_bench.finetune.runs import Run, runs, unfinished
 from cars_bench.tuning.leaderboard import LeaderboardRow, best_trial, leaderboard
-from cars_bench.tuning.study import Study, StudyRecord, ledger_path, study_names
+from cars_bench.tuning.study import Study, StudyRecord, study_names
 from cars_bench.workspace import Workspace
 
 Json = dict[str, Any]
@@ -108,7 +108,7 @@ class StudyState:
 
 @dataclass(frozen=True)
 class ReportState:
-    """One report; stale when its study went on after it was written."""
+    """One report; stale when its study is no longer the one that it was made of."""
 
     study: str
     path: str
@@ -283,15 +283,14 @@ def _run(run: Run) -> RunState:
 
 def _reports(workspace: Workspace) -> tuple[ReportState, ...]:
     return tuple(
-        ReportState(path.parent.name, str(path), _older(path, workspace.studies / path.parent.name))
+        _report_state(path, workspace.studies / path.parent.name)
         for path in sorted(workspace.reports.glob("*/report.html"))
     )
 
 
-def _older(report: Path, study: Path) -> bool:
-    written = report.stat().st_mtime
-    sources = [ledger_path(study), *run_records(study), *study.rglob(predictions_file("*"))]
-    return any(path.stat().st_mtime > written for path in sources if path.is_file())
+def _report_state(page: Path, study: Path) -> ReportState:
+    told = is_reported(study, page.with_suffix(".json"))
+    return ReportState(study.name, str(page), stale=not told)
 
 
 def advise(overview: Overview) -> Advice:

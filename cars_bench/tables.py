@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from cars_bench.workspace import atomic_file
+from cars_bench.atomic import atomic_file
 
 GUARD = "'"
 FORMULA = re.compile(r"'*[=+\-@\t\r]")

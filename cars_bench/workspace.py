@@ -1,4 +1,4 @@
-"""Where things live on disk, and the only ways to write there.
+"""Where things live on disk, what may be read there, and who holds it.
 
 A workspace is a folder with three trays: `cache/` (what `prepare` and
 `extract` make and can be made again), `tuning/` (what `tune` and `finetune`
@@ -10,22 +10,21 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import json
 import os
 import platform
 import re
-import secrets
 import shutil
 import stat
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import tomli_w
 from filelock import FileLock, Timeout
 
+from cars_bench.atomic import write_text
 from cars_bench.errors import InputError, RecordDamaged, UsageError, shown
 from cars_bench.progress import size
 
@@ -39,16 +38,14 @@ CHOICES = dict.fromkeys((*TEXTS, "dtype", "runtime"), str) | dict.fromkeys(
 """What commands record in the settings file, and as what."""
 BINARY: int = getattr(os, "O_BINARY", 0)
 """What `os.open` needs on Windows so that bytes stay as they are."""
-UNFOLLOWED: int = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-"""What `os.open` needs so that a link is refused and a named pipe does not block."""
+UNBLOCKED: int = getattr(os, "O_NONBLOCK", 0)
+"""What `os.open` needs so that a named pipe does not block."""
+UNFOLLOWED: int = getattr(os, "O_NOFOLLOW", 0) | UNBLOCKED
+"""What it needs so that a link is refused too."""
 NO_LOCK = (errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EMLINK)
 """What opening a link, a folder or a socket as a lock file ends in."""
 SOMEONE = "another process"
 HOLDER_BYTES = 300
-NAME_KEPT = 40
-"""Characters of a file's name that its temporary one repeats: a name may be as long as names go."""
-SURROGATES = re.compile("[\ud800-\udfff]")
-"""What Python makes of the bytes of a file name that is not UTF-8."""
 
 
 @dataclass(frozen=True)
@@ -143,49 +140,6 @@ def named(tray: Path, what: str, name: str) -> Path:
     return tray / str(name)
 
 
-@contextlib.contextmanager
-def atomic_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
-    """Open a temporary sibling of `path`; on success fsync it and rename it to `path`.
-
-    A crash at any moment leaves the old file or the new one, never a mixture.
-    On an exception the temporary file is removed.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name[:NAME_KEPT]}.{secrets.token_hex(4)}.tmp")
-    binary = "b" in mode
-    encoding = None if binary else "utf-8"
-    newline = None if binary else "\n"
-    mode = mode.replace("w", "x")
-    try:
-        with temporary.open(mode, encoding=encoding, newline=newline) as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary sibling path for libraries that insist on a file name.
-
-    The name keeps the suffixes of `path`, since such libraries choose the
-    format by them.  On success the file is fsynced and renamed to `path`.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{secrets.token_hex(4)}.tmp.{path.name[-NAME_KEPT:]}")
-    try:
-        yield temporary
-        with temporary.open("r+b") as stream:
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def _check_settings(tables: dict[str, Any]) -> None:
     """Refuse choices of a type that no command records."""
     for name, table in tables.items():
@@ -198,39 +152,37 @@ def _check_settings(tables: dict[str, Any]) -> None:
                 raise ValueError(f"{name}.{field} must be {words}, got {shown(value)}")
 
 
-def plain_bytes(path: Path) -> bytes:
+class NotPlain(OSError, ValueError):
+    """A path leads to no plain file, or to one that is too large; what it holds was not read."""
+
+    def __str__(self) -> str:
+        return str(self.strerror)
+
+
+def plain_bytes(path: Path | str, most: int | None = None) -> bytes:
     """The bytes of a file that is one.
 
+    Args:
+        path: The file.
+        most: Of its bytes; `None` takes any number.
+
     Raises:
-        ValueError: It is a folder, a pipe or a device, which would be waited for without end.
+        NotPlain: It is a folder, a pipe or a device, which would be waited for without end; or
+            it is too large.
         OSError: It is not there, or cannot be read.
     """
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise ValueError("it is not a file")
-    return path.read_bytes()
+    found = Path(path).stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise NotPlain(errno.EINVAL, "it is no plain file", str(path))
+    if most is not None and found.st_size > most:
+        raise NotPlain(errno.EFBIG, f"it is larger than {most >> 20:,} MiB", str(path))
+    with open(path, "rb", opener=_unblocked) as stream:
+        return stream.read()
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8, atomically."""
-    with atomic_file(path, "w") as stream:
-        stream.write(text)
-
-
-def write_json(path: Path, document: Any) -> None:
-    """Write strict JSON (no NaN), indented, atomically; what is no Unicode stands there escaped."""
-    text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False)
-    write_text(path, SURROGATES.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` survive a power cut; Windows knows no such thing for folders."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _unblocked(path: str, flags: int) -> int:
+    """Open without waiting what became a pipe just now; it reads as empty."""
+    return os.open(path, flags | UNBLOCKED)
 
 
 def require_space(folder: Path, needed: int, what: str) -> None:

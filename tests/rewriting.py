@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from cars_bench.atomic import write_json
 from cars_bench.checksums import sealed, unsealed
-from cars_bench.workspace import write_json
 
 
 def rewrite(path: Path, change: Callable[[dict[str, Any]], object]) -> None:

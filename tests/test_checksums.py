@@ -102,8 +102,8 @@ def test_what_is_no_json_is_refused(text):
 def test_only_a_file_is_read(tmp_path: Path):
     with pytest.raises(FileNotFoundError):
         read_json(tmp_path / "none")
-    with pytest.raises(ValueError, match="not a file"):
+    with pytest.raises(ValueError, match="no plain file"):
         read_json(tmp_path)
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(ValueError, match="not a file"):
+    with pytest.raises(ValueError, match="no plain file"):
         read_json(tmp_path / "pipe")

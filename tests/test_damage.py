@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from cars_bench.atomic import write_json
 from cars_bench.cache.manifest import read_cost, read_manifest
 from cars_bench.checksums import CHECKSUM, VERSION
 from cars_bench.data.card import read_card
@@ -37,7 +38,7 @@ from cars_bench.training.checkpoint import (
 )
 from cars_bench.tuning.stored_head import stored_winner
 from cars_bench.tuning.study import Study
-from cars_bench.workspace import Workspace, sha256_file, write_json
+from cars_bench.workspace import Workspace, sha256_file
 from tests.mutations import as_bytes, damaged_bytes, edited_json
 from tests.reports.workspaces import evaluated, make_workspace
 from tests.rewriting import rewrite

@@ -95,7 +95,7 @@ def test_lines_of_before_there_were_digests_are_read(tmp_path: Path) -> None:
 
 
 def test_a_folder_in_its_place_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RecordDamaged, match="not a file"):
+    with pytest.raises(RecordDamaged, match="no plain file"):
         read(tmp_path)
 
 

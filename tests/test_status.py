@@ -1,11 +1,16 @@
-"""What `status` reads: states of caches, studies, runs and reports."""
+"""What `status` reads: states of caches, studies, runs and reports.
+
+Covers cars_bench/finetune/reported.py.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +18,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cars_bench.atomic import write_text
 from cars_bench.cache import testing
 from cars_bench.cache.keys import FeatureRecipe
 from cars_bench.cache.manifest import Manifest
 from cars_bench.data.card import write_card
 from cars_bench.data.images import RESIZE_METHOD
 from cars_bench.finetune.runs import Run, runs
+from cars_bench.reports.page import build_report
 from cars_bench.status import (
     CacheState,
     DatasetState,
@@ -39,7 +46,7 @@ from cars_bench.tuning.study import (
     StudyRecord,
     Winner,
 )
-from cars_bench.workspace import Workspace, write_text
+from cars_bench.workspace import Workspace
 from tests.data.cards import a_card
 from tests.reports.workspaces import make_workspace
 
@@ -219,22 +226,61 @@ def test_nothing_heavy_is_loaded_to_say_what_there_is() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_report_is_stale_once_its_study_goes_on(place: Workspace) -> None:
-    ledger = add_study(place).ledger_path
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace with the report of a fine-tuned study."""
+    place = make_workspace(tmp_path_factory.mktemp("reported"), trials=2)
+    build_report(place)
+    return place
+
+
+def _tried_one_more(study: Study) -> None:
+    with Ledger(study.ledger_path) as ledger:
+        ledger.proposed(Trial(trial_id="t9", number=9, values={}))
+
+
+def _evaluated(study: Study) -> None:
+    write_text(study.folder / "winner" / "predictions-test.csv", "")
+
+
+def _measured_again(study: Study) -> None:
+    (run,) = runs(study)
+    Run(run.folder, replace(run.record, seconds=1.5)).write()
+
+
+@pytest.mark.parametrize("clock", [1, 2**32], ids=["past", "future"])
+@pytest.mark.parametrize("go_on", [_tried_one_more, _evaluated, _measured_again])
+def test_a_report_is_stale_once_its_study_went_on_whatever_the_clock_says(
+    reported: Workspace, tmp_path: Path, go_on: Callable[[Study], None], clock: int
+) -> None:
+    place = Workspace(tmp_path / "copy")
+    shutil.copytree(reported.root, place.root)
+    study = Study.open(place)
+
+    def stale() -> bool:
+        for path in study.folder.rglob("*.*"):
+            os.utime(path, (clock, clock))
+        return read_overview(place).reports[0].stale
+
+    assert not stale()
+    go_on(study)
+    assert stale()
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"study_digest": 1}', None])
+def test_a_report_whose_numbers_are_lost_is_stale(place: Workspace, text: str | None) -> None:
+    add_study(place)
     write_text(place.reports / "first" / "report.html", "<html>")
-    os.utime(ledger, (1, 1))
-    assert not read_overview(place).reports[0].stale
-    os.utime(place.reports / "first" / "report.html", (0, 0))
+    if text is not None:
+        write_text(place.reports / "first" / "report.json", text)
     assert read_overview(place).reports[0].stale
 
 
-def test_a_report_is_stale_once_its_winner_was_evaluated(place: Workspace) -> None:
-    study = add_study(place)
-    write_text(place.reports / "first" / "report.html", "<html>")
-    os.utime(study.ledger_path, (1, 1))
-    os.utime(place.reports / "first" / "report.html", (2, 2))
+def test_the_report_of_a_dataset_is_stale_once_a_study_bears_its_name(tmp_path: Path) -> None:
+    place = make_workspace(tmp_path, "extracted")
+    title = build_report(place).parent.name
     assert not read_overview(place).reports[0].stale
-    write_text(study.folder / "winner" / "predictions-test.csv", "")
+    write_text(place.study(title) / "study.json", "")
     assert read_overview(place).reports[0].stale
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,19 +12,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cars_bench.atomic import write_json
+from cars_bench.data.images import decode_image
 from cars_bench.errors import InputError, RecordDamaged, UsageError
 from cars_bench.workspace import (
     SETTINGS_FILE,
     WORKSPACE_VARIABLE,
     LockHeld,
+    NotPlain,
     Workspace,
-    atomic_file,
-    atomic_path,
     locked,
+    plain_bytes,
     require_written,
     sha256_file,
-    write_json,
-    write_text,
 )
 
 HOLD = """
@@ -161,43 +162,6 @@ def test_settings_that_no_command_records_are_refused(
         Workspace(tmp_path).settings()
 
 
-def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
-    path = tmp_path / "file.bin"
-    path.write_bytes(b"old")
-    with pytest.raises(TypeError), atomic_file(path) as stream:
-        stream.writelines([b"half of the n", "ew one"])
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_library_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
-    def save_half(target: Path) -> None:
-        target.write_bytes(b"half")
-        raise RuntimeError
-
-    path = tmp_path / "model.weights.h5"
-    path.write_bytes(b"old")
-    with pytest.raises(RuntimeError), atomic_path(path) as temporary:
-        save_half(temporary)
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_temporary_path_keeps_the_suffixes(tmp_path: Path) -> None:
-    path = tmp_path / "model.weights.h5"
-    with atomic_path(path) as temporary:
-        assert temporary.name.endswith(".weights.h5")
-        temporary.write_bytes(b"new")
-    assert path.read_bytes() == b"new"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_written_files_get_the_permissions_of_any_new_file(tmp_path: Path) -> None:
-    (tmp_path / "plain").touch()
-    write_text(tmp_path / "written", "text")
-    assert (tmp_path / "written").stat().st_mode == (tmp_path / "plain").stat().st_mode
-
-
 def test_json_with_a_nan_is_refused_and_the_old_file_kept(tmp_path: Path) -> None:
     path = tmp_path / "document.json"
     write_json(path, {"score": 0.5})
@@ -258,6 +222,33 @@ def test_what_cannot_be_a_lock_is_refused_by_name(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=name), locked(tmp_path / name, "extract"):
             pytest.fail("no lock")
     assert not (tmp_path / "nowhere").exists()
+
+
+def _bound(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(path))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="only POSIX has named pipes")
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, _bound, lambda path: path.symlink_to("/")])
+@pytest.mark.parametrize("read", [plain_bytes, decode_image])
+def test_what_is_no_plain_file_is_not_read_and_not_waited_for(
+    tmp_path: Path, make: Callable[[Path], None], read: Callable[[Path], object]
+) -> None:
+    path = tmp_path / "x"
+    make(path)
+    with pytest.raises(NotPlain, match=r"^it is no plain file$"):
+        read(path)
+
+
+@pytest.mark.parametrize("most", [None, 5, 4])
+def test_a_file_may_have_as_many_bytes_as_its_reader_takes(
+    tmp_path: Path, most: int | None
+) -> None:
+    (tmp_path / "x").write_bytes(b"12345")
+    with pytest.raises(NotPlain, match="larger") if most == 4 else contextlib.nullcontext():
+        assert plain_bytes(tmp_path / "x", most) == b"12345"
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="only POSIX has named pipes")

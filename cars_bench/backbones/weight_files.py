@@ -17,12 +17,12 @@ import h5py
 import keras
 import numpy as np
 
+from cars_bench.atomic import atomic_file
 from cars_bench.backbones.catalogue import BackboneSpec, PublishedFile
 from cars_bench.backbones.networks import lite0_torch_names
 from cars_bench.backbones.torch_pickle import NotTensors, UnsafePickle, read_tensors
 from cars_bench.errors import WeightsUnavailable
 from cars_bench.packages import PackagedFile
-from cars_bench.workspace import atomic_file
 
 _FIX = "give a .weights.h5 or .h5 file of the network without its classifier"
 DOWNLOAD_TIMEOUT_SECONDS = 5.0

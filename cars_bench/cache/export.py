@@ -14,11 +14,12 @@ import h5py
 import numpy as np
 from PIL import Image, ImageDraw
 
+from cars_bench.atomic import atomic_file, atomic_path
 from cars_bench.cache.decoding import ImageSource, evenly, source_of
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import SPLITS, Dataset, ImageRecord
 from cars_bench.errors import UsageError
-from cars_bench.workspace import Workspace, atomic_file, atomic_path
+from cars_bench.workspace import Workspace
 
 FORMATS = ("npz", "h5")
 SHEET_IMAGES = 12

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from cars_bench.atomic import write_json
 from cars_bench.cache.extraction import (
     RANGE_FILE,
     Extraction,
@@ -35,7 +36,7 @@ from cars_bench.errors import (
     UsageError,
 )
 from cars_bench.progress import Progress, Task
-from cars_bench.workspace import Workspace, locked, require_space, write_json
+from cars_bench.workspace import Workspace, locked, require_space
 
 RECORD_OVERHEAD_BYTES = 100
 

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from cars_bench import SCHEMA_VERSION
+from cars_bench.atomic import write_json
 from cars_bench.cache.keys import FeatureRecipe
 from cars_bench.cache.shards import ShardEntry
 from cars_bench.checksums import checksum, read_json
 from cars_bench.documents import from_json, to_json
 from cars_bench.errors import CacheCorrupt, CacheMissing, UsageError
-from cars_bench.workspace import Workspace, write_json
+from cars_bench.workspace import Workspace
 
 MANIFEST_FILE = "manifest.json"
 REPAIR = "cars-bench cache verify --repair"

@@ -23,9 +23,9 @@ from pathlib import Path
 import google_crc32c
 import numpy as np
 
+from cars_bench.atomic import atomic_file
 from cars_bench.cache.examples import encode_example, parse_example
 from cars_bench.data.dataset import SPLITS, Split
-from cars_bench.workspace import atomic_file
 
 HEADER = struct.Struct("<QI")
 CRC = struct.Struct("<I")

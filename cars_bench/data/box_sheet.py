@@ -7,9 +7,9 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
+from cars_bench.atomic import atomic_file
 from cars_bench.data.dataset import Dataset, LabelledImage
 from cars_bench.data.images import ImageUnusable, decode_near
-from cars_bench.workspace import atomic_file
 
 SHEET_FILE = "boxes.webp"
 PICTURES = 48

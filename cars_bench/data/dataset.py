@@ -16,13 +16,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from cars_bench.atomic import atomic_file
 from cars_bench.checksums import checksum
 from cars_bench.data.card import CARD_FILE, PREPARE, Card, prepared, read_card, write_card
 from cars_bench.data.copies import Copies, find_copies, labels_elsewhere, same_files
 from cars_bench.data.images import Box
 from cars_bench.errors import DatasetMissing, RecordDamaged, known
 from cars_bench.tables import table_rows, table_text
-from cars_bench.workspace import Workspace, atomic_file, plain_bytes
+from cars_bench.workspace import Workspace, plain_bytes
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,18 +8,17 @@ with the same Pillow.
 from __future__ import annotations
 
 import colorsys
-import shutil
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
+from cars_bench.atomic import atomic_folder
 from cars_bench.data.demo_car import Colour, Paint, Pose, draw_car
 from cars_bench.data.demo_models import MODELS, CarModel
 from cars_bench.data.splits import stratified
 from cars_bench.progress import Progress
 from cars_bench.tables import write_table
-from cars_bench.workspace import sync_folder
 
 IMAGES = 600
 WIDTH = 256
@@ -61,20 +60,16 @@ def draw_demo(folder: Path, seed: int, progress: Progress, images: int = IMAGES)
     Returns:
         The label file, in the layout with boxes.
     """
-    drawn = folder / f".{IMAGES_FOLDER}.tmp"
-    final = folder / IMAGES_FOLDER
-    shutil.rmtree(drawn, ignore_errors=True)
-    drawn.mkdir(parents=True)
     boxes: list[Box] = []
-    with progress.stage("Drawing demo images", images, "images") as task:
+    with (
+        atomic_folder(folder / IMAGES_FOLDER) as drawn,
+        progress.stage("Drawing demo images", images, "images") as task,
+    ):
         for number in range(images):
             picture, box = draw_scene(MODELS[number % len(MODELS)], seed, number)
             picture.save(drawn / _file_name(number), quality=JPEG_QUALITY)
             boxes.append(box)
             task.advance()
-    shutil.rmtree(final, ignore_errors=True)
-    drawn.replace(final)
-    sync_folder(folder)
     _write_labels(folder / LABELS_FILE, boxes, seed)
     return folder / LABELS_FILE
 

@@ -7,13 +7,10 @@ Keras backend, honours EXIF orientation and releases the GIL while it decodes.
 
 from __future__ import annotations
 
-import errno
 import functools
 import importlib
 import io
 import math
-import os
-import stat
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +18,8 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError, features
+
+from cars_bench.workspace import plain_bytes
 
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `_within_limits` refuses instead
 
@@ -166,28 +165,8 @@ def _clipped(box: Box, width: int, height: int) -> Box:
     return x1, y1, x2, y2
 
 
-def file_bytes(path: Path | str) -> bytes:
-    """What a file holds; never waits for another program to write it.
-
-    Raises:
-        OSError: It cannot be read, is no plain file, or is too large for a picture.
-    """
-    with open(path, "rb", opener=_unblocked) as stream:
-        found = os.fstat(stream.fileno())
-        if not stat.S_ISREG(found.st_mode):
-            raise OSError(errno.EINVAL, "it is no plain file", str(path))
-        if found.st_size > MOST_BYTES:
-            raise OSError(errno.EFBIG, f"it is larger than {MOST_BYTES >> 20:,} MiB", str(path))
-        return stream.read()
-
-
-def _unblocked(path: str, flags: int) -> int:
-    """Open a named pipe too without waiting."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-
-
 def _bytes(source: Path | str | bytes) -> bytes:
-    return source if isinstance(source, bytes) else file_bytes(source)
+    return source if isinstance(source, bytes) else plain_bytes(source, MOST_BYTES)
 
 
 def _opened(data: bytes) -> Image.Image:

@@ -24,15 +24,16 @@ from PIL import Image
 
 from cars_bench.data.dataset import ImageRecord
 from cars_bench.data.images import (
+    MOST_BYTES,
     REDUCING_GAP,
     Box,
     ImageUnusable,
     decode_near,
-    file_bytes,
     load_image,
 )
 from cars_bench.data.policies import NAMED, Policy
 from cars_bench.errors import InputError
+from cars_bench.workspace import plain_bytes
 
 PREPARE_AGAIN = "cars-bench prepare, then extract again"
 HALF = 0.5
@@ -98,7 +99,7 @@ def prepared_bytes(record: ImageRecord) -> bytes:
         InputError: The file is gone, or is not the one that was prepared; names it.
     """
     try:
-        data = file_bytes(record.path)
+        data = plain_bytes(record.path, MOST_BYTES)
     except OSError as error:
         raise InputError(
             f"{record.path} cannot be read: {error.strerror}.", PREPARE_AGAIN

@@ -12,14 +12,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cars_bench.atomic import SURROGATES
 from cars_bench.data.card import Quarantined
 from cars_bench.data.copies import find_copies, remedy, sentence
 from cars_bench.data.dataset import BOX_COLUMNS
-from cars_bench.data.images import ImageUnusable, decode_image, file_bytes
+from cars_bench.data.images import MOST_BYTES, ImageUnusable, decode_image
 from cars_bench.data.labels import some
 from cars_bench.errors import InputError
 from cars_bench.progress import Progress, Task, plural
-from cars_bench.workspace import SURROGATES
+from cars_bench.workspace import plain_bytes
 
 CHUNK = 256
 BOX_TOLERANCE_PIXELS = 2.0
@@ -68,7 +69,7 @@ class Problems:
 def scan_image(path: Path) -> Scanned:
     """Read and decode one file; a file that cannot be used is a result, not an error."""
     try:
-        data = file_bytes(path)
+        data = plain_bytes(path, MOST_BYTES)
     except OSError as error:
         return Scanned(problem=f"it cannot be read: {error.strerror}")
     digest = hashlib.sha256(data).hexdigest()

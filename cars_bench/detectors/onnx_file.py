@@ -26,13 +26,14 @@ from cars_bench.detectors.layouts import KNOWN, OVERLAP, Found, Layout, Output, 
 from cars_bench.detectors.network import Network, read_network
 from cars_bench.errors import DetectorFailed, InputError
 from cars_bench.progress import plural
-from cars_bench.workspace import sha256_file
+from cars_bench.workspace import plain_bytes, sha256_file
 
 PREFIX = "onnx:"
 SIDE = 640
 """Pixels of the input where the file leaves its size open."""
 GREY = 114
 UNNAMED = 100
+MOST_NAMES = 1 << 20  # bytes
 """Classes that can be told apart where neither names nor the file say how many there are."""
 COLOURS = 3
 BATCHED = 4
@@ -230,12 +231,13 @@ def _class_names(
 
 def _names_of(path: Path) -> tuple[str, ...]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
+        text = plain_bytes(path, MOST_NAMES).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise InputError(
             f"{path} cannot be read as names of classes ({reason}).", "give text, a class a line"
         ) from error
+    lines = text.rstrip().splitlines()
     if not lines:
         raise InputError(f"{path} names no class.", "give text, a class a line")
     return tuple(line.strip() for line in lines)

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from cars_bench.atomic import atomic_path
 from cars_bench.data.dataset import Split
 from cars_bench.data.pixels import prepared_bytes
 from cars_bench.evaluation.calibration import Temperature, fitted_temperature
@@ -34,7 +35,7 @@ from cars_bench.finetune.speed import Speed, measure_speed
 from cars_bench.progress import Progress
 from cars_bench.training.checkpoint import HISTORY_FILE, TrainingState, write_history
 from cars_bench.tuning.study import now, package_versions
-from cars_bench.workspace import atomic_path, sha256_file
+from cars_bench.workspace import sha256_file
 
 MODEL_FILE = "model.keras"
 CHECKED_IMAGES = 16

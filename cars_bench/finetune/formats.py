@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from cars_bench.atomic import atomic_path
 from cars_bench.errors import InputError, UsageError
-from cars_bench.workspace import atomic_path
 
 if TYPE_CHECKING:
     import keras

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from cars_bench.atomic import atomic_path
 from cars_bench.data.dataset import Dataset, ImageRecord
 from cars_bench.data.images import Box, load_image
 from cars_bench.data.pixels import prepared_view
@@ -30,7 +31,7 @@ from cars_bench.finetune.heatmaps import (
 from cars_bench.finetune.runs import FINETUNED, runs
 from cars_bench.progress import Progress
 from cars_bench.tuning.study import Study
-from cars_bench.workspace import Workspace, atomic_path
+from cars_bench.workspace import Workspace
 
 METHOD = "Grad-CAM"
 BATCH = 16

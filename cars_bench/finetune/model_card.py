@@ -6,12 +6,12 @@ paid, and computes none.
 
 from __future__ import annotations
 
+from cars_bench.atomic import write_text
 from cars_bench.data.detection import DetectorCrop
 from cars_bench.documents import to_json
 from cars_bench.finetune.gain import gain_of
 from cars_bench.finetune.run_record import RunRecord
 from cars_bench.finetune.runs import STAGES, Run
-from cars_bench.workspace import write_text
 
 CARD_FILE = "model-card.md"
 STAGE_NAMES = {"frozen": "frozen head", "finetuned": "fine-tuned"}

@@ -15,7 +15,7 @@ from cars_bench.backbones.catalogue import spec
 from cars_bench.checksums import canonical
 from cars_bench.data.policies import Policy, policy
 from cars_bench.documents import read_record, write_record
-from cars_bench.errors import ModelMissing, UsageError
+from cars_bench.errors import CarsBenchError, ModelMissing, UsageError
 from cars_bench.finetune.recipe import DEFAULT, FinetuneOptions, Recipe
 from cars_bench.tuning.leaderboard import best_trial
 from cars_bench.tuning.study import Study
@@ -62,6 +62,7 @@ class RunPlan:
         steering: Changes made by hand since.
         asked: The command line's words for all of it but study and trial.
         augmentation: What the recipe's policy holds, as canonical JSON.
+        number: Of the run among those of its study, in the order in which they were begun.
     """
 
     run: str
@@ -75,6 +76,7 @@ class RunPlan:
     steering: tuple[Steering, ...] = ()
     asked: tuple[str, ...] = ()
     augmentation: str = ""
+    number: int = 0
 
     def folder(self, workspace: Workspace) -> Path:
         """Where its files are."""
@@ -88,9 +90,8 @@ class RunPlan:
     def discard(self, workspace: Workspace) -> None:
         """Forget a plan that came to nothing; `--resume` falls back on the run begun before it."""
         (self.folder(workspace) / PLAN_FILE).unlink(missing_ok=True)
-        paths = workspace.study(self.study).glob(f"{FINAL}/*/{PLAN_FILE}")
-        before = max(paths, key=lambda path: path.stat().st_mtime, default=None)
-        run = before.parent.name if before else None
+        before = max(_begun(workspace.study(self.study)), key=_number, default=None)
+        run = before.name if before else None
         workspace.remember("finetune", study=self.study if run else None, run=run)
 
     def require_policy(self) -> Policy:
@@ -110,7 +111,8 @@ class RunPlan:
 
     def same_work(self, other: RunPlan) -> bool:
         """Whether both would train the same, whatever they are called."""
-        return replace(self, run="", asked=()) == replace(other, run="", asked=())
+        alike = replace(other, run=self.run, asked=self.asked, number=self.number)
+        return alike == self
 
     def unlike(self, options: FinetuneOptions) -> list[str]:
         """Options that the run was not begun with, and that nothing can change on the way."""
@@ -195,6 +197,7 @@ def new_plan(workspace: Workspace, options: FinetuneOptions) -> RunPlan:
         seed=options.seed,
         asked=options.words(),
         augmentation=canonical(policy(recipe.augment).to_json()),
+        number=1 + max(map(_number, begun(study)), default=0),
     )
     final = study.folder / FINAL
     taken = {path.parent.name for path in final.glob("*/[!.]*")}
@@ -220,7 +223,19 @@ def plans(study: Study) -> Iterator[RunPlan]:
 
 def begun(study: Study) -> list[Path]:
     """Folders of a study's runs, finished or not, by name."""
-    return [path.parent for path in sorted(study.folder.glob(f"{FINAL}/*/{PLAN_FILE}"))]
+    return _begun(study.folder)
+
+
+def _begun(study_folder: Path) -> list[Path]:
+    return [path.parent for path in sorted(study_folder.glob(f"{FINAL}/*/{PLAN_FILE}"))]
+
+
+def _number(folder: Path) -> int:
+    """As how many-th a run was begun; 0 where its plan does not say, or cannot be read."""
+    try:
+        return read_plan(folder).number
+    except CarsBenchError:  # said when the plan itself is asked for
+        return 0
 
 
 def last_plan(workspace: Workspace) -> RunPlan | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,11 @@ from typing import Any
 import keras
 import numpy as np
 
+from cars_bench.atomic import atomic_folder
 from cars_bench.data.images import load_image
 from cars_bench.errors import UsageError
 from cars_bench.evaluation.metrics import TOP_K
 from cars_bench.finetune.run_record import SavedModelCheck
-from cars_bench.workspace import sync_folder
 
 SAVED_MODEL_FILE = "saved_model.pb"
 
@@ -69,13 +68,8 @@ def export_saved_model(
     module.classify = tf.function(classify, input_signature=encoded)
     module.answer = tf.function(answer, input_signature=decoded)
     signatures = {"serving_default": module.classify, "pixels": module.answer}
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    tf.saved_model.save(module, str(temporary), signatures=signatures)
-    shutil.rmtree(target, ignore_errors=True)
-    temporary.rename(target)
-    sync_folder(target.parent)
+    with atomic_folder(target) as temporary:
+        tf.saved_model.save(module, str(temporary), signatures=signatures)
     return target
 
 

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cars_bench import __version__
+from cars_bench.atomic import write_json, write_text
 from cars_bench.errors import UsageError
 from cars_bench.progress import Progress
 from cars_bench.reports import turned
@@ -20,7 +21,7 @@ from cars_bench.reports.render import check_size, render
 from cars_bench.reports.sections.finetune import changed_most
 from cars_bench.reports.svg import BLUE, VERMILLION, Figures, draw, share_rows
 from cars_bench.reports.words import percent
-from cars_bench.workspace import Workspace, write_json, write_text
+from cars_bench.workspace import Workspace
 
 COLOURS = (BLUE, VERMILLION)
 MARKERS = ("o", "s")

@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from cars_bench import __version__
+from cars_bench.atomic import write_text
 from cars_bench.checksums import read_json
 from cars_bench.documents import from_json
 from cars_bench.errors import UsageError
 from cars_bench.reports.render import render
-from cars_bench.workspace import Workspace, write_text
+from cars_bench.workspace import Workspace
 
 REPORT = "report"
 COMPARISON = "compare"

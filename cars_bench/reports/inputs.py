@@ -22,6 +22,7 @@ from cars_bench.evaluation.predictions import Predictions, score_of
 from cars_bench.finetune.gain import Gain, gain_in
 from cars_bench.finetune.heatmaps import Heatmaps
 from cars_bench.finetune.ranked_heads import Ranking, read_ranking
+from cars_bench.finetune.reported import study_digest
 from cars_bench.finetune.runs import FROZEN, MEASURED, STAGES, Run, Stage, best_run, runs
 from cars_bench.reports.image_features import ImageFeatures, read_features
 from cars_bench.tuning.leaderboard import LeaderboardRow, WinnersCurse, leaderboard, winners_curse
@@ -45,6 +46,7 @@ class Inputs:
         manifest: Of the features that heads are searched on.
         cost: What their extraction took.
         study: The search.
+        study_digest: Of its files, taken before they were read.
         board: Its leaderboard.
         search_seconds: Wall time during which anything was trained.
         curse: What its winner's score is worth.
@@ -63,6 +65,7 @@ class Inputs:
     manifest: Manifest | None = None
     cost: Cost = field(default_factory=Cost)
     study: Study | None = None
+    study_digest: str = ""
     board: tuple[LeaderboardRow, ...] = ()
     search_seconds: float = 0.0
     curse: WinnersCurse | None = None
@@ -228,6 +231,7 @@ def read_inputs(workspace: Workspace, study_name: str | None = None) -> Inputs:
 
 def _searched(made: Inputs, study: Study) -> Inputs:
     """With what the study and its runs hold."""
+    digest = study_digest(study.folder)
     found = runs(study)
     chosen = best_run(found)
     head = _head(study)
@@ -235,6 +239,7 @@ def _searched(made: Inputs, study: Study) -> Inputs:
         made,
         head=head,
         study=study,
+        study_digest=digest,
         board=tuple(leaderboard(study)),
         search_seconds=busy_seconds(study.ledger_path),
         curse=winners_curse(study),

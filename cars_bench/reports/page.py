@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from cars_bench import __version__
+from cars_bench.atomic import write_json, write_text
 from cars_bench.data.dataset import Dataset
 from cars_bench.evaluation.comparison import ClassChange
 from cars_bench.evaluation.groups import class_groups
@@ -41,7 +42,7 @@ from cars_bench.reports.sections import (
 from cars_bench.reports.svg import Figures
 from cars_bench.reports.words import Tables, trial_settings
 from cars_bench.tuning.ledger import Trial
-from cars_bench.workspace import Workspace, write_json, write_text
+from cars_bench.workspace import Workspace
 
 THUMBNAIL_BYTES = 1_400_000
 MODULES = (
@@ -109,8 +110,8 @@ def build_report(
     check_size(page)
     folder = workspace.reports / report.title
     write_tables(folder, report)
-    write_json(folder / "report.json", report.to_json())
     write_text(folder / "report.html", page)
+    write_json(folder / "report.json", report.to_json())  # last: it vouches for the page
     write_index(workspace)
     return folder / "report.html"
 

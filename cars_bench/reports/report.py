@@ -47,7 +47,10 @@ from cars_bench.tables import write_table
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """Everything a report says, as plain data; `report.json` is this."""
+    """Everything a report says, as plain data; `report.json` is this.
+
+    `study_digest` is of the study that it was made of, as `finetune/reported` tells it.
+    """
 
     title: str
     verdict: Verdict
@@ -68,6 +71,7 @@ class Report:
     counts: CountFacts | None
     looks: LookFacts | None
     fidelity: FidelityFacts | None
+    study_digest: str
 
     def to_json(self) -> Json:
         """Plain JSON values."""
@@ -99,6 +103,7 @@ def gather(inputs: Inputs) -> Report:
         counts=class_counts.facts(inputs),
         looks=looks.facts(inputs),
         fidelity=fidelity.facts(inputs),
+        study_digest=inputs.study_digest,
     )
 
 

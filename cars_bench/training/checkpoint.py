@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cars_bench.atomic import atomic_file
 from cars_bench.documents import at_least, from_json, within
 from cars_bench.errors import CarsBenchError, RecordDamaged, UsageError
-from cars_bench.workspace import atomic_file, plain_bytes
+from cars_bench.workspace import plain_bytes
 
 CHECKPOINT_FILE = "checkpoint.npz"
 HISTORY_FILE = "history.csv"

@@ -227,7 +227,7 @@ class Study:
     @property
     def ledger_path(self) -> Path:
         """The study's ledger."""
-        return ledger_path(self.folder)
+        return self.folder / LEDGER_FILE
 
     @property
     def running(self) -> Path:
@@ -338,11 +338,6 @@ def current_name(workspace: Workspace, cache: FeatureCache) -> str | None:
         study = Study.open(workspace)
         return study.name if study.cache_key == cache.key else None
     return None
-
-
-def ledger_path(folder: Path) -> Path:
-    """The ledger in a study's folder."""
-    return folder / LEDGER_FILE
 
 
 def default_name(cache: FeatureCache) -> str:

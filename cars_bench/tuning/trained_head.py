@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from cars_bench.atomic import atomic_file, atomic_path
 from cars_bench.cache.store import FeatureCache, Features
 from cars_bench.errors import CarsBenchError
 from cars_bench.training.checkpoint import TrainingState, opened_arrays
@@ -31,7 +32,7 @@ from cars_bench.tuning.stored_head import (
     stored,
 )
 from cars_bench.tuning.study import Study
-from cars_bench.workspace import atomic_file, atomic_path, require_written, sha256_file
+from cars_bench.workspace import require_written, sha256_file
 
 WEIGHTS_FILE = "head.weights.h5"
 WITNESS_FILE = "witness.npz"

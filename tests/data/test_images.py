@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import sys
 
 import numpy as np
@@ -119,18 +118,10 @@ def test_too_many_pixels_are_refused_before_any_is_decoded(side):
         decode_image(bytes(data))
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
-@pytest.mark.timeout(10)
-def test_a_named_pipe_is_no_picture_and_is_not_waited_for(tmp_path):
-    os.mkfifo(tmp_path / "x.jpg")
-    with pytest.raises(OSError, match="no plain file"):
-        decode_image(tmp_path / "x.jpg")
-
-
 def test_a_file_too_large_for_a_picture_is_not_read(tmp_path):
     with (tmp_path / "x.jpg").open("wb") as stream:
         stream.truncate(images.MOST_BYTES + 1)
-    with pytest.raises(OSError, match="larger than"):
+    with pytest.raises(OSError, match="larger than 1,024 MiB"):
         decode_image(tmp_path / "x.jpg")
 
 

@@ -66,7 +66,7 @@ def test_a_picture_of_an_image_with_the_longest_name_is_written_too(
 ) -> None:
     image = tiny_dataset.records("test")[0].path
     names = [letter * (248 // len(os.fsencode(letter))) + last for last in ("a.png", "b.png")]
-    written = draw_overlays(tmp_path / "heat", assembled(), names, [image, image])
+    written = draw_overlays(tmp_path / "heat", assembled(), dict.fromkeys(names, image), {})
     assert sorted((tmp_path / "heat").iterdir()) == sorted(written)
     assert len(set(written)) == len(names)
 

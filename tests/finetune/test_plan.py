@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def test_steering_holds_from_the_next_epoch_on_at_a_constant_rate() -> None:
 
 
 def test_the_same_work_is_the_same_whatever_it_is_called() -> None:
-    assert PLAN.same_work(replace(PLAN, run="other", asked=()))
+    assert PLAN.same_work(replace(PLAN, run="other", asked=(), number=7))
     assert not PLAN.same_work(replace(PLAN, seed=1))
 
 
@@ -62,14 +63,17 @@ def test_what_cannot_change_is_named() -> None:
     assert PLAN.unlike(FinetuneOptions(seed=1, live=True)) == ["--seed", "--live"]
 
 
-def test_a_discarded_plan_leaves_the_one_begun_before_it(workspace: Workspace) -> None:
-    PLAN.write(workspace)
-    later = replace(PLAN, run="r-2")
-    later.write(workspace)
-    later.discard(workspace)
-    assert last_plan(workspace) == PLAN
-    PLAN.discard(workspace)
-    assert last_plan(workspace) is None
+@pytest.mark.parametrize("clock", [(3, 2, 1), (1, 2, 3), (2, 1, 3)])
+def test_a_discarded_plan_leaves_the_one_begun_before_it_whatever_the_clock_says(
+    workspace: Workspace, clock: tuple[int, ...]
+) -> None:
+    plans = [replace(PLAN, run=name, number=n) for n, name in enumerate(("b", "a", "c"), 1)]
+    for plan, seconds in zip(plans, clock, strict=True):
+        plan.write(workspace)
+        os.utime(plan.folder(workspace) / "plan.json", (seconds, seconds))
+    for plan, left in zip(reversed(plans), (plans[1], plans[0], None), strict=True):
+        plan.discard(workspace)
+        assert last_plan(workspace) == left
 
 
 def test_a_new_plan_resolves_the_head_and_the_block_and_writes_nothing(
@@ -79,9 +83,11 @@ def test_a_new_plan_resolves_the_head_and_the_block_and_writes_nothing(
     plan = new_plan(tuned, FinetuneOptions())
     assert plan.recipe.unfreeze == "block3"
     assert plan.run == f"{plan.trial_id}-block3"
+    assert plan.number == 1
     assert not begun(study)
     plan.write(tuned)
-    assert new_plan(tuned, FinetuneOptions(seed=1)).run == f"{plan.run}-2"
+    second = new_plan(tuned, FinetuneOptions(seed=1))
+    assert (second.run, second.number) == (f"{plan.run}-2", 2)
     assert planned(tuned, FinetuneOptions()) == plan
     assert list(plans(study)) == [plan]
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import html
 import re
 
+from cars_bench.atomic import write_json, write_text
 from cars_bench.reports.index import entries, write_index
 from cars_bench.reports.page import build_report
-from cars_bench.workspace import write_json, write_text
 from tests.reports.workspaces import make_workspace
 
 

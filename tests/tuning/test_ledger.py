@@ -13,6 +13,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
+from cars_bench.atomic import write_text
 from cars_bench.documents import to_json
 from cars_bench.errors import RecordDamaged, UsageError
 from cars_bench.training.checkpoint import EpochResult
@@ -27,7 +28,6 @@ from cars_bench.tuning.ledger import (
     read_trials,
 )
 from cars_bench.tuning.ranking import pack
-from cars_bench.workspace import write_text
 
 ANSWERS = pack(np.array([True, False]))
 TRIAL = Trial(
