@@ -235,11 +235,12 @@ def _names_of(path: Path) -> tuple[str, ...]:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise InputError(
-            f"{path} cannot be read as names of classes ({reason}).", "give text, a class a line"
+            f"{path} cannot be read as names of classes ({reason}).",
+            "--detector-names FILE with a class a line",
         ) from error
     lines = text.rstrip().splitlines()
     if not lines:
-        raise InputError(f"{path} names no class.", "give text, a class a line")
+        raise InputError(f"{path} names no class.", "--detector-names FILE with a class a line")
     return tuple(line.strip() for line in lines)
 
 
