@@ -186,7 +186,7 @@ def _outline(found: Document) -> str:
 
 
 def _said(session: Session, run: Run) -> Document:
-    from cars_bench.finetune.gain import gain_of
+    from cars_bench.finetune.gain import frozen_command, gain_of
     from cars_bench.tuning.leaderboard import mean_beside
     from cars_bench.tuning.study import Study
 
@@ -203,6 +203,8 @@ def _said(session: Session, run: Run) -> Document:
     gain = gain_of(run)
     if gain:
         session.say(gain.advice)
+        if not gain.paid:
+            session.say(f"the frozen head as a whole model: {frozen_command(run.record)}")
     session.say(f"written: {run.folder}\nnext: cars-bench report")
     return {"folder": str(run.folder), "seconds": run.record.seconds} | {
         key: document[key] for key in KEYS

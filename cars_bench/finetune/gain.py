@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from shlex import quote
 
 from cars_bench.evaluation.comparison import AnswersChanged, answers_changed
 from cars_bench.evaluation.predictions import Predictions
+from cars_bench.finetune.run_record import RunRecord
 from cars_bench.finetune.runs import FINETUNED, FROZEN, Run, Stage
 from cars_bench.progress import plural
 
@@ -69,6 +71,12 @@ class Gain:
         images = plural(self.changed.images, f"{SPLIT_WORDS[self.split]} image")
         use = "the fine-tuned model" if self.paid else "the frozen head"
         return f"{self.said(images)} Recommended: {use}."
+
+
+def frozen_command(record: RunRecord) -> str:
+    """What makes the head of a run, before anything was unfrozen, a whole model."""
+    study = quote(record.study)
+    return f"cars-bench finetune --trial {record.trial_id} --unfreeze none --study {study}"
 
 
 def gain_in(answers: Mapping[tuple[str, str], Predictions]) -> Gain | None:

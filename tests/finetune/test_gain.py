@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from cars_bench.evaluation.comparison import answers_changed
 from cars_bench.evaluation.predictions import Prediction, Predictions
-from cars_bench.finetune.gain import gain_in, gain_of
+from cars_bench.finetune.gain import frozen_command, gain_in, gain_of
 from cars_bench.finetune.runs import Run
 
 
@@ -57,6 +58,15 @@ def test_one_sentence_says_what_decided_and_what_to_use(before, after, said):
     use = "the fine-tuned model" if found.paid else "the frozen head"
     assert found.advice.endswith(f" Recommended: {use}.")
     assert ("McNemar's exact test p = " in found.advice) == (before != after)
+
+
+def test_the_command_that_makes_a_frozen_head_a_model_can_be_pasted(
+    finished_once: tuple[Path, Run],
+) -> None:
+    record = replace(finished_once[1].record, study="my study", trial_id="t0007")
+    assert shlex.split(frozen_command(record)) == [
+        "cars-bench", "finetune", "--trial", "t0007", "--unfreeze", "none", "--study", "my study",
+    ]  # fmt: skip
 
 
 def test_test_decides_where_it_was_read_and_else_validation():

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cars_bench.evaluation.metrics import Estimate
-from cars_bench.finetune.gain import Gain
+from cars_bench.finetune.gain import Gain, frozen_command
 from cars_bench.finetune.runs import FINETUNED, FROZEN, Run, Stage
 from cars_bench.progress import plural
 from cars_bench.reports.accuracies import Baseline, accuracies, label_of, measured, on_board
@@ -248,7 +248,7 @@ def _use(inputs: Inputs, run: Run, gain: Gain) -> str:
     ]
     if whole:
         return f"cars-bench predict PHOTOS --model {quote(f'{study}/{whole[0]}')}"
-    return f"cars-bench finetune --trial {trial} --unfreeze none --study {quote(study)}"
+    return frozen_command(run.record)
 
 
 def figure(facts: Verdict) -> Figures:
