@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +32,10 @@ HISTORY_FILE = "history.csv"
 ARRAY_DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
+    struct.error,
+    SyntaxError,
+    tokenize.TokenError,
+    AttributeError,
     ValueError,
     LookupError,
     TypeError,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import struct
 import zipfile
 
 import numpy as np
@@ -179,6 +180,17 @@ def test_an_entry_that_points_out_of_its_folder_writes_nothing(path):
         packed.writestr("../../escaped.npy", b"x")
     assert read_checkpoint(path, IDENTITY).history == state().history
     assert not list(path.parents[2].rglob("escaped*"))
+
+
+@pytest.mark.parametrize("shape", ["))", "(", "(1,", "'", "(-1,)", "1/0", "(10**30,)"])
+def test_an_array_whose_header_is_no_header_is_refused(tmp_path, shape):
+    path = tmp_path / "checkpoint.npz"
+    text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".encode()
+    with zipfile.ZipFile(path, "w") as packed:
+        packed.writestr("about.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text)
+    with pytest.raises(RecordDamaged, match="damaged"):
+        read_checkpoint(path, IDENTITY)
+    assert finished_epochs(path) == 0
 
 
 def test_a_history_comes_back_from_its_table(tmp_path):
