@@ -41,15 +41,13 @@ def atomic_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     encoding = None if binary else "utf-8"
     newline = None if binary else "\n"
     mode = mode.replace("w", "x")
-    try:
-        with temporary.open(mode, encoding=encoding, newline=newline) as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (
+        _taking_place(temporary, path),
+        temporary.open(mode, encoding=encoding, newline=newline) as stream,
+    ):
+        yield stream
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 @contextlib.contextmanager
@@ -60,14 +58,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
     format by them.  On success the file is fsynced and renamed to `path`.
     """
     temporary = path.with_name(f".{_writer(path.parent)}.tmp.{path.name[-NAME_KEPT:]}")
-    try:
+    with _taking_place(temporary, path):
         yield temporary
         with temporary.open("r+b") as stream:
             os.fsync(stream.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -107,17 +101,29 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def _taking_place(temporary: Path, path: Path) -> Iterator[None]:
+    """Rename a file to `path` when the body has written it; remove it where the body fails."""
+    try:
+        yield
+        temporary.replace(path)
+        sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def _writer(folder: Path) -> str:
     """What tells a temporary name in `folder`, made if need be, from all others: who writes it.
 
     What a killed writer left there is cleared away, and nothing that anyone may still write.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(OSError):  # then it stays, which is no reason not to write
-        for item in folder.glob(".*.tmp*"):
-            found = TEMPORARY.fullmatch(item.name)
+    # Where that fails it stays, which is no reason not to write.
+    with contextlib.suppress(OSError), os.scandir(folder) as items:
+        for item in items:
+            found = item.name.startswith(".") and TEMPORARY.fullmatch(item.name)
             if found and found["machine"] == MACHINE and not _lives(int(found["process"])):
-                _remove(item)
+                _remove(folder / item.name)
     return f"{MACHINE}-{os.getpid()}-{secrets.token_hex(4)}"
 
 

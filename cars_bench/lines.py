@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from cars_bench.checksums import strict_json
 from cars_bench.errors import RecordDamaged
@@ -57,7 +57,7 @@ class Lines:
         """Let go of the file."""
         os.close(self._descriptor)
 
-    def __enter__(self) -> Lines:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis.strategies import SearchStrategy
 
 from cars_bench.atomic import write_json
 from cars_bench.cache.manifest import read_cost, read_manifest
@@ -163,18 +164,12 @@ def test_a_damaged_document_is_said_in_one_sentence_or_is_as_it_was(
     if path.suffix == ".json":
         damages |= edited_json(json.loads(data)).map(as_bytes)
 
-    @settings(max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(damages)
-    def attack(damaged: bytes) -> None:
-        path.write_bytes(damaged)
+    def judge() -> None:
         found = read_or_refused(kind, whole)
         unnoticed = not kind.is_open and found is not None and found != before
         assert not unnoticed
 
-    try:
-        attack()
-    finally:
-        path.write_bytes(data)
+    attack(path, damages, CASES, judge)
     assert kind.read(whole) == before
 
 
@@ -184,20 +179,10 @@ def test_a_document_without_a_checksum_is_read_or_refused_in_one_sentence(
 ) -> None:
     kind = KINDS[name]
     (path,) = whole.root.glob(kind.place)
-    data = path.read_bytes()
-    old = json.loads(data) | {VERSION: 1}
+    old = json.loads(path.read_bytes()) | {VERSION: 1}
     old.pop(CHECKSUM, None)
-
-    @settings(max_examples=CASES // 2, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(edited_json(old).map(as_bytes))
-    def attack(damaged: bytes) -> None:
-        path.write_bytes(damaged)
-        read_or_refused(kind, whole)
-
-    try:
-        attack()
-    finally:
-        path.write_bytes(data)
+    damages = edited_json(old).map(as_bytes)
+    attack(path, damages, CASES // 2, lambda: read_or_refused(kind, whole))
 
 
 @pytest.mark.parametrize("name", [name for name in KINDS if not KINDS[name].is_open])
@@ -220,6 +205,24 @@ def test_a_name_that_is_no_unicode_is_kept(whole: Workspace) -> None:
     rewrite(path, lambda values: values["source"].update(labels="/data/\udcff.csv"))
     assert read_card(path.parent).source.labels == "/data/\udcff.csv"
     path.write_bytes(data)
+
+
+def attack(
+    path: Path, damages: SearchStrategy[bytes], cases: int, judge: Callable[[], object]
+) -> None:
+    """Damage a document in so many ways, judge what is made of each, and put it back."""
+    data = path.read_bytes()
+
+    @settings(max_examples=cases, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(damages)
+    def damaged_and_judged(damaged: bytes) -> None:
+        path.write_bytes(damaged)
+        judge()
+
+    try:
+        damaged_and_judged()
+    finally:
+        path.write_bytes(data)
 
 
 def read_or_refused(kind: Kind, workspace: Workspace) -> Any:

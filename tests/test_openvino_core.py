@@ -3,9 +3,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
-from cars_bench.openvino_core import core
+from cars_bench.openvino_core import Requests, core
 
 PRESSED = """
 import gc, signal
@@ -38,3 +39,18 @@ def test_ctrl_c_is_heard_after_networks_have_come_and_gone() -> None:
         [sys.executable, "-c", PRESSED], check=False, capture_output=True, text=True
     )
     assert (done.returncode, done.stdout) == (0, "pressed\n"), done.stderr
+
+
+def test_requests_that_nobody_waited_for_are_used_again() -> None:
+    openvino = pytest.importorskip("openvino")
+    opset = pytest.importorskip("openvino.opset13")
+    pixels = opset.parameter([1, 4], np.float32)
+    requests = Requests(openvino.Model([opset.relu(pixels), opset.negative(pixels)], [pixels]),
+                        "f32", (1, 0))  # fmt: skip
+    for _ in range(2 * requests.most):
+        requests.start(np.zeros((1, 4), np.float32))
+    waits = [requests.start(np.full((1, 4), number, np.float32)) for number in range(requests.most)]
+    for number, wait in enumerate(waits):
+        negative, positive = wait()
+        assert (negative == -number).all()
+        assert (positive == number).all()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from functools import partial
 
 import numpy as np
 
@@ -18,9 +17,9 @@ from cars_bench.data.images import RESIZE_METHOD
 from cars_bench.data.pixels import prepared_view
 from cars_bench.data.policies import Policy
 from cars_bench.errors import CacheStale
+from cars_bench.in_order import in_order
 
 BATCHES_AHEAD = 3
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -77,12 +76,6 @@ def source_of(recipe: FeatureRecipe, dataset: Dataset) -> ImageSource:
     )
 
 
-def evenly(items: Sequence[T], most: int) -> list[T]:
-    """At most so many of them, evenly spaced from the first to the last."""
-    places = np.linspace(0, len(items) - 1, min(most, len(items))).round()
-    return [items[int(place)] for place in places]
-
-
 @dataclass(frozen=True)
 class ImageBatch:
     """Images that are decoded and fed to the network together, in one view."""
@@ -126,13 +119,8 @@ class Decoder:
 
     def pixels(self, batches: Iterable[ImageBatch]) -> Iterator[tuple[ImageBatch, np.ndarray]]:
         """Each batch with its pixels, uint8 [n, S, S, 3]."""
-        waiting: deque[tuple[ImageBatch, list[Future[np.ndarray]]]] = deque()
-        for batch in batches:
-            waiting.append((batch, self._begun(batch)))
-            if len(waiting) > BATCHES_AHEAD:
-                yield _ready(*waiting.popleft())
-        while waiting:
-            yield _ready(*waiting.popleft())
+        begun = (partial(_ready, batch, self._begun(batch)) for batch in batches)
+        return in_order(begun, BATCHES_AHEAD + 1)
 
     def _begun(self, batch: ImageBatch) -> list[Future[np.ndarray]]:
         pixels = self.source.pixels

@@ -15,9 +15,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from cars_bench.atomic import atomic_file, atomic_path
-from cars_bench.cache.decoding import ImageSource, evenly, source_of
+from cars_bench.cache.decoding import ImageSource, source_of
 from cars_bench.cache.store import FeatureCache
-from cars_bench.data.dataset import SPLITS, Dataset, ImageRecord
+from cars_bench.data.dataset import SPLITS, Dataset, ImageRecord, evenly
 from cars_bench.errors import UsageError
 from cars_bench.workspace import Workspace
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cars_bench.cache.decoding import ImageBatch, ImageSource, evenly, image_batches, source_of
+from cars_bench.cache.decoding import ImageBatch, ImageSource, image_batches, source_of
 from cars_bench.cache.keys import FeatureRecipe
 from cars_bench.cache.manifest import Manifest, Provenance
 from cars_bench.cache.network import Network, open_network
@@ -18,7 +18,7 @@ from cars_bench.cache.runtimes import Runner
 from cars_bench.cache.shards import Batch, PlannedShard, ShardEntry, planned_shards
 from cars_bench.cache.store import FeatureCache
 from cars_bench.checksums import canonical
-from cars_bench.data.dataset import Dataset, ImageRecord
+from cars_bench.data.dataset import Dataset, ImageRecord, evenly
 from cars_bench.data.images import RESIZE_METHOD
 from cars_bench.errors import CarsBenchError, DatasetMissing, InputError
 from cars_bench.progress import Progress

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from typing import Any
 
-from cars_bench.checksums import canonical
+from cars_bench.checksums import checksum
 from cars_bench.data.policies import Policy
 from cars_bench.documents import to_json
 
@@ -77,7 +76,7 @@ class FeatureRecipe:
     @property
     def key(self) -> str:
         """First 16 hexadecimal digits of the SHA-256 of the canonical JSON."""
-        return hashlib.sha256(canonical(self.to_json()).encode()).hexdigest()[:KEY_DIGITS]
+        return checksum(self.to_json())[:KEY_DIGITS]
 
     def differences(self, other: FeatureRecipe) -> list[str]:
         """Names of the fields in which the two differ, in field order."""

@@ -7,9 +7,9 @@ record's neighbours nor the caller's batches change its features.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -17,7 +17,8 @@ import keras
 import numpy as np
 
 from cars_bench.errors import UsageError
-from cars_bench.openvino_core import core
+from cars_bench.in_order import in_order
+from cars_bench.openvino_core import Requests, core
 
 RUNTIMES = ("openvino", "tensorflow")
 FULL = "float32"
@@ -86,17 +87,11 @@ class Runner(ABC):
 
     def _flow(self, batches: Iterable[tuple[T, np.ndarray]]) -> Iterator[tuple[T, np.ndarray]]:
         """Batches through the network, `in_flight` of them at a time."""
-        flying: deque[tuple[T, int, Callable[[], np.ndarray]]] = deque()
-        try:
-            for item, pixels in batches:
-                flying.append((item, len(pixels), self._start(self._padded(pixels))))
-                if len(flying) >= self.in_flight:
-                    yield _landed(*flying.popleft())
-            while flying:
-                yield _landed(*flying.popleft())
-        finally:
-            for *_, wait in flying:
-                wait()
+        begun = (
+            functools.partial(_landed, item, len(pixels), self._start(self._padded(pixels)))
+            for item, pixels in batches
+        )
+        return in_order(begun, self.in_flight)
 
     def _padded(self, pixels: np.ndarray) -> np.ndarray:
         short = self.batch_size - len(pixels)
@@ -130,11 +125,7 @@ class TensorFlowRunner(Runner):
 
 
 class OpenVinoRunner(Runner):
-    """The network converted from its `tf.function` and compiled for the CPU.
-
-    Several batches run side by side, each on a few cores, which do not wait for
-    one another after every layer; one more batch stands ready.
-    """
+    """The network converted from its `tf.function` and compiled for the CPU."""
 
     name = "openvino"
 
@@ -143,25 +134,12 @@ class OpenVinoRunner(Runner):
 
         super().__init__(precision, batch_size)
         converted = openvino.convert_model(_traced(network, batch_size))
-        settings = {
-            "INFERENCE_PRECISION_HINT": _OPENVINO_TYPES[precision],
-            "PERFORMANCE_HINT": "THROUGHPUT",
-        }
-        compiled = core().compile_model(converted, "CPU", settings)
-        self.in_flight = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS") + 1
-        self._idle = [compiled.create_infer_request() for _ in range(self.in_flight)]
+        self._requests = Requests(converted, _OPENVINO_TYPES[precision])
+        self.in_flight = self._requests.most
 
     def _start(self, pixels: np.ndarray) -> Callable[[], np.ndarray]:
-        request = self._idle.pop()
-        request.start_async([pixels], share_inputs=True)
-
-        def wait() -> np.ndarray:
-            request.wait()
-            result = np.array(request.get_output_tensor().data)
-            self._idle.append(request)
-            return result
-
-        return wait
+        wait = self._requests.start(pixels)
+        return lambda: wait()[0]
 
 
 def gpu_present() -> bool:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw
 
 from cars_bench.atomic import atomic_file
-from cars_bench.data.dataset import Dataset, LabelledImage
+from cars_bench.data.dataset import Dataset, LabelledImage, evenly
 from cars_bench.data.images import ImageUnusable, decode_near
 
 SHEET_FILE = "boxes.webp"
@@ -46,12 +45,6 @@ def shown(dataset: Dataset, most: int) -> list[LabelledImage]:
     images = list(dataset.images.values())
     whole = evenly([item for item in images if item.box is None], most // WHOLE_SHARE)
     return whole + evenly([item for item in images if item.box], most - len(whole))
-
-
-def evenly(items: Sequence[LabelledImage], most: int) -> list[LabelledImage]:
-    """At most so many of them, evenly spaced."""
-    count = min(most, len(items))
-    return [items[place * len(items) // count] for place in range(count)]
 
 
 def boxed(item: LabelledImage, side: int) -> Image.Image | None:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from cars_bench.atomic import atomic_file
 from cars_bench.checksums import checksum
@@ -28,6 +28,7 @@ from cars_bench.workspace import Workspace, plain_bytes
 if TYPE_CHECKING:
     import pandas as pd
 
+T = TypeVar("T")
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 BOX_COLUMNS = ["x1", "y1", "x2", "y2"]
@@ -275,6 +276,13 @@ def columns_of(boxes: Sequence[Box | None]) -> dict[str, list[float]]:
     """The inverse of `boxes_of`: a column an edge, NaN where there is no box."""
     edges = zip(*(box or (math.nan,) * len(BOX_COLUMNS) for box in boxes), strict=True)
     return {name: list(column) for name, column in zip(BOX_COLUMNS, edges, strict=True)}
+
+
+def evenly(items: Sequence[T], most: int) -> list[T]:
+    """At most so many of them, evenly spaced from the first to the last."""
+    count = min(most, len(items))
+    step = (len(items) - 1) / max(1, count - 1)
+    return [items[round(place * step)] for place in range(count)]
 
 
 def _read_table(folder: Path) -> pd.DataFrame:

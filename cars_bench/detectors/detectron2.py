@@ -8,7 +8,6 @@ Pictures are decoded and brought to the network's size here, as detectron2 itsel
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from typing import IO
 import numpy as np
 from PIL import Image
 
-from cars_bench.checksums import canonical
+from cars_bench.checksums import checksum
 from cars_bench.data.detection import LEAST_SCORE, Detection
 from cars_bench.data.images import decode_near
 from cars_bench.detectors import detectron2_worker, ssd
@@ -170,7 +169,7 @@ class Detectron2(Detector):
             "weights": weights,
             **self._about.versions,
         }
-        return hashlib.sha256(canonical(described).encode()).hexdigest()
+        return checksum(described)
 
 
 def network_size(width: float, height: float, shortest: int, longest: int) -> tuple[int, int]:

@@ -8,10 +8,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from cars_bench.data.detection import Detection, DetectorCrop, Picture, inside
 from cars_bench.detectors.box_store import BoxStore
 from cars_bench.detectors.detector import Detector, Prepared
+from cars_bench.in_order import in_order
 from cars_bench.progress import Progress, Task
 from cars_bench.workspace import Workspace
 
@@ -78,14 +80,12 @@ class Finder:
     def _decoded(self, pictures: Sequence[Picture]) -> Iterator[tuple[Picture, Prepared]]:
         """Pictures as the network wants them, a few decoded ahead of it."""
         ahead = 4 * (os.cpu_count() or 1)
-        waiting: deque[tuple[Picture, Future[Prepared]]] = deque()
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for picture in pictures:
-                waiting.append((picture, pool.submit(self.detector.prepared, picture.path)))
-                if len(waiting) > ahead:
-                    yield _done(*waiting.popleft())
-            while waiting:
-                yield _done(*waiting.popleft())
+            begun = (
+                partial(_done, picture, pool.submit(self.detector.prepared, picture.path))
+                for picture in pictures
+            )
+            yield from in_order(begun, ahead + 1)
 
 
 def _done(picture: Picture, prepared: Future[Prepared]) -> tuple[Picture, Prepared]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from cars_bench.errors import DetectorMissing, InputError
-from cars_bench.openvino_core import core
+from cars_bench.in_order import in_order
+from cars_bench.openvino_core import Requests, core
 
 INSTALL = "pip install 'cars-bench[detector]'"
-SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "THROUGHPUT"}
-"""float32 everywhere, so that a picture's boxes are the same on every machine."""
+PRECISION = "f32"
+"""Everywhere, so that a picture's boxes are the same on every machine."""
 
 
 def read_network(path: Path) -> Any:
@@ -45,30 +45,8 @@ class Network:
     """
 
     def __init__(self, model: Any, outputs: Sequence[str | int]) -> None:
-        compiled = core().compile_model(model, "CPU", SETTINGS)
-        self._outputs = [compiled.output(key) for key in outputs]
-        self._in_flight = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS") + 1
-        self._idle = [compiled.create_infer_request() for _ in range(self._in_flight)]
+        self._requests = Requests(model, PRECISION, outputs)
 
     def stream(self, inputs: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, ...]]:
         """The outputs for each input, in order."""
-        flying: deque[Any] = deque()
-        try:
-            for value in inputs:
-                if len(flying) == self._in_flight:
-                    yield self._landed(flying.popleft())
-                request = self._idle.pop()
-                request.start_async([value])
-                flying.append(request)
-            while flying:
-                yield self._landed(flying.popleft())
-        finally:
-            for request in flying:
-                request.wait()
-                self._idle.append(request)
-
-    def _landed(self, request: Any) -> tuple[np.ndarray, ...]:
-        request.wait()
-        found = tuple(np.array(request.get_tensor(output).data) for output in self._outputs)
-        self._idle.append(request)
-        return found
+        return in_order(map(self._requests.start, inputs), self._requests.most)

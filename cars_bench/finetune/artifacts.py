@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cars_bench.atomic import atomic_path
-from cars_bench.data.dataset import Split
+from cars_bench.data.dataset import Split, evenly
 from cars_bench.data.pixels import prepared_bytes
 from cars_bench.evaluation.calibration import Temperature, fitted_temperature
 from cars_bench.evaluation.metrics import SplitScore, score
@@ -140,8 +140,7 @@ def _exported(prepared: PreparedRun) -> SavedModelCheck | None:
     if saved is None:
         return None
     records = prepared.dataset.records("val")
-    spread = np.linspace(0, len(records) - 1, min(CHECKED_IMAGES, len(records))).round()
-    files = [prepared_bytes(records[int(place)]) for place in spread]
+    files = [prepared_bytes(record) for record in evenly(records, CHECKED_IMAGES)]
     return check_saved_model(saved, finished, names, size, files)
 
 

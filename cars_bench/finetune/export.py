@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from cars_bench.data.dataset import Dataset
+from cars_bench.data.dataset import Dataset, evenly
 from cars_bench.data.pixels import LiveImages
 from cars_bench.errors import CarsBenchError, UsageError
 from cars_bench.evaluation.metrics import SplitScore, score
@@ -175,11 +175,8 @@ def _target(finished: FinishedModel, kind: Format, options: ExportOptions) -> Pa
 
 def _calibration(dataset: Dataset, size: int) -> Floats:
     """Some training images, spread evenly over all of them, plain view."""
-    records = dataset.records("train")
-    count = min(CALIBRATION_IMAGES, len(records))
-    chosen = np.linspace(0, len(records) - 1, count).round().astype(int)
-    images = LiveImages([records[place] for place in chosen], size)
-    return _pixels(images, np.arange(count))
+    chosen = evenly(dataset.records("train"), CALIBRATION_IMAGES)
+    return _pixels(LiveImages(chosen, size), np.arange(len(chosen)))
 
 
 def _pixels(images: LiveImages, numbers: npt.NDArray[Any]) -> Floats:

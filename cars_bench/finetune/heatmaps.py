@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from cars_bench.data.dataset import evenly
 from cars_bench.documents import read_record, write_record
 from cars_bench.errors import InputError
 from cars_bench.evaluation.predictions import Prediction, Predictions
@@ -89,8 +90,7 @@ def choose(answers: Predictions | Sequence[Prediction]) -> list[Prediction]:
     wrong = [item for item in answers if not item.correct()]
     wrong.sort(key=lambda item: (-item.probabilities[0], item.image_id))
     right = sorted((item for item in answers if item.correct()), key=lambda item: item.image_id)
-    spread = np.linspace(0, len(right) - 1, min(MOST_RIGHT, len(right))).round().astype(int)
-    return wrong[:MOST_WRONG] + [right[place] for place in spread]
+    return wrong[:MOST_WRONG] + evenly(right, MOST_RIGHT)
 
 
 def overlaid(picture: Image.Image, heat: npt.ArrayLike) -> Image.Image:

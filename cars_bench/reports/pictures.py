@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from cars_bench.cache.decoding import ImageSource, evenly, source_of
+from cars_bench.cache.decoding import ImageSource, source_of
 from cars_bench.cache.manifest import Manifest
-from cars_bench.data.dataset import Dataset, ImageRecord
+from cars_bench.data.dataset import Dataset, ImageRecord, evenly
 from cars_bench.data.images import ImageUnusable, decode_near
 from cars_bench.errors import CarsBenchError
 

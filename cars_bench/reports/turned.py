@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from cars_bench.cache.decoding import evenly
+from cars_bench.data.dataset import evenly
 from cars_bench.evaluation.comparison import AnswersChanged, Marked
 from cars_bench.evaluation.predictions import Predictions
 from cars_bench.reports.inputs import Inputs

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal
 
 from cars_bench.documents import at_least, from_json, to_json, within
@@ -144,11 +143,8 @@ class Trial:
         return replace(self, repeats=tuple(kept[number] for number in sorted(kept)))
 
 
-class Ledger:
+class Ledger(Lines):
     """Append-only writer of a study's ledger."""
-
-    def __init__(self, path: Path) -> None:
-        self._lines = Lines(path)
 
     def proposed(self, trial: Trial) -> None:
         """A trial or a probe is about to be run."""
@@ -195,21 +191,10 @@ class Ledger:
         kind = {"kind": trial.kind} if trial.kind == "probe" else {}
         self._append(trial.status, trial.trial_id, **kind, **kept)
 
-    def __enter__(self) -> Ledger:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._lines.close()
-
     def _append(self, event: str, trial_id: str, **details: Any) -> None:
         """Write one event; it is on the disk when this returns."""
         told = {"event": event, "trial_id": trial_id, "time": round(time.time(), 3)}
-        self._lines.append(told | details)
+        self.append(told | details)
 
 
 def read_trials(path: Path) -> tuple[Trial, ...]:

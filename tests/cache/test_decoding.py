@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cars_bench.cache.decoding import BATCHES_AHEAD, ImageSource, decoder, evenly, image_batches
+from cars_bench.cache.decoding import BATCHES_AHEAD, ImageSource, decoder, image_batches
 from cars_bench.data.images import load_image
 from cars_bench.data.policies import NAMED
 from cars_bench.errors import InputError
@@ -61,10 +61,3 @@ def test_an_image_that_changed_since_prepare_is_named(source, tmp_path, damage):
     changed = replace(record, path=moved)
     with pytest.raises(InputError, match=r"other\.png"):
         source.pixels(changed, 0)
-
-
-@pytest.mark.parametrize(
-    ("count", "most", "picked"), [(0, 3, []), (2, 3, [0, 1]), (9, 3, [0, 4, 8]), (5, 1, [0])]
-)
-def test_some_items_are_picked_from_end_to_end(count, most, picked):
-    assert evenly(range(count), most) == picked

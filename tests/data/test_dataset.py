@@ -13,7 +13,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cars_bench.data.dataset import COLUMNS, Dataset, LabelledImage, digest_of, write_dataset
+from cars_bench.data.dataset import (
+    COLUMNS,
+    Dataset,
+    LabelledImage,
+    digest_of,
+    evenly,
+    write_dataset,
+)
 from cars_bench.errors import DatasetMissing, RecordDamaged
 from cars_bench.workspace import Workspace
 from tests.rewriting import rewrite
@@ -205,3 +212,10 @@ def test_copies_of_a_picture_are_found(tiny_dataset):
     assert copied.labels_elsewhere("test", "train") == {
         table.loc[test, "image_id"]: [table.loc[train, "class_name"]]
     }
+
+
+@pytest.mark.parametrize(
+    ("count", "most", "picked"), [(0, 3, []), (2, 3, [0, 1]), (9, 3, [0, 4, 8]), (5, 1, [0])]
+)
+def test_some_items_are_picked_from_end_to_end(count, most, picked):
+    assert evenly(range(count), most) == picked
