@@ -113,7 +113,6 @@ def test_a_residual_block_adds_its_input(batch_norm):
     head = build_head(HeadSpec(stages=(stage,)), (4, 4, 3), CLASSES)
     head.get_layer("stage1_block1_conv2").kernel.assign(np.zeros((3, 3, 3, 3)))
     pictures = np.random.default_rng(0).normal(size=(2, 4, 4, 3)).astype(np.float32)
-    import keras
 
     out = keras.Model(head.input, last_map(head))(pictures, training=False)
     assert ops.convert_to_numpy(out) == pytest.approx(np.maximum(pictures, 0), abs=1e-6)
