@@ -61,7 +61,7 @@ def tune(
     first = not study_names(session.workspace)
     if first and "KERAS_BACKEND" not in os.environ:
         session.suggest("jax", "JAX makes the search two to four times faster")
-    _choose_backend(session, cache)
+    choose_backend(session, cache)
     from dataclasses import asdict
 
     from cars_bench.finetune.runs import frozen_test_top1
@@ -113,7 +113,7 @@ def tune(
     }
 
 
-def _choose_backend(session: Session, cache: str | None) -> None:
+def choose_backend(session: Session, cache: str | None) -> None:
     """JAX, where it is installed; but for maps, whose convolutions it compiles for minutes."""
     from cars_bench.cache.store import FeatureCache
 
