@@ -100,7 +100,7 @@ def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
     unfreeze = parse_unfreeze(None, backbone)
     apply_unfreeze(backbone, unfreeze)
     assembled = Assembled(
-        backbone, "avg", build_head(HeadSpec(), backbone.spec.width, HEAD_CLASSES)
+        backbone, "avg", build_head(HeadSpec(), (backbone.spec.width,), HEAD_CLASSES)
     )
     spec = TrainingSpec(
         learning_rate=1e-4,

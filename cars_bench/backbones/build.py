@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import keras
@@ -37,6 +37,10 @@ class Backbone:
     model: keras.Model
     weights_digest: str
     image_size: int
+
+    def up_to(self, boundary: str | None) -> Backbone:
+        """The part that ends with block `boundary`, on the same layers; `None` is all of it."""
+        return self if boundary is None else replace(self, model=self.trunk(boundary))
 
     @cached_property
     def blocks(self) -> BlockMap:

@@ -14,7 +14,9 @@ from cars_bench.packages import PackagedFile
 SMALLEST_IMAGE = 32
 OFFLINE_BACKBONE = "efficientnet-lite0"
 PUBLISHED_BACKBONE = "resnet50"
-POOLINGS = ("avg", "max", "avgmax")
+PICTURE = "pixels"
+UNPOOLED = "none"
+POOLINGS = ("avg", "max", "avgmax", UNPOOLED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +76,8 @@ class BackboneSpec:
             where every block adds to the sum.
         least_cosine: How close to TensorFlow's float32 features another runtime must come
             that computes in less than float32.
+        is_network: Something is computed by weights; else it is the picture itself, and
+            what is trained on it is a network from scratch.
         source: Where the architecture comes from.
     """
 
@@ -89,6 +93,7 @@ class BackboneSpec:
     default_unfreeze: str
     random_gain: float = 2.0
     least_cosine: float = 0.99
+    is_network: bool = True
     source: str
 
 
@@ -226,6 +231,19 @@ CATALOGUE: dict[str, BackboneSpec] = {
             block_pattern=r"((block\d))_",
             default_unfreeze="block3",
             source="three small convolutions with random weights, for tests and dry runs",
+        ),
+        BackboneSpec(
+            name=PICTURE,
+            builder="cars_bench.backbones.networks:picture",
+            preprocessing=UNIT_RANGE,
+            imagenet=None,
+            width=3,
+            image_size=64,
+            blocks=(PICTURE,),
+            block_pattern=r"(?!)(())",  # nothing matches: all of it is one block
+            default_unfreeze="none",
+            is_network=False,
+            source="the picture itself, for networks that are trained from scratch",
         ),
     )
 }

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from cars_bench.backbones.catalogue import BackboneSpec, Preprocessing, check_pooling
+from cars_bench.backbones.catalogue import UNPOOLED, BackboneSpec, Preprocessing, check_pooling
 
 # repeats, output channels, kernel, stride, expansion (Tan and Le 2019, table 1)
 LITE_STAGES = (
@@ -59,15 +59,17 @@ def pooled(feature_map: Any, pooling: str) -> Any:
 
     Args:
         feature_map: [B, h, w, C], symbolic or an array.
-        pooling: `avg`, `max`, or `avgmax` (both, average first).
+        pooling: `avg`, `max`, `avgmax` (both, average first), or `none`.
 
     Returns:
-        [B, C], or [B, 2 C] for `avgmax`.
+        [B, C], or [B, 2 C] for `avgmax`; for `none` the map as it is.
 
     Raises:
         UsageError: Unknown pooling.
     """
     check_pooling(pooling)
+    if pooling == UNPOOLED:
+        return feature_map
     parts = {"avg": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPooling2D}
     if pooling != "avgmax":
         return parts[pooling](name=f"pool_{pooling}")(feature_map)
@@ -121,6 +123,11 @@ def tiny(pixels: Any) -> Any:
     for number, channels in enumerate((8, 12, 16), 1):
         x = _conv_bn(x, channels, 3, 2, f"block{number}_")
     return x
+
+
+def picture(pixels: Any) -> Any:
+    """No network: the preprocessed picture is the map."""
+    return pixels
 
 
 def lite0_torch_names() -> list[tuple[str, str]]:

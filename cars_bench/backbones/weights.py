@@ -26,12 +26,12 @@ def find_weights(spec: BackboneSpec, weights: str) -> Path | None:
         weights: `none` (random, the same every time), `imagenet`, or a path.
 
     Returns:
-        Their file; `None` for random ones.
+        Their file; `None` for random ones, or where nothing has weights.
 
     Raises:
         WeightsUnavailable: They cannot be had.
     """
-    if weights == "none":
+    if weights == "none" or not spec.is_network:
         return None
     path = imagenet_file(spec) if weights == "imagenet" else Path(weights).expanduser()
     if not path.is_file():

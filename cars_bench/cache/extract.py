@@ -45,8 +45,8 @@ def extract(workspace: Workspace, options: ExtractOptions, progress: Progress) -
     """Make, finish, extend or mend the cache that `options` describe.
 
     Shards that are already there and sound are kept; the manifest comes last.
-    A pooled cache becomes the default of later commands; a boundary cache does
-    not, since it is only for `finetune`.
+    It becomes the default of later commands, unless it is a boundary cache, since such
+    ones are made for `finetune`.
 
     Raises:
         DatasetMissing: No dataset.

@@ -47,7 +47,7 @@ class FeatureRecipe:
         image_size: Side of the network's input in pixels.
         resize: Name of the resize method.
         preprocessing: What the network does first to pixels 0..255.
-        pooling: `avg`, `max` or `avgmax`; `none` with a boundary.
+        pooling: `avg`, `max` or `avgmax`; `none` for a map, as with a boundary.
         boundary: Block whose output is cached instead of pooled features.
         augment: The policy's ranges as canonical JSON (not its name).
         augment_seed: Seed of the views above 0.

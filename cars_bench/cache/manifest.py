@@ -101,6 +101,11 @@ class Manifest:
         return np.dtype(self.recipe.dtype).newbyteorder("<")
 
     @property
+    def holds_maps(self) -> bool:
+        """Whether a feature is a map (of a block, or the picture), not one pooled vector."""
+        return len(self.shape) > 1
+
+    @property
     def records(self) -> int:
         """Records of all splits and views."""
         return sum(shard.records for shard in self.shards)

@@ -99,7 +99,7 @@ def open_network(
 
 
 def backbone_of(manifest: Manifest) -> Backbone:
-    """The backbone that a cache was made with, as plain Keras.
+    """The backbone that a cache was made with, as plain Keras, up to the cache's boundary.
 
     Raises:
         CacheStale: The weights are other ones now.
@@ -109,7 +109,7 @@ def backbone_of(manifest: Manifest) -> Backbone:
     weights = manifest.extraction.weights
     backbone = build_backbone(recipe.backbone, weights, recipe.image_size)
     require_weights(backbone, weights, recipe)
-    return backbone
+    return backbone.up_to(recipe.boundary)
 
 
 def require_weights(backbone: Backbone, weights: str, recipe: FeatureRecipe) -> None:

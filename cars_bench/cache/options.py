@@ -6,8 +6,10 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from cars_bench.backbones.catalogue import (
+    CATALOGUE,
     OFFLINE_BACKBONE,
     SMALLEST_IMAGE,
+    UNPOOLED,
     check_pooling,
     default_backbone,
     is_packaged,
@@ -20,6 +22,8 @@ from cars_bench.workspace import Workspace
 MOST_VIEWS = 100
 NO_BOUNDARY = "none"
 _BOUND_TO_BACKBONE = ("weights", "image_size")
+_OF_A_PICTURE = {"weights": "none", "pooling": UNPOOLED, "runtime": "tensorflow"}
+"""What goes without saying where nothing is computed: no weights, no runtime to choose."""
 _DTYPES = ("float16", "float32")
 
 
@@ -29,10 +33,10 @@ class ExtractOptions:
 
     Attributes:
         backbone: Name in the catalogue; by default one that needs no network, where its
-            weights are installed.
+            weights are installed.  With `pixels` weights, pooling and runtime are given.
         weights: `imagenet`, `none`, or a path.
         image_size: Side of the network's input in pixels.
-        pooling: `avg`, `max` or `avgmax`; without meaning for a boundary.
+        pooling: `avg`, `max`, `avgmax`, or `none` for the map; without meaning for a boundary.
         views: Views of each training image, 1..100; view 0 is the plain image.
         augment: Policy of the views above 0: a name, a YAML file, or itself.
         seed: Seed of those views.
@@ -73,6 +77,9 @@ class ExtractOptions:
         if self.dtype not in _DTYPES:
             raise UsageError(f"There is no dtype {self.dtype!r}.", "--dtype float16|float32")
         check_pooling(self.pooling)
+        if self._is_picture:
+            for name, value in _OF_A_PICTURE.items():
+                object.__setattr__(self, name, value)
 
     @classmethod
     def resolve(cls, workspace: Workspace, **flags: Any) -> ExtractOptions:
@@ -129,9 +136,14 @@ class ExtractOptions:
         """
         return self.augment if isinstance(self.augment, Policy) else policy(self.augment)
 
+    @property
+    def _is_picture(self) -> bool:
+        return self.backbone in CATALOGUE and not CATALOGUE[self.backbone].is_network
+
     def to_settings(self) -> dict[str, Any]:
         """What later runs of `extract` take over."""
-        left_out = ("boundary", "dataset", "dry_run")
+        implied = tuple(_OF_A_PICTURE) if self._is_picture else ()
+        left_out = ("boundary", "dataset", "dry_run", *implied)
         return {name: value for name, value in asdict(self).items() if name not in left_out}
 
 

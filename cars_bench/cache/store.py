@@ -45,7 +45,7 @@ class Features:
         image_ids: N unique names.
         labels: int64 [N].
         x: [N, V, *shape] of the stored dtype: in memory for pooled features, a
-            `Records` read on demand for a boundary cache.  View 0 is the plain image.
+            `Records` read on demand for maps.  View 0 is the plain image.
     """
 
     image_ids: list[str]
@@ -90,6 +90,11 @@ class FeatureCache:
     def key(self) -> str:
         """Its folder's name."""
         return self.folder.name
+
+    @property
+    def workspace(self) -> Workspace:
+        """The one it lies in."""
+        return Workspace(self.folder.parents[2])
 
     def check_dataset(self, workspace: Workspace) -> None:
         """Compare with the dataset, where that is still present.
@@ -157,7 +162,7 @@ class FeatureCache:
         return wanted
 
     def _sink(self, count: int, views: int) -> _Located | _InMemory:
-        kind = _InMemory if self.recipe.boundary is None else _Located
+        kind = _Located if self.manifest.holds_maps else _InMemory
         return kind(self, count, max(views, 1))
 
     def _pieces(self, split: str, views: int) -> Iterator[_Piece]:
@@ -266,7 +271,7 @@ class _InMemory:
 
 
 class _Located:
-    """Collects where the features of a boundary cache lie."""
+    """Collects where the features of a cache of maps lie."""
 
     def __init__(self, cache: FeatureCache, count: int, views: int) -> None:
         self.cache = cache

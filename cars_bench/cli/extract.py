@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     "cars-bench extract",
     "cars-bench extract --backbone efficientnet-lite0 --views 2",
     "cars-bench extract --boundary conv4 --dry-run",
+    "cars-bench extract --backbone pixels --image-size 64 --augment strong",
 )
 def extract(
     session: Session,
@@ -38,7 +39,8 @@ def extract(
         int | None, typer.Option(help="Side of the input in pixels [default: 224].")
     ] = None,
     pooling: Annotated[
-        str | None, typer.Option(help="avg, max or avgmax (both side by side) [default: avg].")
+        str | None,
+        typer.Option(help="avg, max, avgmax (both side by side), or none (maps) [default: avg]."),
     ] = None,
     views: Annotated[
         int | None,

@@ -61,7 +61,7 @@ def tune(
     first = not study_names(session.workspace)
     if first and "KERAS_BACKEND" not in os.environ:
         session.suggest("jax", "JAX makes the search two to four times faster")
-    session.choose_backend("jax", "tensorflow")
+    choose_backend(session, cache)
     from dataclasses import asdict
 
     from cars_bench.finetune.runs import frozen_test_top1
@@ -111,6 +111,19 @@ def tune(
         "winners_curse": asdict(curse) if curse else None,
         "refit": result.head.refit,
     }
+
+
+def choose_backend(session: Session, cache: str | None) -> None:
+    """JAX, where it is installed; but for maps, whose convolutions it compiles for minutes."""
+    from cars_bench.cache.store import FeatureCache
+
+    maps = FeatureCache.open(session.workspace, cache).manifest.holds_maps
+    chosen = session.choose_backend(*(("tensorflow",) if maps else ("jax", "tensorflow")))
+    if maps and chosen == "jax":
+        session.progress.log(
+            "KERAS_BACKEND=jax: on a CPU JAX compiles convolutions for minutes; unset it for "
+            "TensorFlow, which does not"
+        )
 
 
 def _seeds(repeats: int) -> str:

@@ -9,6 +9,7 @@ import keras
 
 from cars_bench.backbones.build import Backbone
 from cars_bench.backbones.networks import pooled
+from cars_bench.training.convolutions import last_map
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Assembled:
     Attributes:
         backbone: The network below.
         pooling: How its feature map becomes one vector.
-        head: From pooled features to logits.
+        head: From pooled features, or from the map where `pooling` is `none`, to logits.
     """
 
     backbone: Backbone
@@ -51,6 +52,16 @@ class Assembled:
             logits = cooled(logits)
         probabilities = keras.layers.Softmax(dtype="float32", name="probabilities")
         return keras.Model(network.input, probabilities(logits), name="classifier")
+
+    def around_last_map(self) -> tuple[keras.Model, keras.Model]:
+        """From pixels to the last map of backbone and head, and from there to logits `[B, C]`."""
+        network = self.backbone.model
+        inside = last_map(self.head)
+        if inside is None or inside is self.head.input:
+            return network, self.above(self.backbone.blocks.blocks[-1].name)
+        below = keras.Model(self.head.input, inside)
+        maps = keras.Model(network.input, below(pooled(network.output, self.pooling)))
+        return maps, keras.Model(inside, self.head.output)
 
     @cached_property
     def _whole(self) -> keras.Model:

@@ -118,8 +118,10 @@ class FinishedModel:
         """
         weights = self.weights
         backbone = self.record.backbone
-        head = build_head(self.record.head, self.record.width, len(self.record.class_names))
+        shape = (*self.record.sides, self.record.width)
+        head = build_head(self.record.head, shape, len(self.record.class_names))
         network = build_backbone(backbone.name, "none", backbone.image_size)
+        network = network.up_to(backbone.boundary)
         assembled = Assembled(network, backbone.pooling, head)
         assembled.whole().load_weights(weights)
         return assembled

@@ -59,11 +59,11 @@ def grad_cam(assembled: Assembled, pixels: Floats) -> tuple[Floats, npt.NDArray[
         raise UsageError("Heatmaps need the TensorFlow backend.", "KERAS_BACKEND=tensorflow")
     import tensorflow as tf
 
-    feature_map = assembled.backbone.model(pixels, training=False)
-    last = assembled.backbone.blocks.blocks[-1].name
+    below, above = assembled.around_last_map()
+    feature_map = below(pixels, training=False)
     with tf.GradientTape() as tape:
         tape.watch(feature_map)
-        logits = assembled.above(last)(feature_map, training=False)
+        logits = above(feature_map, training=False)
         answered = tf.argmax(logits, axis=1)
         chosen = tf.gather(logits, answered, axis=1, batch_dims=1)
     weights = tf.reduce_mean(tape.gradient(chosen, feature_map), axis=(1, 2), keepdims=True)

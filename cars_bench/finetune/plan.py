@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cars_bench.backbones.catalogue import spec
+from cars_bench.backbones.catalogue import BackboneSpec, spec
 from cars_bench.checksums import canonical
 from cars_bench.data.policies import Policy, policy
 from cars_bench.documents import read_record, write_record
@@ -175,17 +175,14 @@ def new_plan(workspace: Workspace, options: FinetuneOptions) -> RunPlan:
         StudyMissing: There is no such study or trial.
         UsageError: The recipe makes no sense.
     """
-    recipe = options.resolved()
     study = Study.open(workspace, options.study)
+    recipe = _unfreezing(options.resolved(), spec(study.record.features.backbone), options)
     if recipe.unfreeze == NOTHING and (options.refit or not options.warm_up):
         raise UsageError(
             "--unfreeze none trains nothing, so it goes with neither --refit nor --no-warm-up.",
             "name a block, or leave the other out",
         )
     trial = study.trial(options.trial) if options.trial else best_trial(study)
-    if recipe.unfreeze == DEFAULT:
-        backbone = spec(study.record.features.backbone)
-        recipe = replace(recipe, unfreeze=backbone.default_unfreeze)
     stem = re.sub(r"[^A-Za-z0-9._-]", "-", f"{trial.trial_id}-{recipe.unfreeze}")[:100]
     plan = RunPlan(
         run=stem,
@@ -203,6 +200,25 @@ def new_plan(workspace: Workspace, options: FinetuneOptions) -> RunPlan:
     taken = {path.parent.name for path in final.glob("*/[!.]*")}
     numbered = (f"{stem}-{number}" for number in range(2, len(taken) + 3))
     return replace(plan, run=next(name for name in (stem, *numbered) if name not in taken))
+
+
+def _unfreezing(recipe: Recipe, backbone: BackboneSpec, options: FinetuneOptions) -> Recipe:
+    """The recipe with a block of this backbone: below a network from scratch there is none.
+
+    Raises:
+        UsageError: A block of a picture was asked for.
+    """
+    if not backbone.is_network:
+        if options.unfreeze not in (None, DEFAULT, NOTHING):
+            raise UsageError(
+                f"--unfreeze {options.unfreeze}: below a network from scratch there is only the "
+                "picture, and nothing to unfreeze.",
+                "leave out --unfreeze",
+            )
+        return replace(recipe, unfreeze=NOTHING)
+    if recipe.unfreeze == DEFAULT:
+        return replace(recipe, unfreeze=backbone.default_unfreeze)
+    return recipe
 
 
 def read_plan(folder: Path) -> RunPlan:

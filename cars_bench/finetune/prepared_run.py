@@ -74,7 +74,7 @@ class PreparedRun:
     def with_fresh_head(self) -> PreparedRun:
         """The same with an untrained head, for comparison."""
         classes = len(self.head.class_names)
-        fresh = build_head(self.head.spec, self.head.width, classes, self.plan.seed)
+        fresh = build_head(self.head.spec, self.head.shape, classes, self.plan.seed)
         return replace(self, assembled=replace(self.assembled, head=fresh))
 
 
@@ -157,7 +157,7 @@ def describe_run(workspace: Workspace, plan: RunPlan) -> dict[str, Any]:
     unfreeze = parse_unfreeze(plan.recipe.unfreeze, backbone)
     apply_unfreeze(backbone, unfreeze)
     spec = study.trial(plan.trial_id).head or HeadSpec()
-    head = build_head(spec, cache.manifest.shape[-1], len(study.class_names))
+    head = build_head(spec, cache.manifest.shape, len(study.class_names))
     whole = Assembled(backbone, cache.recipe.pooling, head).whole()
     variables = whole.trainable_variables if unfreeze.layers else []
     return {

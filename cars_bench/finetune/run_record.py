@@ -49,7 +49,7 @@ class RunFeatures:
     precision: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunBackbone:
     """The network below the head.
 
@@ -58,12 +58,14 @@ class RunBackbone:
         image_size: Side of its input in pixels.
         pooling: How its feature map becomes one vector.
         weights_digest: SHA-256 of the weights it started from.
+        boundary: Last block of it below the head; `None` is all of it.
     """
 
     name: str
     image_size: int
     pooling: str
     weights_digest: str
+    boundary: str | None = None
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ class RunRecord:
         features: How these were computed.
         backbone: The network below the head.
         head: The head.
-        width: Of the features it takes.
+        width: Of the features it takes, or channels of the maps.
         unfreeze: What was trained.
         boundary_cache_key: Cache of activations that it was trained on; `None` on live images.
         training: How it was trained.
@@ -143,6 +145,7 @@ class RunRecord:
         speed: How fast the finished model answers; `None` where it was not measured.
         temperature: That was fitted on the validation images; `None` where these were trained
             on, where all of them are named right, and in runs made before it was kept.
+        sides: Height and width of the maps that the head takes; empty for pooled features.
     """
 
     run: str
@@ -181,6 +184,7 @@ class RunRecord:
     speed: Speed | None = None
     temperature: Temperature | None = None
     tables: dict[str, str] = field(default_factory=dict)
+    sides: tuple[int, ...] = ()
 
     @property
     def without_temperature(self) -> str:

@@ -10,13 +10,11 @@ from cars_bench.cache.extract import extract
 from cars_bench.cache.options import ExtractOptions
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Split
-from cars_bench.data.pixels import LiveImages
 from cars_bench.finetune.prepared_run import PreparedRun
 from cars_bench.progress import Progress
 from cars_bench.training.engine import Examples, joined
+from cars_bench.training.examples import live_examples
 from cars_bench.training.pointwise import with_pointwise_products
-
-FRESH = 2**31 - 1  # views of a live image: so many that none is drawn twice
 
 
 @dataclass(frozen=True)
@@ -64,8 +62,7 @@ def _live(prepared: PreparedRun, split: Split) -> Examples:
     """Images of a split that are augmented anew each time they are trained on."""
     policy = prepared.plan.require_policy()
     size = prepared.assembled.backbone.image_size
-    images = LiveImages(prepared.dataset.records(split), size, policy, prepared.plan.seed, FRESH)
-    return Examples(images, prepared.labels(split))
+    return live_examples(prepared.dataset.records(split), size, policy, prepared.plan.seed)
 
 
 def _cached(cache: FeatureCache, split: Split, views: int = 1) -> Examples:

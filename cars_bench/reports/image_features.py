@@ -35,12 +35,12 @@ class ImageFeatures:
 
 
 def read_features(workspace: Workspace, manifest: Manifest | None) -> ImageFeatures | None:
-    """Read them; `None` where there are none, or only those of a boundary, or they are stale.
+    """Read them; `None` where there are none, or only maps, or they are stale.
 
     Raises:
         CacheCorrupt: A shard's bytes are not the promised ones.
     """
-    if manifest is None or manifest.recipe.boundary:
+    if manifest is None or manifest.holds_maps:
         return None
     try:
         cache = FeatureCache.open(workspace, manifest.recipe.key)

@@ -27,11 +27,13 @@ OFF_AT_0 = {
     "averaging": "off",
     "dropout": "off",
     "noise": "off",
+    "l1": "off",
     "l2": "off",
     "views": "all",
 }
 """What 0 means where it is not a number like another."""
 NAMES = {
+    "l1": "L1 penalty",
     "l2": "L2 penalty",
     "dropout": "Dropout of the features",
     "noise": "Noise on the features",
@@ -129,13 +131,16 @@ def trial_settings(trial: Trial) -> Groups:
 
 def head_settings(head: HeadSpec) -> Pairs:
     """A head, layer by layer."""
-    words = head.describe().split(" -> ") if head.layers else []
+    words = head.describe().split(" -> ") if head.layers or head.stages else []
     layers = [(f"Layer {number}", said) for number, said in enumerate(words, 1)]
     others = {
+        **({"map pooling": head.map_pooling} if head.stages else {}),
         "normalisation": head.normalisation,
         "dropout": head.dropout,
         "noise": head.noise,
         "l2": head.l2,
+        **({"l1": head.l1} if head.l1 else {}),
+        **({"penalised": head.penalised} if head.l1 or head.l2 else {}),
     }
     return (*(layers or [("Layers", "none: linear")]), *flat(others))
 

@@ -7,6 +7,7 @@ so nothing that was saved is executed.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 from cars_bench.documents import above, at_least, one_of, to_json, within
@@ -39,6 +40,9 @@ READ_BY_SCHEDULES = {
 """Settings of a schedule that only some kinds read."""
 BELOW_THE_HEAD = ("backbone_rate", "mixed_precision", "cutmix")
 """Settings that say nothing where only a head on pooled features is trained."""
+PENALISED = ("all", "last")
+REDUCTIONS = ("pool", "stride", "none")
+MAP_POOLINGS = ("avg", "max", "flatten")
 SCHEDULES = ("constant", "step", "piecewise", "cosine", "triangular", "exp_range")
 
 
@@ -65,15 +69,54 @@ class DenseLayer:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ConvStage:
+    """Convolutions of one width, then a coarser map and dropout.
+
+    Attributes:
+        filters: Channels of its maps, at least 1.
+        blocks: How many blocks, at least 1: one convolution each, or two of a residual one.
+        kernel: Side of the kernels, at least 1.
+        residual: A block adds its input, projected by a 1x1 convolution where its shape
+            changes, before the last activation (He et al. 2015, arXiv:1512.03385).
+        batch_norm: Normalise before each activation (Ioffe & Szegedy 2015).
+        activation: One of `ACTIVATIONS`.
+        dropout: Share of the last map's values dropped, 0 to below 1.
+        reduce: How the sides are halved, one of `REDUCTIONS`: by 2x2 max pooling at the
+            end, by the stride of the first block, or not.
+    """
+
+    filters: int
+    blocks: int = 1
+    kernel: int = 3
+    residual: bool = False
+    batch_norm: bool = False
+    activation: str = "relu"
+    dropout: float = 0.0
+    reduce: str = "pool"
+
+    def __post_init__(self) -> None:
+        at_least("filters", self.filters, 1)
+        at_least("blocks", self.blocks, 1)
+        at_least("kernel", self.kernel, 1)
+        one_of("activation", self.activation, ACTIVATIONS)
+        within("dropout", self.dropout, 0.0, 0.95)
+        one_of("reduce", self.reduce, REDUCTIONS)
+
+
+@dataclass(frozen=True, kw_only=True)
 class HeadSpec:
-    """A dense head on pooled features.
+    """A dense head on pooled features, or convolutions and a dense head on a map.
 
     Attributes:
         layers: Hidden layers from the features upwards; none is a linear head.
         normalisation: What is done to the features first, one of `NORMALISATIONS`.
         dropout: Share of features dropped before the first layer.
         noise: Standard deviation of Gaussian noise on the (normalised) features.
-        l2: L2 penalty on every kernel, as Keras adds it: `l2 * sum(kernel ** 2)`.
+        l2: L2 penalty on the kernels, as Keras adds it: `l2 * sum(kernel ** 2)`.
+        l1: L1 penalty on the kernels, as Keras adds it: `l1 * sum(|kernel|)`.
+        penalised: Which kernels `l1` and `l2` hold for: all, or the output layer's (`last`).
+        stages: Convolutions below all that, on a map or a picture.
+        map_pooling: How the last map becomes the features, one of `MAP_POOLINGS`.
     """
 
     layers: tuple[DenseLayer, ...] = ()
@@ -81,18 +124,27 @@ class HeadSpec:
     dropout: float = 0.0
     noise: float = 0.0
     l2: float = 0.0
+    l1: float = 0.0
+    penalised: str = "all"
+    stages: tuple[ConvStage, ...] = ()
+    map_pooling: str = "avg"
 
     def __post_init__(self) -> None:
         one_of("normalisation", self.normalisation, NORMALISATIONS)
         within("dropout", self.dropout, 0.0, 0.95)
         at_least("noise", self.noise, 0.0)
         at_least("l2", self.l2, 0.0)
+        at_least("l1", self.l1, 0.0)
+        one_of("penalised", self.penalised, PENALISED)
+        one_of("map_pooling", self.map_pooling, MAP_POOLINGS)
 
     def describe(self) -> str:
-        """One line a person can read, such as `480 relu, dropout 0.2 -> 64 relu`, or `linear`."""
-        if not self.layers:
-            return "linear"
-        return " -> ".join(map(_describe_layer, self.layers))
+        """One line a person can read: `480 relu, dropout 0.2 -> 64 relu`, or `linear`.
+
+        Stages stand before it, alike ones together: `conv 64-128-256 bn -> 512 relu`.
+        """
+        parts = [*_describe_stages(self.stages), *map(_describe_layer, self.layers)]
+        return " -> ".join(parts) if self.layers else " -> ".join([*parts, "linear"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,6 +290,24 @@ def active_settings(spec: TrainingSpec, whole: bool = True) -> dict[str, Any]:
     }
     found = read | {"schedule": curve}
     return found if whole else {k: v for k, v in found.items() if k not in BELOW_THE_HEAD}
+
+
+def _describe_stages(stages: tuple[ConvStage, ...]) -> list[str]:
+    """A few words for every run of stages that differ in width and depth only."""
+    alike = groupby(stages, key=_describe_kind)
+    return [f"{kind[0]} {'-'.join(map(_describe_size, run))}{kind[1]}" for kind, run in alike]
+
+
+def _describe_kind(stage: ConvStage) -> tuple[str, str]:
+    """What stands before and behind the sizes of a stage."""
+    norm = " bn" if stage.batch_norm else ""
+    drop = f", dropout {stage.dropout:g}" if stage.dropout else ""
+    return "residual" if stage.residual else "conv", norm + drop
+
+
+def _describe_size(stage: ConvStage) -> str:
+    """Width, and depth unless it is one."""
+    return f"{stage.filters}x{stage.blocks}" if stage.blocks > 1 else f"{stage.filters}"
 
 
 def _describe_layer(layer: DenseLayer) -> str:

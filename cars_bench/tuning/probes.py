@@ -21,6 +21,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from cars_bench.cache.store import FeatureCache, Features
 from cars_bench.data.dataset import Dataset
+from cars_bench.errors import UsageError
 from cars_bench.evaluation.metrics import wilson
 from cars_bench.progress import Progress
 from cars_bench.tuning.ledger import Ledger, Trial
@@ -35,6 +36,20 @@ LOGISTIC_ITERATIONS = 200
 
 Floats = npt.NDArray[np.float32]
 Candidate = tuple[dict[str, Any], npt.NDArray[np.int64]]
+
+
+def require_pooled(cache: FeatureCache, what: str) -> None:
+    """Refuse a cache of maps.
+
+    Raises:
+        UsageError: Says what takes pooled features only.
+    """
+    if cache.manifest.holds_maps:
+        sides = " x ".join(map(str, cache.manifest.shape))
+        raise UsageError(
+            f"{what} take pooled features, and the cache {cache.key} holds maps of {sides}.",
+            "--cache KEY of another one (cars-bench cache ls), or extract --pooling avg",
+        )
 
 
 @dataclass(frozen=True)
@@ -57,8 +72,12 @@ def run_probes(
 
     Returns:
         The study, whose ledger now holds `probe-ridge`, `probe-logistic` and `probe-knn`.
+
+    Raises:
+        UsageError: The cache holds maps.
     """
     cache = FeatureCache.open(workspace, cache_prefix)
+    require_pooled(cache, "Probes")
     dataset = Dataset.load(workspace, cache.manifest.dataset)
     name = study_name or current_name(workspace, cache)
     study = Study.open_or_create(workspace, cache, dataset, name)

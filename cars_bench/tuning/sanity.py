@@ -16,7 +16,7 @@ from cars_bench.training.engine import Examples, logits_of
 from cars_bench.training.heads import build_head
 from cars_bench.training.loop import cross_entropy, train
 from cars_bench.training.specs import DenseLayer, HeadSpec, TrainingSpec
-from cars_bench.tuning.probes import ridge, standardised
+from cars_bench.tuning.probes import require_pooled, ridge, standardised
 from cars_bench.workspace import Workspace
 
 FEW = 50
@@ -51,8 +51,10 @@ def run_checks(workspace: Workspace, cache_prefix: str | None = None) -> list[Ch
 
     Raises:
         CacheMissing: There is no cache to check.
+        UsageError: It holds maps.
     """
     cache = FeatureCache.open(workspace, cache_prefix)
+    require_pooled(cache, "The checks")
     train_set = cache.load("train", 1)
     val_set = cache.load("val")
     classes = len(cache.manifest.class_names)
@@ -103,7 +105,7 @@ def overfits_few(train_set: Features, classes: int) -> Check:
     """A head learns a few images by heart."""
     few = np.random.default_rng(0).permutation(len(train_set.labels))[:FEW]
     examples = Examples(np.asarray(train_set.x[few, :1]), train_set.labels[few])
-    model = build_head(HeadSpec(layers=(DenseLayer(256),)), train_set.x.shape[-1], classes)
+    model = build_head(HeadSpec(layers=(DenseLayer(256),)), train_set.x.shape[2:], classes)
     train(model, OVERFIT, examples, examples, seed=0)
     saw = float((logits_of(model, examples.x).argmax(1) == examples.labels).mean())
     return Check(f"overfits {len(few)} images", saw == 1.0, "100.0%", f"{saw:.1%}")
@@ -112,7 +114,7 @@ def overfits_few(train_set: Features, classes: int) -> Check:
 def shuffled_labels_stay_at_chance(train_set: Features, val_set: Features, classes: int) -> Check:
     """With labels drawn from a hat nothing is learnt: otherwise something leaks."""
     labels = np.random.default_rng(0).permutation(train_set.labels)
-    model = build_head(HeadSpec(), train_set.x.shape[-1], classes)
+    model = build_head(HeadSpec(), train_set.x.shape[2:], classes)
     train(model, QUICK, Examples(train_set.x[:, :1], labels), None, seed=0)
     right = int((logits_of(model, val_set.x).argmax(1) == val_set.labels).sum())
     count = len(val_set.labels)
@@ -125,6 +127,6 @@ def shuffled_labels_stay_at_chance(train_set: Features, val_set: Features, class
 
 def _untrained_loss(head: HeadSpec, examples: Features, classes: int) -> float:
     """Loss of an untrained head on the training features, penalties included."""
-    model = build_head(head, examples.x.shape[-1], classes)
+    model = build_head(head, examples.x.shape[2:], classes)
     logits = logits_of(model, examples.x)
     return cross_entropy(logits, examples.labels) + float(sum(model.losses))

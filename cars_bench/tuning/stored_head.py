@@ -41,12 +41,13 @@ class HeadRecord:
         score: Validation top-1 of this very training; `None` after a refit.
         ledger_score: The trial's own.
         best_epoch: Whose weights it has, from 1.
-        width: Width of the features it takes.
+        width: Width of the features it takes, or channels of the maps.
         class_names: Index is the label.
         cache_key: Of these features.
         dataset: That they were made of.
         weights_sha256: Digest of its weights.
         tables: Digests of its witness and of what it answered, by file name.
+        sides: Height and width of the maps it takes; empty for pooled features.
     """
 
     trial_id: str
@@ -63,6 +64,7 @@ class HeadRecord:
     dataset: DatasetReference
     weights_sha256: str
     tables: dict[str, str] = field(default_factory=dict)
+    sides: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from cars_bench.atomic import atomic_file, atomic_path
 from cars_bench.cache.store import FeatureCache, Features
 from cars_bench.errors import CarsBenchError
 from cars_bench.training.checkpoint import TrainingState, opened_arrays
-from cars_bench.training.engine import Examples, joined, logits_of
+from cars_bench.training.engine import Examples, logits_of
+from cars_bench.training.examples import training_examples
 from cars_bench.training.heads import build_head
 from cars_bench.training.loop import TrainingControl, train
 from cars_bench.training.specs import HeadSpec, TrainingSpec
@@ -82,9 +83,9 @@ class TrainedHead:
         return self.record.refit
 
     @property
-    def width(self) -> int:
-        """Width of the features it takes."""
-        return self.record.width
+    def shape(self) -> tuple[int, ...]:
+        """Of one feature that it takes: `(width,)`, or height, width and channels."""
+        return (*self.record.sides, self.record.width)
 
     def model(self) -> keras.Model:
         """Rebuild the head by code and load its weights.
@@ -94,7 +95,7 @@ class TrainedHead:
         """
         weights = self.folder / WEIGHTS_FILE
         require_written(weights, self.record.weights_sha256, again(self.folder))
-        model = build_head(self.spec, self.width, len(self.class_names))
+        model = build_head(self.spec, self.shape, len(self.class_names))
         model.load_weights(weights)
         return model
 
@@ -135,8 +136,9 @@ def train_head(
 
     Raises:
         TrialFailed: The loss is not finite.
+        UsageError: Convolutions on pooled features.
     """
-    model = build_head(what.head, int(train_set.x.shape[-1]), what.classes, what.seed)
+    model = build_head(what.head, train_set.x.shape[2:], what.classes, what.seed)
     return model, train(model, what.training, train_set, val_set, what.seed, control)
 
 
@@ -220,11 +222,11 @@ def _train_and_store(
         seed=study.trial_seed,
     )
     val_features = cache.load("val")
-    train_set = Examples.of(cache.load("train"))
+    train_set = training_examples(cache, refit=bool(refit))
     val_set = Examples.of(val_features)
     if refit:
         control = TrainingControl(stop_after=trial.best_epoch)
-        model, state = train_head(what, joined(train_set, val_set), None, control)
+        model, state = train_head(what, train_set, None, control)
     else:
         model, state = train_head(what, train_set, val_set)
     if not refit and trial.low is not None and state.best_top1 < trial.low:
@@ -244,7 +246,8 @@ def _train_and_store(
         score=None if refit else state.best_top1,
         ledger_score=trial.score,
         best_epoch=state.best_epoch,
-        width=int(val_set.x.shape[-1]),
+        width=cache.manifest.shape[-1],
+        sides=cache.manifest.shape[:-1],
         class_names=tuple(study.class_names),
         cache_key=cache.key,
         dataset=study.record.dataset,

@@ -28,6 +28,7 @@ from cars_bench.training.checkpoint import (
     write_checkpoint,
 )
 from cars_bench.training.engine import Examples, logits_of
+from cars_bench.training.examples import training_examples
 from cars_bench.training.heads import parameter_count
 from cars_bench.training.loop import TrainingControl
 from cars_bench.tuning.ranking import pack
@@ -94,7 +95,7 @@ class Worker:
             "low": score.low,
             "high": score.high,
             "best_epoch": done.best_epoch,
-            "parameters": parameter_count(what.head, int(train_set.x.shape[-1]), what.classes),
+            "parameters": parameter_count(what.head, train_set.x.shape[2:], what.classes),
             "seconds": round(earlier + time.monotonic() - begun, 3),
             "correct": pack(np.asarray(correct, bool)),
         }
@@ -106,7 +107,7 @@ class Worker:
 
     def _load(self) -> tuple[Examples, Examples]:
         self.say("doing", text="loading the features")
-        data = Examples.of(self.cache.load("train")), Examples.of(self.cache.load("val"))
+        data = training_examples(self.cache), Examples.of(self.cache.load("val"))
         self.say("doing", text="compiling the first heads")
         return data
 

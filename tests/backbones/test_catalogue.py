@@ -12,7 +12,7 @@ from cars_bench.errors import UsageError
 
 EXPECTED = [
     "resnet50", "resnet101", "resnet50v2", "resnet101v2", "mobilenet-v2", "efficientnet-b0",
-    "efficientnet-b1", "efficientnet-b2", "efficientnet-b3", "efficientnet-lite0", "tiny",
+    "efficientnet-b1", "efficientnet-b2", "efficientnet-b3", "efficientnet-lite0", "tiny", "pixels",
 ]  # fmt: skip
 
 
@@ -20,11 +20,17 @@ def test_every_promised_backbone_is_there():
     assert catalogue.names() == EXPECTED
 
 
-@pytest.mark.parametrize("name", EXPECTED)
+@pytest.mark.parametrize("name", [name for name in EXPECTED if name != "pixels"])
 def test_default_unfreeze_is_one_of_the_blocks_and_not_the_stem(name):
     spec = catalogue.spec(name)
     assert spec.default_unfreeze in spec.blocks[1:]
     assert spec.name == name
+
+
+def test_below_a_network_on_the_picture_itself_nothing_is_unfrozen():
+    spec = catalogue.spec("pixels")
+    assert not spec.is_network
+    assert spec.default_unfreeze == "none"
 
 
 def test_unknown_name_lists_the_known_ones():

@@ -50,6 +50,9 @@ def write_legacy(model, path):
                 group[key.decode()] = array
 
 
+UNPUBLISHED = ("tiny", "pixels", "efficientnet-lite0")
+
+
 @pytest.mark.parametrize("suffix", [".weights.h5", ".h5"])
 def test_our_own_files_load(tmp_path, suffix):
     model, path = other_weights(), tmp_path / f"tiny{suffix}"
@@ -230,7 +233,7 @@ def test_tiny_has_no_imagenet_weights():
     assert "--weights none" in caught.value.fix
 
 
-@pytest.mark.parametrize("name", [n for n in names() if n not in ("tiny", "efficientnet-lite0")])
+@pytest.mark.parametrize("name", [n for n in names() if n not in UNPUBLISHED])
 def test_every_network_of_keras_has_a_published_file_without_top(name):
     file = spec(name).imagenet
     assert file.url.startswith("https://")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib.util
 import json
 
+import numpy as np
 import pytest
 
+from cars_bench.cache.testing import MadeUpCache, batch_of_dataset
 from cars_bench.cli.session import Session
-from cars_bench.cli.tune import tune
+from cars_bench.cli.tune import choose_backend, tune
 from tests.tuning.studies import make_cache, write_study
 
 
@@ -53,6 +55,29 @@ def test_without_a_cache_it_says_how_to_make_one(workspace, capsys, monkeypatch)
     code, error = refused(workspace, capsys)
     assert code == 3
     assert "cars-bench extract" in error["fix"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "preferred", "warned"),
+    [((12,), ("jax", "tensorflow"), False), ((4, 4, 3), ("tensorflow",), True)],
+)
+def test_maps_are_searched_on_tensorflow_and_jax_by_force_is_told_what_it_costs(
+    workspace, tiny_dataset, monkeypatch, capsys, shape, preferred, warned
+):
+    asked = []
+    monkeypatch.setattr(
+        Session, "choose_backend", lambda session, *names: asked.extend(names) or "jax"
+    )
+    made_up = MadeUpCache.of(tiny_dataset, shape)
+    made_up.write(
+        workspace,
+        batch_of_dataset(
+            tiny_dataset, lambda labels, shard: np.zeros((len(labels), *shape), np.float16)
+        ),
+    )
+    choose_backend(Session(workspace), None)
+    assert tuple(asked) == preferred
+    assert ("compiles convolutions for minutes" in capsys.readouterr().err) == warned
 
 
 def test_the_first_search_says_what_would_make_it_faster(workspace, capsys, monkeypatch):

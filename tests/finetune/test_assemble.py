@@ -13,7 +13,7 @@ from cars_bench.training.specs import DenseLayer, HeadSpec
 
 @pytest.fixture
 def assembled() -> Assembled:
-    head = build_head(HeadSpec(layers=(DenseLayer(8),)), 16, 3, seed=1)
+    head = build_head(HeadSpec(layers=(DenseLayer(8),)), (16,), 3, seed=1)
     return Assembled(build_backbone("tiny", "none", 48), "avg", head)
 
 

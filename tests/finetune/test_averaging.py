@@ -24,7 +24,7 @@ def trained(spec: TrainingSpec) -> tuple[dict[str, np.ndarray], TrainingState]:
     """Change of both kernels, and where the training stands."""
     backbone = build_backbone("tiny", "none", 48)
     apply_unfreeze(backbone, parse_unfreeze("block3", backbone))
-    head = build_head(HeadSpec(), 16, 3)
+    head = build_head(HeadSpec(), (16,), 3)
     head.get_layer("logits").kernel.assign(np.random.default_rng(1).normal(size=(16, 3)))
     model = Assembled(backbone, "avg", head).above("block2")
     before = {item.path: np.array(item) for item in model.trainable_variables}

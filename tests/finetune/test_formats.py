@@ -147,7 +147,7 @@ def test_every_part_that_a_head_may_have_can_be_written(
 ) -> None:
     layers = tuple(DenseLayer(8, activation=activation) for activation in ACTIVATIONS)
     backbone = build_backbone("tiny", "none", SIDE)
-    head = build_head(HeadSpec(layers=layers, normalisation=normalisation), 16, 4)
+    head = build_head(HeadSpec(layers=layers, normalisation=normalisation), (16,), 4)
     output = head.get_layer(OUTPUT_LAYER)
     output.kernel.assign(np.random.default_rng(1).normal(0, 1, output.kernel.shape))
     source = Exportable(Assembled(backbone, "avg", head).finished(), "abcd", SIDE)

@@ -22,7 +22,7 @@ from tests.rewriting import rewrite
 
 
 def assembled() -> Assembled:
-    head = build_head(HeadSpec(), 16, 4)
+    head = build_head(HeadSpec(), (16,), 4)
     kernel = head.get_layer("logits").kernel
     kernel.assign(np.random.default_rng(0).normal(size=(16, 4)))
     return Assembled(build_backbone("tiny", "none", 48), "avg", head)

@@ -115,7 +115,7 @@ def test_what_names_nothing_is_refused(tiny: Backbone, text: str) -> None:
 def test_one_step_on_shifted_data_moves_only_what_is_unfrozen(
     tiny: Backbone, text: str, below: str | None
 ) -> None:
-    assembled = Assembled(tiny, "avg", build_head(HeadSpec(), 16, 3))
+    assembled = Assembled(tiny, "avg", build_head(HeadSpec(), (16,), 3))
     output = assembled.head.get_layer("logits")
     output.kernel.assign(np.random.default_rng(1).normal(size=(16, 3)))
     unfreeze = parse_unfreeze(text, tiny)

@@ -21,7 +21,7 @@ def test_every_image_of_every_split_has_its_features_label_and_name(finished):
         np.testing.assert_array_equal(found.x[rows], part.x[:, 0])
 
 
-def test_without_a_cache_or_of_a_boundary_there_are_none(finished):
+def test_without_a_cache_or_of_maps_there_are_none(finished):
     assert read_features(finished.workspace, None) is None
-    recipe = replace(finished.manifest.recipe, boundary="conv2")
-    assert read_features(finished.workspace, replace(finished.manifest, recipe=recipe)) is None
+    maps = replace(finished.manifest, shape=(4, 4, 3))
+    assert read_features(finished.workspace, maps) is None

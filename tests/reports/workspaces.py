@@ -380,7 +380,7 @@ def _record(study: Study, dataset: Dataset, scores: dict[tuple[str, str], SplitS
         class_names=tuple(dataset.class_names),
         cache_key=study.cache_key,
         features=RunFeatures("float32", "tensorflow", "float32"),
-        backbone=RunBackbone("tiny", 64, "avg", "ab" * 32),
+        backbone=RunBackbone(name="tiny", image_size=64, pooling="avg", weights_digest="ab" * 32),
         head=HeadSpec(),
         width=WIDTH,
         unfreeze=Unfrozen("conv3", "conv2", ("c3",), 1234),

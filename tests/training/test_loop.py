@@ -49,7 +49,7 @@ def test_it_learns():
 
 
 def test_without_validation_images_all_epochs_are_run_and_the_last_is_kept():
-    model = build_head(HeadSpec(), WIDTH, CLASSES)
+    model = build_head(HeadSpec(), (WIDTH,), CLASSES)
     position = train(model, QUICK, train_set(), None, seed=0)
     assert (len(position.history), position.best_epoch) == (5, 5)
     assert {row.val_top1 for row in position.history} == {None}
@@ -66,7 +66,7 @@ def model() -> keras.Model:
     inputs = keras.Input((6, 6, 2))
     x = layers.Conv2D(4, 3, name="convolution")(inputs)
     x = layers.GlobalAveragePooling2D()(x)
-    return keras.Model(inputs, build_head(HeadSpec(), 4, 3)(x))
+    return keras.Model(inputs, build_head(HeadSpec(), (4,), 3)(x))
 
 
 def dtypes(model: keras.Model) -> list[str]:

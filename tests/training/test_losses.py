@@ -70,7 +70,7 @@ def test_keras_still_has_the_private_method_that_two_rates_override(kind):
 def test_keras_still_calls_it_so_what_is_below_the_head_moves_at_its_own_rate():
     inputs = keras.Input((3,))
     below = keras.layers.Dense(4, name="below")
-    model = keras.Model(inputs, build_head(HeadSpec(), 4, 2)(below(inputs)))
+    model = keras.Model(inputs, build_head(HeadSpec(), (4,), 2)(below(inputs)))
     spec = TrainingSpec(optimizer="sgd", learning_rate=0.5, momentum=0.0, backbone_rate=0.1)
     optimizer = build_optimizer(spec, model)
     before = [np.array(item) for item in model.trainable_variables]

@@ -84,7 +84,7 @@ def test_cutmix_leaves_what_mixup_draws(name):
 def test_a_batch_is_mixed_in_pixels_and_in_targets_alike():
     # Each image is filled with its own label, so a pixel tells whose it is.
     maps = np.broadcast_to(LABELS[:, None, None, None, None], (24, 2, 6, 6, 1)).astype(np.float16)
-    model = build_head(HeadSpec(), 1, 3)
+    model = build_head(HeadSpec(), (1,), 3)
     compile_model(model, TrainingSpec())
     engine = Engine(model, Examples(maps, LABELS))
     plan = planned(cutmix=1.0)
@@ -97,7 +97,7 @@ def test_a_batch_is_mixed_in_pixels_and_in_targets_alike():
 def test_pooled_features_have_no_windows():
     features = Examples(np.zeros((24, 1, 5), np.float16), LABELS)
     with pytest.raises(UsageError, match="cutmix needs images"):
-        train(build_head(HeadSpec(), 5, 3), TrainingSpec(cutmix=1.0), features, None, 0)
+        train(build_head(HeadSpec(), (5,), 3), TrainingSpec(cutmix=1.0), features, None, 0)
 
 
 def test_every_engine_trains_with_windows():

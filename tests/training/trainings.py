@@ -66,7 +66,7 @@ def val_set() -> Examples:
 
 def trained(head: HeadSpec, training: TrainingSpec, **control):
     """The state a training ends with, and the head's logits of the validation images."""
-    model = build_head(head, WIDTH, CLASSES, seed=1)
+    model = build_head(head, (WIDTH,), CLASSES, seed=1)
     validation = val_set()
     state = train(model, training, train_set(), validation, 5, TrainingControl(**control))
     return state, logits_of(model, validation.x)

@@ -43,7 +43,7 @@ def study(workspace, tiny_dataset, cache):
 def test_it_comes_back_and_answers_as_its_witness_says(study, cache):
     head = store_winner(study, TRIAL, cache)
     assert head.spec == TRIAL.head
-    assert (head.trial_id, head.width, head.refit) == ("t0001", WIDTH, "")
+    assert (head.trial_id, head.shape, head.refit) == ("t0001", (WIDTH,), "")
     assert head.class_names == study.class_names
     np.testing.assert_allclose(logits_of(head.model(), cache.load("val").x), head.logits, atol=1e-5)
     right = float((head.logits.argmax(1) == head.labels).mean())
@@ -55,7 +55,7 @@ def test_its_keys_are_these(study, cache):
     assert list(json.loads((folder / "winner.json").read_text())) == [
         "schema_version", "trial_id", "study", "head", "training", "refit", "score",
         "ledger_score", "best_epoch", "width", "class_names", "cache_key", "dataset",
-        "weights_sha256", "tables", "checksum",
+        "weights_sha256", "tables", "sides", "checksum",
     ]  # fmt: skip
 
 
