@@ -117,6 +117,11 @@ class Predictions:
         """The rows by image id."""
         return {row.image_id: row for row in self.rows}
 
+    @property
+    def boxed(self) -> bool:
+        """Whether they tell boxes."""
+        return any(row.box for row in self.rows)
+
     def hits(self, k: int) -> np.ndarray:
         """Whether the true class is among the `k` best answers (at most five), bool [N]."""
         return np.array([row.correct(k) for row in self.rows], bool)

@@ -11,12 +11,13 @@ Keras is not imported here: what is measured is part of a run's record.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from cars_bench.errors import HandoffFailed
+from cars_bench.evaluation.boxes import ious
 from cars_bench.evaluation.comparison import SIGNIFICANT, AnswersChanged, Marks, answers_changed
 
 LARGEST_DIFFERENCE = 1e-2
@@ -28,8 +29,23 @@ AGREEING = 0.9  # share of images; of an unchanged one over 0.96 was measured wi
 Outcome = Literal["passed", "warned", "failed", "untested"]
 """Of a check; `untested` where a run was proven by an older rule."""
 
+LARGEST_BOX_DIFFERENCE = 1e-2  # of an edge, as a share of the view's side
+LEAST_BOX_IOU = 0.9  # mean over the images, of a float32 model and one of reduced precision
+
 Logits = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
+
+
+class Answers(Protocol):
+    """As `training.answers.Answers`, which needs Keras."""
+
+    @property
+    def logits(self) -> Logits:
+        """float32 `[N, C]`."""
+
+    @property
+    def boxes(self) -> Logits | None:
+        """float32 `[N, 4]`, as shares of the view's sides; `None` without."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +61,33 @@ class Drift:
     images: int
     max_abs_diff: float
     min_cosine: float
+
+
+@dataclass(frozen=True)
+class BoxDrift:
+    """Boxes of one model against another's, of the same images.
+
+    Attributes:
+        max_abs_diff: Largest difference of one edge, as a share of the view's side.
+        mean_iou: Mean IoU of an image's two boxes.
+    """
+
+    max_abs_diff: float
+    mean_iou: float
+
+    def require_alike(self, model: str, other: str) -> None:
+        """Stop where two models put the object at different places.
+
+        Raises:
+            HandoffFailed: Says how far apart they are.
+        """
+        if self.mean_iou < LEAST_BOX_IOU:
+            raise HandoffFailed(
+                f"{model} puts boxes elsewhere than {other}: their mean IoU is "
+                f"{self.mean_iou:.3f} (at least {LEAST_BOX_IOU:g}).",
+                "extract again with --runtime tensorflow, whose precision is float32, and tune "
+                "again",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +106,8 @@ class Handoff:
         only_assembled_right: Images that only the assembled model gets right.
         p_value: McNemar's exact test of the two; like these counts `None` where a run
             was proven before they were kept.
+        boxes: Recomputed boxes against those of the witness; `None` where the head has none.
+        assembled_boxes: The same for the assembled model.
     """
 
     features: Drift
@@ -74,6 +119,13 @@ class Handoff:
     only_witness_right: int | None = None
     only_assembled_right: int | None = None
     p_value: float | None = None
+    boxes: BoxDrift | None = None
+    assembled_boxes: BoxDrift | None = None
+
+    @property
+    def same_boxes(self) -> bool:
+        """Whether the extraction's runtime gives the witness's boxes again, if there are any."""
+        return self.boxes is None or self.boxes.max_abs_diff <= LARGEST_BOX_DIFFERENCE
 
     @property
     def same_logits(self) -> bool:
@@ -98,33 +150,36 @@ class Handoff:
 
 
 def measure_handoff(
-    witness: Logits,
+    witness: Answers,
     labels: Labels,
     features: Drift,
-    recomputed: Logits,
-    assembled: Logits,
+    recomputed: Answers,
+    assembled: Answers,
 ) -> Handoff:
     """Compare with the witness.
 
     Args:
-        witness: What the head said of the cached features of N images, `[N, C]`.
+        witness: What the head said of the cached features of N images.
         labels: int64 `[N]`.
         features: How far the recomputed features are from the stored ones.
-        recomputed: The head on features recomputed by the extraction's runtime, `[N, C]`.
-        assembled: The assembled float32 model on the same images, `[N, C]`.
+        recomputed: The head on features recomputed by the extraction's runtime.
+        assembled: The assembled float32 model on the same images.
     """
-    said = witness.argmax(1)
-    changed = _changed(witness, assembled, labels)
+    said = witness.logits.argmax(1)
+    says = assembled.logits.argmax(1)
+    changed = _changed(witness.logits, assembled.logits, labels)
     return Handoff(
         features=features,
-        max_abs_diff=float(np.abs(recomputed - witness).max()),
-        top1_agreement=float((recomputed.argmax(1) == said).mean()),
-        assembled_agreement=float((assembled.argmax(1) == said).mean()),
+        max_abs_diff=float(np.abs(recomputed.logits - witness.logits).max()),
+        top1_agreement=float((recomputed.logits.argmax(1) == said).mean()),
+        assembled_agreement=float((says == said).mean()),
         witness_top1=float((said == labels).mean()),
-        assembled_top1=float((assembled.argmax(1) == labels).mean()),
+        assembled_top1=float((says == labels).mean()),
         only_witness_right=changed.only_before,
         only_assembled_right=changed.only_after,
         p_value=changed.p_value,
+        boxes=_box_drift(witness, recomputed),
+        assembled_boxes=_box_drift(witness, assembled),
     )
 
 
@@ -149,6 +204,18 @@ def require_handoff(measured: Handoff, network: str, runtime: str) -> str | None
             f"to {measured.max_abs_diff:.3g} and {1 - measured.top1_agreement:.1%} of the "
             f"validation images change their answer, most likely because {cause}.",
             fix,
+        )
+    if measured.boxes and not measured.same_boxes:
+        cause, fix = _likeliest_cause(measured, runtime)
+        raise HandoffFailed(
+            f"The head reattached to {network} does not reproduce its boxes: their edges differ "
+            f"by up to {measured.boxes.max_abs_diff:.3g} of the picture's side (at most "
+            f"{LARGEST_BOX_DIFFERENCE:g}), most likely because {cause}.",
+            fix,
+        )
+    if measured.assembled_boxes:
+        measured.assembled_boxes.require_alike(
+            f"The assembled float32 model ({network})", "the head on the cache"
         )
     return measured.fall.judged(
         f"The assembled float32 model ({network})",
@@ -193,6 +260,7 @@ class WholeCheck:
         only_whole_right: Images that only the finished model gets right.
         p_value: McNemar's exact test of the two; like these counts `None` where a run
             was proven before they were kept.
+        boxes: Boxes of the two; `None` where the head has none.
     """
 
     images: int
@@ -203,6 +271,7 @@ class WholeCheck:
     only_trained_right: int | None = None
     only_whole_right: int | None = None
     p_value: float | None = None
+    boxes: BoxDrift | None = None
 
     @property
     def fall(self) -> Fall:
@@ -216,20 +285,21 @@ class WholeCheck:
         )
 
 
-def measure_whole(trained: Logits, whole: Logits, labels: Labels) -> WholeCheck:
-    """Compare logits `[N, C]` of the trained part and of the finished model."""
-    said = trained.argmax(1)
-    says = whole.argmax(1)
-    changed = _changed(trained, whole, labels)
+def measure_whole(trained: Answers, whole: Answers, labels: Labels) -> WholeCheck:
+    """Compare what the trained part and the finished model say of N images."""
+    said = trained.logits.argmax(1)
+    says = whole.logits.argmax(1)
+    changed = _changed(trained.logits, whole.logits, labels)
     return WholeCheck(
         images=len(labels),
-        max_abs_diff=float(np.abs(trained - whole).max()),
+        max_abs_diff=float(np.abs(trained.logits - whole.logits).max()),
         top1_agreement=float((said == says).mean()),
         trained_top1=float((said == labels).mean()),
         whole_top1=float((says == labels).mean()),
         only_trained_right=changed.only_before,
         only_whole_right=changed.only_after,
         p_value=changed.p_value,
+        boxes=_box_drift(trained, whole),
     )
 
 
@@ -242,6 +312,8 @@ def require_whole(measured: WholeCheck) -> str | None:
     Raises:
         HandoffFailed: It is worse than its trained part; says by how much.
     """
+    if measured.boxes:
+        measured.boxes.require_alike("The finished model", "its trained part on cached activations")
     return measured.fall.judged(
         "The finished model",
         "its trained part on cached activations",
@@ -296,6 +368,15 @@ class Fall:
         if self.outcome == "failed":
             raise HandoffFailed(f"{sentence}, most likely because {cause}.", fix)
         return f"{sentence}: that may be chance, so the run goes on."
+
+
+def _box_drift(before: Answers, after: Answers) -> BoxDrift | None:
+    if before.boxes is None or after.boxes is None:
+        return None
+    return BoxDrift(
+        max_abs_diff=float(np.abs(after.boxes - before.boxes).max()),
+        mean_iou=float(ious(before.boxes, after.boxes).mean()),
+    )
 
 
 def _changed(before: Logits, after: Logits, labels: Labels) -> AnswersChanged:

@@ -40,7 +40,7 @@ LOSSES: dict[str, Callable[[Any, Any], Any]] = {"smooth_l1": smooth_l1, "giou": 
 """By the name that `TrainingSpec.box_loss` has for it."""
 
 
-class ClassAndBoxLoss(keras.losses.Loss):
+class ClassAndBoxLoss(keras.losses.Loss):  # type: ignore[misc]
     """The loss of the class and, times a weight, that of the box, where an image has one.
 
     Args:
@@ -74,13 +74,17 @@ class ClassAndBoxLoss(keras.losses.Loss):
 
 
 def _meet(one: Any, other: Any) -> Any:
-    """What two boxes share; its far edges come first where they share nothing."""
-    return _joined(ops.maximum(one[..., :2], other[..., :2]), ops.minimum(one[..., 2:], other[..., 2:]))
+    """What two boxes share; inside out where they share nothing."""
+    return _joined(
+        ops.maximum(one[..., :2], other[..., :2]), ops.minimum(one[..., 2:], other[..., 2:])
+    )
 
 
 def _hull(one: Any, other: Any) -> Any:
     """The smallest box around both."""
-    return _joined(ops.minimum(one[..., :2], other[..., :2]), ops.maximum(one[..., 2:], other[..., 2:]))
+    return _joined(
+        ops.minimum(one[..., :2], other[..., :2]), ops.maximum(one[..., 2:], other[..., 2:])
+    )
 
 
 def _joined(start: Any, end: Any) -> Any:

@@ -78,9 +78,7 @@ def split_head(head: keras.Model) -> keras.Model:
     return keras.Model(head.input, parts, name=HEAD)
 
 
-def _with_box(
-    spec: HeadSpec, logits: keras.KerasTensor, x: keras.KerasTensor
-) -> keras.KerasTensor:
+def _with_box(spec: HeadSpec, logits: keras.KerasTensor, x: keras.KerasTensor) -> keras.KerasTensor:
     """The logits, and behind them a box where the head has one.
 
     A box is learnt as its size, a share of the view, and where it stands in the room that this
