@@ -47,7 +47,8 @@ def test_the_score_counts_images_whose_box_is_known():
     }
     assert ious_by_image(said, true) == pytest.approx({"a": 1.0, "b": 0.6, "c": 0.25})
     score = box_score(said, true)
-    assert score and score.n == 3
+    assert score is not None
+    assert score.n == 3
     assert score.mean_iou.value == pytest.approx((1 + 0.6 + 0.25) / 3)
     assert (score.above_50.value, score.above_75.value) == pytest.approx((2 / 3, 1 / 3))
     assert score.mean_iou.low <= score.mean_iou.value <= score.mean_iou.high
