@@ -11,14 +11,14 @@ Keras is not imported here: what is measured is part of a run's record.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from cars_bench.errors import HandoffFailed
-from cars_bench.evaluation.boxes import ious
 from cars_bench.evaluation.comparison import SIGNIFICANT, AnswersChanged, Marks, answers_changed
+from cars_bench.finetune.box_drift import LARGEST_BOX_DIFFERENCE, Answers, BoxDrift, box_drift
 
 LARGEST_DIFFERENCE = 1e-2
 LEAST_AGREEMENT = 1.0  # of first answers by the extraction's own runtime
@@ -29,23 +29,8 @@ AGREEING = 0.9  # share of images; of an unchanged one over 0.96 was measured wi
 Outcome = Literal["passed", "warned", "failed", "untested"]
 """Of a check; `untested` where a run was proven by an older rule."""
 
-LARGEST_BOX_DIFFERENCE = 1e-2  # of an edge, as a share of the view's side
-LEAST_BOX_IOU = 0.9  # mean over the images, of a float32 model and one of reduced precision
-
 Logits = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
-
-
-class Answers(Protocol):
-    """As `training.answers.Answers`, which needs Keras."""
-
-    @property
-    def logits(self) -> Logits:
-        """float32 `[N, C]`."""
-
-    @property
-    def boxes(self) -> Logits | None:
-        """float32 `[N, 4]`, as shares of the view's sides; `None` without."""
 
 
 @dataclass(frozen=True)
@@ -61,33 +46,6 @@ class Drift:
     images: int
     max_abs_diff: float
     min_cosine: float
-
-
-@dataclass(frozen=True)
-class BoxDrift:
-    """Boxes of one model against another's, of the same images.
-
-    Attributes:
-        max_abs_diff: Largest difference of one edge, as a share of the view's side.
-        mean_iou: Mean IoU of an image's two boxes.
-    """
-
-    max_abs_diff: float
-    mean_iou: float
-
-    def require_alike(self, model: str, other: str) -> None:
-        """Stop where two models put the object at different places.
-
-        Raises:
-            HandoffFailed: Says how far apart they are.
-        """
-        if self.mean_iou < LEAST_BOX_IOU:
-            raise HandoffFailed(
-                f"{model} puts boxes elsewhere than {other}: their mean IoU is "
-                f"{self.mean_iou:.3f} (at least {LEAST_BOX_IOU:g}).",
-                "extract again with --runtime tensorflow, whose precision is float32, and tune "
-                "again",
-            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,8 +136,8 @@ def measure_handoff(
         only_witness_right=changed.only_before,
         only_assembled_right=changed.only_after,
         p_value=changed.p_value,
-        boxes=_box_drift(witness, recomputed),
-        assembled_boxes=_box_drift(witness, assembled),
+        boxes=box_drift(witness, recomputed),
+        assembled_boxes=box_drift(witness, assembled),
     )
 
 
@@ -299,7 +257,7 @@ def measure_whole(trained: Answers, whole: Answers, labels: Labels) -> WholeChec
         only_trained_right=changed.only_before,
         only_whole_right=changed.only_after,
         p_value=changed.p_value,
-        boxes=_box_drift(trained, whole),
+        boxes=box_drift(trained, whole),
     )
 
 
@@ -368,15 +326,6 @@ class Fall:
         if self.outcome == "failed":
             raise HandoffFailed(f"{sentence}, most likely because {cause}.", fix)
         return f"{sentence}: that may be chance, so the run goes on."
-
-
-def _box_drift(before: Answers, after: Answers) -> BoxDrift | None:
-    if before.boxes is None or after.boxes is None:
-        return None
-    return BoxDrift(
-        max_abs_diff=float(np.abs(after.boxes - before.boxes).max()),
-        mean_iou=float(ious(before.boxes, after.boxes).mean()),
-    )
 
 
 def _changed(before: Logits, after: Logits, labels: Labels) -> AnswersChanged:

@@ -1,6 +1,6 @@
 """A head with a box, from the search to the finished model and the files made of it.
 
-Covers cars_bench/cache/view_boxes.py.
+Covers cars_bench/cache/view_boxes.py and cars_bench/finetune/box_drift.py.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from cars_bench.cache.view_boxes import view_boxes
 from cars_bench.data.dataset import Dataset
 from cars_bench.errors import HandoffFailed, UsageError
 from cars_bench.evaluation.boxes import ious
+from cars_bench.finetune.box_drift import BoxDrift
 from cars_bench.finetune.evaluate import evaluate
 from cars_bench.finetune.export import ExportOptions, export
 from cars_bench.finetune.finished import FinishedModel
-from cars_bench.finetune.handoff import BoxDrift, measure_whole, require_whole
+from cars_bench.finetune.handoff import measure_whole, require_whole
 from cars_bench.finetune.predict import PredictOptions, predict
 from cars_bench.finetune.recipe import FinetuneOptions
 from cars_bench.finetune.run import finetune
