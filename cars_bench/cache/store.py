@@ -93,7 +93,7 @@ class FeatureCache:
 
     @property
     def workspace(self) -> Workspace:
-        """The one it lies in."""
+        """Where it lies, in `cache/features/`."""
         return Workspace(self.folder.parents[2])
 
     def check_dataset(self, workspace: Workspace) -> None:

@@ -30,6 +30,7 @@ from cars_bench.finetune.heatmaps import (
 )
 from cars_bench.finetune.runs import FINETUNED, runs
 from cars_bench.progress import Progress
+from cars_bench.training.answers import class_count, split_outputs
 from cars_bench.tuning.study import Study
 from cars_bench.workspace import Workspace
 
@@ -63,7 +64,7 @@ def grad_cam(assembled: Assembled, pixels: Floats) -> tuple[Floats, npt.NDArray[
     feature_map = below(pixels, training=False)
     with tf.GradientTape() as tape:
         tape.watch(feature_map)
-        logits = above(feature_map, training=False)
+        logits, _ = split_outputs(above(feature_map, training=False), class_count(assembled.head))
         answered = tf.argmax(logits, axis=1)
         chosen = tf.gather(logits, answered, axis=1, batch_dims=1)
     weights = tf.reduce_mean(tape.gradient(chosen, feature_map), axis=(1, 2), keepdims=True)

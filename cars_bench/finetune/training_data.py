@@ -10,10 +10,11 @@ from cars_bench.cache.extract import extract
 from cars_bench.cache.options import ExtractOptions
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Split
+from cars_bench.data.object_boxes import object_images
 from cars_bench.finetune.prepared_run import PreparedRun
 from cars_bench.progress import Progress
 from cars_bench.training.engine import Examples, joined
-from cars_bench.training.examples import live_examples
+from cars_bench.training.examples import cached_examples, live_examples
 from cars_bench.training.pointwise import with_pointwise_products
 
 
@@ -51,8 +52,9 @@ def gather_training_data(prepared: PreparedRun, progress: Progress) -> TrainingD
         options = _boundary_options(prepared, boundary)
         key = extract(prepared.workspace, options, progress).key
         cache = FeatureCache.open(prepared.workspace, key)
-        training = _cached(cache, "train", prepared.recipe.views)
-        validation = _cached(cache, "val")
+        box = prepared.head.spec.box
+        training = cached_examples(cache, "train", box, prepared.recipe.views)
+        validation = cached_examples(cache, "val", box)
     if prepared.plan.refit:
         training = joined(training, validation)
     return TrainingData(with_pointwise_products(model), training, validation, key)
@@ -62,12 +64,9 @@ def _live(prepared: PreparedRun, split: Split) -> Examples:
     """Images of a split that are augmented anew each time they are trained on."""
     policy = prepared.plan.require_policy()
     size = prepared.assembled.backbone.image_size
-    return live_examples(prepared.dataset.records(split), size, policy, prepared.plan.seed)
-
-
-def _cached(cache: FeatureCache, split: Split, views: int = 1) -> Examples:
-    """Activations of a split, on disk."""
-    return Examples.of(cache.load(split, views))
+    objects = object_images(prepared.dataset, split) if prepared.head.spec.box else None
+    records = prepared.dataset.records(split)
+    return live_examples(records, size, policy, prepared.plan.seed, objects)
 
 
 def _boundary_options(prepared: PreparedRun, boundary: str) -> ExtractOptions:

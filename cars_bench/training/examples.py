@@ -8,7 +8,7 @@ but decoding, so a network from scratch sees a new view of it each time.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,9 @@ import numpy.typing as npt
 from cars_bench.backbones.catalogue import Preprocessing, spec
 from cars_bench.cache.decoding import source_of
 from cars_bench.cache.store import FeatureCache
-from cars_bench.data.dataset import Dataset, ImageRecord, Split
+from cars_bench.cache.view_boxes import view_boxes
+from cars_bench.data.dataset import Dataset, ImageRecord, LabelledImage, Split
+from cars_bench.data.object_boxes import ObjectBoxes, object_images
 from cars_bench.data.pixels import LiveImages
 from cars_bench.data.policies import Policy
 from cars_bench.training.engine import Examples, Views, joined
@@ -25,24 +27,49 @@ from cars_bench.training.engine import Examples, Views, joined
 FRESH = 2**31 - 1  # views of a live image: so many that none is drawn twice
 
 
-def training_examples(cache: FeatureCache, *, refit: bool = False) -> Examples:
+def training_examples(cache: FeatureCache, *, box: bool = False, refit: bool = False) -> Examples:
     """Training examples for a head on a cache.
 
     Args:
         cache: Where its features, or how its pictures are made.
+        box: Boxes are learnt too.
         refit: Behind them those of validation.
 
     Raises:
         CacheCorrupt: A shard is not what the manifest promises.
         DatasetMissing: The pictures' dataset is gone.
+        UsageError: As `cached_examples`.
     """
     if not spec(cache.recipe.backbone).is_network:
-        return _live_pictures(cache, ("train", "val") if refit else ("train",))
-    training = Examples.of(cache.load("train"))
-    return joined(training, Examples.of(cache.load("val"))) if refit else training
+        return _live_pictures(cache, box, ("train", "val") if refit else ("train",))
+    training = cached_examples(cache, "train", box)
+    return joined(training, cached_examples(cache, "val", box)) if refit else training
 
 
-def live_examples(records: Sequence[ImageRecord], size: int, policy: Policy, seed: int) -> Examples:
+def cached_examples(
+    cache: FeatureCache, split: Split, box: bool = False, views: int | None = None
+) -> Examples:
+    """Stored features of a split, with the boxes of their views where these are learnt.
+
+    Args:
+        cache: Of pooled features, maps or pictures.
+        split: `train`, `val` or `test`.
+        box: Boxes are learnt too.
+        views: How many views, from view 0; by default all that are stored.
+
+    Raises:
+        UsageError: A box is to be learnt, and the images are cut to theirs or none has one.
+    """
+    return Examples.of(cache.load(split, views), view_boxes(cache, split, views) if box else None)
+
+
+def live_examples(
+    records: Sequence[ImageRecord],
+    size: int,
+    policy: Policy,
+    seed: int,
+    objects: Sequence[LabelledImage] | None = None,
+) -> Examples:
     """Images that are augmented anew each time they are trained on.
 
     Args:
@@ -50,9 +77,11 @@ def live_examples(records: Sequence[ImageRecord], size: int, policy: Policy, see
         size: Side of the square they are resized to, in pixels.
         policy: How views differ from the plain image.
         seed: Of the views.
+        objects: The same images with their boxes, where these are learnt.
     """
     labels = np.array([record.label for record in records], np.int64)
-    return Examples(LiveImages(records, size, policy, seed, FRESH), labels)
+    boxes = None if objects is None else ObjectBoxes(objects, policy, seed, FRESH)
+    return Examples(LiveImages(records, size, policy, seed, FRESH), labels, boxes)
 
 
 @dataclass(frozen=True)
@@ -92,9 +121,11 @@ class LivePictures:
         return out[..., ::-1] if self.preprocessing.reversed_channels else out
 
 
-def _live_pictures(cache: FeatureCache, splits: Sequence[Split]) -> Examples:
-    source = source_of(cache.recipe, Dataset.load(cache.workspace, cache.manifest.dataset))
+def _live_pictures(cache: FeatureCache, box: bool, splits: Sequence[Split]) -> Examples:
+    dataset = Dataset.load(cache.workspace, cache.manifest.dataset)
+    source = source_of(cache.recipe, dataset)
     records = [record for split in splits for record in source.records[split]]
-    live = live_examples(records, source.image_size, source.policy, source.seed)
-    preprocessing = spec(cache.recipe.backbone).preprocessing
-    return Examples(LivePictures(live.x, preprocessing), live.labels)
+    objects = [item for split in splits for item in object_images(dataset, split)] if box else None
+    live = live_examples(records, source.image_size, source.policy, source.seed, objects)
+    pictures = LivePictures(live.x, spec(cache.recipe.backbone).preprocessing)
+    return replace(live, x=pictures)

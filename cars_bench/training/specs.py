@@ -17,6 +17,7 @@ ACTIVATIONS = ("relu", "gelu", "silu", "tanh", "elu", "selu")
 NORMALISATIONS = ("none", "l2", "batch", "layer")
 OPTIMIZERS = ("adam", "adamw", "sgd")
 LOSSES = ("cross_entropy", "focal")
+BOX_LOSSES = ("smooth_l1", "giou")
 SAMPLINGS = ("uniform", "balanced")
 READ_BY = {
     "momentum": ("optimizer", ("sgd",)),
@@ -114,9 +115,10 @@ class HeadSpec:
         noise: Standard deviation of Gaussian noise on the (normalised) features.
         l2: L2 penalty on the kernels, as Keras adds it: `l2 * sum(kernel ** 2)`.
         l1: L1 penalty on the kernels, as Keras adds it: `l1 * sum(|kernel|)`.
-        penalised: Which kernels `l1` and `l2` hold for: all, or the output layer's (`last`).
+        penalised: Which kernels `l1` and `l2` hold for: all, or the output layers' (`last`).
         stages: Convolutions below all that, on a map or a picture.
         map_pooling: How the last map becomes the features, one of `MAP_POOLINGS`.
+        box: A second output: the object's box in the view, learnt together with the class.
     """
 
     layers: tuple[DenseLayer, ...] = ()
@@ -128,6 +130,7 @@ class HeadSpec:
     penalised: str = "all"
     stages: tuple[ConvStage, ...] = ()
     map_pooling: str = "avg"
+    box: bool = False
 
     def __post_init__(self) -> None:
         one_of("normalisation", self.normalisation, NORMALISATIONS)
@@ -144,7 +147,8 @@ class HeadSpec:
         Stages stand before it, alike ones together: `conv 64-128-256 bn -> 512 relu`.
         """
         parts = [*_describe_stages(self.stages), *map(_describe_layer, self.layers)]
-        return " -> ".join(parts) if self.layers else " -> ".join([*parts, "linear"])
+        said = " -> ".join(parts if self.layers else [*parts, "linear"])
+        return f"{said}, and a box" if self.box else said
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,6 +228,9 @@ class TrainingSpec:
         backbone_rate: Rate of the layers below the head as a share of the head's.
         mixed_precision: Compute all below the head in bfloat16 (Micikevicius et
             al. 2018); pays on hardware that has it.
+        box_weight: Of the box's loss beside that of the class, where the head has a box.
+        box_loss: One of `BOX_LOSSES`: of the edges (Girshick 2015), or of the overlap
+            (Rezatofighi et al. 2019).
     """
 
     optimizer: str = "adam"
@@ -246,6 +253,8 @@ class TrainingSpec:
     averaging: float = 0.0
     backbone_rate: float = 1.0
     mixed_precision: bool = False
+    box_weight: float = 1.0
+    box_loss: str = "smooth_l1"
 
     def __post_init__(self) -> None:
         one_of("optimizer", self.optimizer, OPTIMIZERS)
@@ -266,6 +275,26 @@ class TrainingSpec:
         at_least("cutmix", self.cutmix, 0.0)
         within("averaging", self.averaging, 0.0, 0.99999)
         above("backbone_rate", self.backbone_rate, 0.0)
+        at_least("box_weight", self.box_weight, 0.0)
+        one_of("box_loss", self.box_loss, BOX_LOSSES)
+
+
+def refuse_mixed_boxes(box: bool, spec: TrainingSpec) -> None:
+    """Refuse to learn boxes on mixed images: two objects in one view have no one box.
+
+    Args:
+        box: Whether the head has one.
+        spec: How it is trained.
+
+    Raises:
+        UsageError: Images are mixed too.
+    """
+    if box and (spec.mixup or spec.cutmix):
+        raise UsageError(
+            "A head with a box is not trained on mixed images: mixup and cutmix put two objects "
+            "into one view.",
+            "set mixup and cutmix to 0, or leave out the box",
+        )
 
 
 def active_settings(spec: TrainingSpec, whole: bool = True) -> dict[str, Any]:

@@ -8,7 +8,13 @@ from typing import Any
 
 from cars_bench.documents import named_text
 from cars_bench.errors import UsageError
-from cars_bench.training.specs import DenseLayer, HeadSpec, Schedule, TrainingSpec
+from cars_bench.training.specs import (
+    DenseLayer,
+    HeadSpec,
+    Schedule,
+    TrainingSpec,
+    refuse_mixed_boxes,
+)
 from cars_bench.yaml_text import YamlText, parse_yaml
 
 DEEPEST = 8
@@ -18,6 +24,7 @@ HEAD_FIELDS = {
     "features_dropout": "dropout",
     "noise": "noise",
     "l2": "l2",
+    "box": "box",
 }
 TRAINING_FIELDS = {
     name: name
@@ -37,6 +44,8 @@ TRAINING_FIELDS = {
         "views",
         "mixup",
         "learning_rate",
+        "box_weight",
+        "box_loss",
     )
 } | {"sgd_learning_rate": "learning_rate"}
 UNITS = tuple(f"units_{index}" for index in range(1, DEEPEST + 1))
@@ -151,7 +160,9 @@ def specs_of(values: Values) -> tuple[HeadSpec, TrainingSpec]:
     training = _renamed(values, TRAINING_FIELDS)
     if "schedule" in values:
         training["schedule"] = _schedule(str(values["schedule"]), training)
-    return head, TrainingSpec(**training)
+    spec = TrainingSpec(**training)
+    refuse_mixed_boxes(head.box, spec)
+    return head, spec
 
 
 def _schedule(kind: str, training: Values) -> Schedule:
