@@ -36,14 +36,14 @@ def examples(count: int = 48, views: int = VIEWS) -> Examples:
 
 
 def test_an_untrained_head_puts_the_box_in_the_middle_whatever_it_sees():
-    model = build_head(BOXED, WIDTH, CLASSES)
+    model = build_head(BOXED, (WIDTH,), CLASSES)
     said = answers_of(model, np.random.default_rng(0).normal(size=(5, 1, WIDTH)))
     assert said.logits.shape == (5, CLASSES)
     np.testing.assert_allclose(said.boxes, [[0.25, 0.25, 0.75, 0.75]] * 5)
 
 
 def test_a_box_lies_in_the_view_and_is_upright_for_any_weights():
-    model = build_head(BOXED, WIDTH, CLASSES)
+    model = build_head(BOXED, (WIDTH,), CLASSES)
     rng = np.random.default_rng(1)
     model.set_weights([rng.normal(0, 3, item.shape) for item in model.get_weights()])
     boxes = answers_of(model, rng.normal(0, 3, (200, 1, WIDTH))).boxes
@@ -52,12 +52,12 @@ def test_a_box_lies_in_the_view_and_is_upright_for_any_weights():
 
 
 def test_the_parameters_are_counted_without_building_the_head():
-    model = build_head(BOXED, WIDTH, CLASSES)
-    assert parameter_count(BOXED, WIDTH, CLASSES) == model.count_params()
+    model = build_head(BOXED, (WIDTH,), CLASSES)
+    assert parameter_count(BOXED, (WIDTH,), CLASSES) == model.count_params()
 
 
 def test_the_parts_of_a_split_head_are_what_the_one_tensor_holds():
-    model = build_head(BOXED, WIDTH, CLASSES)
+    model = build_head(BOXED, (WIDTH,), CLASSES)
     x = np.ones((2, WIDTH), np.float32)
     logits, boxes = (keras.ops.convert_to_numpy(part) for part in split_head(model)(x))
     whole = Answers.of(keras.ops.convert_to_numpy(model(x)), CLASSES)
@@ -67,7 +67,7 @@ def test_the_parts_of_a_split_head_are_what_the_one_tensor_holds():
 
 @pytest.mark.parametrize("box", [False, True])
 def test_a_model_says_itself_whether_it_has_a_box(box):
-    head = build_head(HeadSpec(box=box), WIDTH, CLASSES)
+    head = build_head(HeadSpec(box=box), (WIDTH,), CLASSES)
     inputs = keras.Input((WIDTH,))
     above = keras.Model(inputs, head(inputs))
     for model in (head, above, with_pointwise_products(above)):
@@ -85,7 +85,7 @@ def test_outputs_are_cut_where_the_classes_end():
 @pytest.mark.parametrize("loss", ["smooth_l1", "giou"])
 def test_class_and_box_are_learnt_together(loss):
     data = examples()
-    model = build_head(BOXED, WIDTH, CLASSES)
+    model = build_head(BOXED, (WIDTH,), CLASSES)
     spec = TrainingSpec(**{**vars(QUICK), "box_loss": loss})
     state = train(model, spec, data, data, seed=0)
     assert state.best_top1 == 1
@@ -97,7 +97,7 @@ def test_resident_and_chunked_activations_train_alike():
     found = []
     for bytes_ in (engine.RESIDENT_BYTES, 0):
         with mock.patch.multiple(engine, RESIDENT_BYTES=bytes_, CHUNK_BYTES=700):
-            model = build_head(BOXED, WIDTH, CLASSES)
+            model = build_head(BOXED, (WIDTH,), CLASSES)
             train(model, QUICK, examples(), None, seed=0)
             found.append(answers_of(model, examples().x).boxes)
     np.testing.assert_allclose(found[0], found[1], atol=1e-4)
@@ -105,7 +105,7 @@ def test_resident_and_chunked_activations_train_alike():
 
 def test_the_engine_pairs_each_view_with_its_own_box():
     data = examples(8)
-    model = build_head(BOXED, WIDTH, CLASSES)
+    model = build_head(BOXED, (WIDTH,), CLASSES)
     model.compile(optimizer="sgd", loss="mse")
     from cars_bench.training.batches import draw_epoch
 
@@ -129,10 +129,10 @@ def test_a_refit_joins_the_boxes_too_and_repeats_the_fewer_views():
 def test_mixed_images_are_refused(mixed):
     spec = TrainingSpec(**{mixed: 0.2})
     with pytest.raises(UsageError, match="two objects"):
-        train(build_head(BOXED, WIDTH, CLASSES), spec, examples(), None, seed=0)
+        train(build_head(BOXED, (WIDTH,), CLASSES), spec, examples(), None, seed=0)
 
 
 def test_examples_without_boxes_are_refused():
     bare = Examples(examples().x, examples().labels)
     with pytest.raises(UsageError, match="boxes are known"):
-        train(build_head(BOXED, WIDTH, CLASSES), QUICK, bare, None, seed=0)
+        train(build_head(BOXED, (WIDTH,), CLASSES), QUICK, bare, None, seed=0)
