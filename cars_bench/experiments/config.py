@@ -341,7 +341,9 @@ class Experiment:
                 f"cars-bench run {self.folder} SOURCE",
             )
         if not found.expanduser().exists():
-            raise InputError(f"There is nothing at {found}.", f"cars-bench run {self.folder} SOURCE")
+            raise InputError(
+                f"There is nothing at {found}.", f"cars-bench run {self.folder} SOURCE"
+            )
         return found.expanduser().resolve()
 
 
@@ -407,8 +409,10 @@ def _planned(file: YamlText, folder: Path, config: Config, index: int) -> Planne
 
 def _space(file: YamlText, folder: Path, place: tuple[str, ...]) -> Space:
     said = file.value["attempts"][int(place[1])].get("space", Attempt.space)
-    return space_in(file, (*place, "space")) if isinstance(said, dict) else load_space(
-        str(_beside(folder, said))
+    return (
+        space_in(file, (*place, "space"))
+        if isinstance(said, dict)
+        else load_space(str(_beside(folder, said)))
     )
 
 
@@ -423,5 +427,3 @@ def _beside(folder: Path, said: C | Any) -> Any:
     """A file's whole path where a name is one of the folder's; everything else as it is."""
     is_file = isinstance(said, str) and said.endswith(FILES)
     return str(folder / said) if is_file else said
-
-
