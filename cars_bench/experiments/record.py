@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cars_bench.documents import read_record, write_record
-from cars_bench.errors import ModelMissing
+from cars_bench.errors import InputError, ModelMissing
 from cars_bench.evaluation.metrics import SplitScore
 from cars_bench.experiments.config import RUNS, Expected, Experiment, Published
+from cars_bench.finetune.plan import run_folder
 from cars_bench.finetune.runs import Run
 from cars_bench.training.checkpoint import EpochResult
 from cars_bench.tuning.study import Study
@@ -177,21 +178,42 @@ def read_experiment_record(path: Path) -> ExperimentRecord:
 
 
 @dataclass(frozen=True)
+class Curves:
+    """The epochs of an attempt.
+
+    Attributes:
+        head: Of the head's training.
+        tuned: Of the fine-tuning; none without one.
+        warm: The fine-tuning went on from that head, not from a fresh one.
+    """
+
+    head: tuple[EpochResult, ...] = ()
+    tuned: tuple[EpochResult, ...] = ()
+    warm: bool = True
+
+
+@dataclass(frozen=True)
 class Kept:
     """An experiment's record, and the workspace that holds what it speaks of."""
 
     workspace: Workspace
     record: ExperimentRecord
 
-    def curves(self, attempt: AttemptRecord) -> tuple[tuple[EpochResult, ...], ...]:
-        """Epochs of the head's training, then of the fine-tuning; none of what is gone."""
-        if not attempt.trial_id:
-            return ((), ())
-        study = Study.open(self.workspace, attempt.study)
-        head = study.trial(attempt.trial_id).epochs
-        if not attempt.run:
-            return (tuple(head), ())
-        return (tuple(head), Run.open(study.folder / "final" / attempt.run).history())
+    def curves(self, attempt: AttemptRecord) -> Curves:
+        """The epochs of an attempt; none where its study was deleted since.
+
+        Raises:
+            RecordDamaged: A ledger or a history is not what was written.
+        """
+        try:
+            study = Study.open(self.workspace, attempt.study or None)
+            head = tuple(study.trial(attempt.trial_id).epochs)
+            if not attempt.run:
+                return Curves(head)
+            run = Run.open(run_folder(self.workspace, attempt.study, attempt.run))
+        except InputError:
+            return Curves()
+        return Curves(head, run.history(), run.record.warm_up)
 
 
 def kept_experiments(workspace: Workspace, experiments: Path) -> list[Kept]:

@@ -18,14 +18,13 @@ from cars_bench.evaluation.metrics import SplitScore, score
 from cars_bench.experiments.config import Data, Planned
 from cars_bench.experiments.record import KeptCheck
 from cars_bench.finetune.evaluate import evaluate_frozen
-from cars_bench.finetune.plan import planned
+from cars_bench.finetune.plan import planned, run_folder
 from cars_bench.finetune.run import measure_test, perform
 from cars_bench.finetune.runs import FINETUNED, Run
 from cars_bench.progress import Progress
 from cars_bench.tuning.sanity import run_checks
 from cars_bench.tuning.search import TuneOptions, tune
 from cars_bench.tuning.stored_head import WINNER
-from cars_bench.tuning.study import Study
 from cars_bench.tuning.trained_head import read_head
 from cars_bench.workspace import Workspace
 
@@ -135,7 +134,7 @@ def read_test(workspace: Workspace, study: str, run: str, progress: Progress) ->
     if not run:
         document: dict[str, Any] = evaluate_frozen(workspace, study, "test", progress)
         return from_json(SplitScore, document["frozen"]["test"])
-    folder = Study.open(workspace, study).folder / "final" / run
+    folder = run_folder(workspace, study, run)
     found = measure_test(workspace, Run.open(folder), progress).score(FINETUNED, "test")
     assert found is not None
     return found

@@ -1,11 +1,11 @@
-"""An experiment from its config to its record; covers cars_bench/experiments/stages.py.
+"""An experiment from its config to its record.
 
-Covers cars_bench/experiments/stages.py.
+Covers cars_bench/experiments/stages.py, cars_bench/experiments/record.py,
+cars_bench/experiments/forecast.py and cars_bench/experiments/names.py.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from cars_bench.experiments import stages
 from cars_bench.experiments.forecast import forecast
 from cars_bench.experiments.record import ExperimentRecord, Kept, kept_experiments
 from cars_bench.experiments.run import run_experiment
+from cars_bench.experiments.table import rows_of
 from cars_bench.progress import Progress
 from cars_bench.tuning.study import study_names
 from cars_bench.workspace import Workspace
@@ -60,10 +61,12 @@ def test_the_checks_of_an_attempt_are_kept(done: Kept):
 
 
 def test_the_curves_are_those_of_the_head_and_then_of_the_fine_tuning(done: Kept):
-    head, tuned = done.curves(done.record.attempts[1])
-    assert [item.epoch for item in head] == [1, 2, 3]
-    assert [item.epoch for item in tuned] == [1, 2]
-    assert done.curves(done.record.attempts[0])[1] == ()
+    curves = done.curves(done.record.attempts[1])
+    assert [item.epoch for item in curves.head] == [1, 2, 3]
+    assert [item.epoch for item in curves.tuned] == [1, 2]
+    assert curves.warm
+    assert not done.curves(done.record.attempts[2]).warm
+    assert done.curves(done.record.attempts[0]).tuned == ()
 
 
 def test_the_record_is_found_beside_its_folder(done: Kept, tmp_path: Path):
@@ -112,17 +115,16 @@ def test_stopped_between_stages_it_goes_on_with_what_was_not_done(
 def test_an_attempt_whose_weights_are_not_here_is_passed_over_and_says_so(
     tmp_path: Path, tiny_source: Path
 ):
-    experiment = small(tmp_path / "shapes", CONFIG.replace("checks: true", "checks: false"))
-    first, *_ = experiment.planned
-    lacking = replace(first, features=replace(first.features, weights=str(tmp_path / "none.h5")))
-    record = run_experiment(
-        Workspace(tmp_path / "w"),
-        replace(experiment, planned=(lacking, first)),
-        tiny_source,
-        Progress(),
-        [first.name],
-    )
-    assert record.attempts[0].finished or "weights" in record.attempts[0].lacking
+    text = CONFIG.replace("checks: true", f"features: {{weights: {tmp_path}/none.h5}}")
+    experiment = small(tmp_path / "shapes", text)
+    workspace = Workspace(tmp_path / "w")
+    asked = ["one-dense", "no-warm-up"]
+    record = run_experiment(workspace, experiment, tiny_source, Progress(), asked)
+    lacking, finished = record.attempts
+    assert "none.h5" in lacking.lacking
+    assert not lacking.finished
+    assert finished.finished
+    assert rows_of(record)[0].lacking == lacking.lacking
 
 
 def test_an_attempt_that_is_not_there_is_refused(tmp_path: Path, tiny_source: Path):
