@@ -82,11 +82,8 @@ def _compared(session: Session, first: str, second: str) -> Path:
 
 def _of_experiments(session: Session) -> Path:
     from cars_bench.reports.experiments_page import build_experiments
-    from cars_bench.reports.index import write_index
 
-    path = build_experiments(session.workspace, Path.cwd(), session.progress)
-    write_index(session.workspace)
-    return path
+    return build_experiments(session.workspace, Path.cwd(), session.progress)
 
 
 def _of_study(session: Session, study: str | None, heatmaps: bool) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from cars_bench.cache.options import ExtractOptions
-from cars_bench.data.policies import Policy
+from cars_bench.data.policies import Policy, policy
 from cars_bench.documents import FieldError, at_least, from_json, text_of, to_json, within
 from cars_bench.errors import InputError, UsageError
 from cars_bench.finetune.recipe import FinetuneOptions, Recipe
@@ -391,7 +391,7 @@ def _planned(file: YamlText, folder: Path, config: Config, index: int) -> Planne
         finish = attempt.finetune
         if finish:
             finish = _finish(folder, finish)
-            finish.options("", "").resolved()
+            policy(finish.options("", "").resolved().augment)
         planned = Planned(
             attempt=attempt,
             data=replace(attempt.data.over(config.data), source=None),

@@ -16,12 +16,11 @@ from cars_bench.experiments.record import ExperimentRecord, Kept, kept_experimen
 from cars_bench.experiments.table import Row, rows_of
 from cars_bench.progress import Progress
 from cars_bench.reports.curves import Curve, curves_figure, curves_table
-from cars_bench.reports.index import PLAIN_MODULES
+from cars_bench.reports.index import EXPERIMENTS, PLAIN_MODULES, write_index
 from cars_bench.reports.render import check_size, render
 from cars_bench.reports.words import Table
 from cars_bench.workspace import Workspace
 
-PAGE = "experiments"
 FOLDER = "experiments"
 """Where experiments' folders lie, from the current folder."""
 LOSS = "Training loss"
@@ -51,7 +50,7 @@ class Told:
 
 
 def build_experiments(workspace: Workspace, here: Path, progress: Progress | None = None) -> Path:
-    """Write `reports/experiments.html` and `experiments.json`.
+    """Write `reports/experiments.html` and `experiments.json`; and the index.
 
     Args:
         workspace: Takes the page; experiments that ran in its trays are on it.
@@ -69,9 +68,10 @@ def build_experiments(workspace: Workspace, here: Path, progress: Progress | Non
     told = tuple(map(tell, kept))
     page = experiments_page(told)
     check_size(page)
-    write_json(workspace.reports / f"{PAGE}.json", as_json(told))
-    path = workspace.reports / f"{PAGE}.html"
+    write_json(workspace.reports / f"{EXPERIMENTS}.json", as_json(told))
+    path = workspace.reports / f"{EXPERIMENTS}.html"
     write_text(path, page)
+    write_index(workspace)
     return path
 
 
