@@ -423,7 +423,7 @@ def _finish(folder: Path, finish: Finish) -> Finish:
     return replace(finish, recipe=_beside(folder, recipe))
 
 
-def _beside(folder: Path, said: C | Any) -> Any:
+def _beside(folder: Path, said: Any) -> Any:
     """A file's whole path where a name is one of the folder's; everything else as it is."""
     is_file = isinstance(said, str) and said.endswith(FILES)
     return str(folder / said) if is_file else said
