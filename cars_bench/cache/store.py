@@ -91,6 +91,11 @@ class FeatureCache:
         """Its folder's name."""
         return self.folder.name
 
+    @property
+    def workspace(self) -> Workspace:
+        """Where it lies, in `cache/features/`."""
+        return Workspace(self.folder.parents[2])
+
     def check_dataset(self, workspace: Workspace) -> None:
         """Compare with the dataset, where that is still present.
 

@@ -25,6 +25,7 @@ KEYS = (
     "epochs",
     "best_epoch",
     "speed",
+    "boxes",
 )
 
 

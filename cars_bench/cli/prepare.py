@@ -18,6 +18,7 @@ from cars_bench.cli.session import Document, Session, command
     "cars-bench prepare birds.csv --columns path,label --group-column family",
     "cars-bench prepare cars/labels.csv --crop boxes",
     "cars-bench prepare photos/ --crop detector --detect-classes car,truck,bus",
+    "cars-bench prepare photos/ --boxes detector     # whole pictures, to learn boxes of",
     "cars-bench prepare --labels devkit/cars_train_annos.mat --images cars_train/",
     "cars-bench prepare --demo",
 )
@@ -65,6 +66,13 @@ def prepare(
             "that a detector finds (`detector:onnx:FILE`, `detector:detectron2:CONFIG`)."
         ),
     ] = "none",
+    boxes: Annotated[
+        str,
+        typer.Option(
+            help="Where boxes come from that pictures are not cut to, for a head with a box: "
+            "`source` (the labels), or `detector[:NAME]` as for --crop."
+        ),
+    ] = "source",
     detect_classes: Annotated[
         str | None,
         typer.Option(
@@ -124,12 +132,13 @@ def prepare(
     from cars_bench.data.card import card_lines
     from cars_bench.data.prepare import PrepareOptions
     from cars_bench.data.prepare import prepare as run
-    from cars_bench.detectors.choose import detector_files, finder_for
+    from cars_bench.detectors.choose import asked_boxes, detector_files, finder_for
     from cars_bench.documents import to_json
 
+    found_by, whole = asked_boxes(crop, boxes)
     finder = finder_for(
         session.workspace,
-        crop,
+        found_by,
         detector_files(detector_weights, detector_python, detector_names),
         classes=detect_classes,
         threshold=detect_threshold,
@@ -142,6 +151,7 @@ def prepare(
         split=split,
         seed=seed,
         crop="none" if finder else crop,
+        whole=whole,
         name=name,
         allow_missing=allow_missing,
         demo=demo,

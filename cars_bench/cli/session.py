@@ -310,4 +310,20 @@ def score_lines(document: Document) -> list[str]:
         + f"  n {scores['n']:,}"
         for stage, said in (("frozen", "frozen"), ("finetuned", "fine-tuned"))
         for split, scores in document[stage].items()
+    ] + _box_lines(document)
+
+
+def _box_lines(document: Document) -> list[str]:
+    """How good the boxes are, where the head tells any."""
+    return [
+        f"{said:10} {split:4} mean IoU {accuracy_of(found['mean_iou'])}  "
+        f"above 0.5 {accuracy_of(found['above_50'])}  above 0.75 "
+        f"{accuracy_of(found['above_75'])}  n {found['n']:,}"
+        for stage, said in (("frozen", "frozen"), ("finetuned", "fine-tuned"))
+        for split, found in document.get("boxes", {}).get(stage, {}).items()
     ]
+
+
+def accuracy_of(estimate: Document) -> str:
+    """A share with its interval."""
+    return accuracy(estimate["value"], estimate["low"], estimate["high"])

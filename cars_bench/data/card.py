@@ -172,7 +172,8 @@ def card_lines(name: str, card: Card) -> list[str]:
 
 def _box_lines(card: Card) -> list[str]:
     if card.detection:
-        return card.detection.lines()
+        whole = card.crop == "none"
+        return card.detection.lines(not whole) + (["crop: none"] if whole else [])
     return [f"boxes: {card.boxes:,}; crop: {card.crop}"] if card.boxes else []
 
 

@@ -148,14 +148,18 @@ class DetectionSummary:
     compared: int = 0
     mean_iou: float | None = None
 
-    def lines(self) -> list[str]:
-        """As a few sentences for a terminal."""
+    def lines(self, cut: bool = True) -> list[str]:
+        """As a few sentences for a terminal.
+
+        Args:
+            cut: The images that have a box are cut to it; else they stay whole.
+        """
         total = self.found + self.not_found
         share = self.median_share
         covered = "" if share is None else f" (median share of the picture {share:.0%})"
         said = [
             f"boxes: found in {self.found:,} of {plural(total, 'image')} by {self.crop.detector}"
-            f"{covered}{self._whole()}"
+            f"{covered}{self._whole() if cut else self._unknown()}"
         ]
         if self.classes:
             said.append(f"found: {self._classes()}")
@@ -166,16 +170,25 @@ class DetectionSummary:
             )
         return said
 
-    def warnings(self) -> list[str]:
-        """One sentence where most images are not cut at all, else nothing."""
+    def warnings(self, cut: bool = True) -> list[str]:
+        """One sentence where most images have no box, else nothing.
+
+        Args:
+            cut: As for `lines`.
+        """
         total = self.found + self.not_found
         if self.found >= self.not_found:
             return []
         return [
-            f"The detector found nothing to cut to in {self.not_found:,} of "
+            f"The detector found {'nothing to cut to' if cut else 'no object'} in "
+            f"{self.not_found:,} of "
             f"{plural(total, 'image')}: take other --detect-classes, a lower --detect-threshold "
-            "or another detector, or leave --crop out."
+            f"or another detector, or leave {'--crop' if cut else '--boxes'} out."
         ]
+
+    def _unknown(self) -> str:
+        """How many images have no box, where none is cut."""
+        return f"; {self.not_found:,} without" if self.not_found else ""
 
     def _whole(self) -> str:
         """What becomes of the images without a box."""

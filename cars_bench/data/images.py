@@ -113,6 +113,20 @@ def load_image(source: Path | str | bytes, size: int, box: Box | None = None) ->
     return np.asarray(resized)
 
 
+def upright_size(source: Path | str | bytes) -> tuple[int, int]:
+    """Width and height of the upright original in pixels; nothing is decoded.
+
+    Raises:
+        ImageUnusable: See `decode_image`.
+    """
+    return _guarded(lambda: _upright_size(_opened(_bytes(source))))
+
+
+def _upright_size(opened: Image.Image) -> tuple[int, int]:
+    width, height = opened.size
+    return (height, width) if _orientation(opened) >= _FIRST_SIDEWAYS else (width, height)
+
+
 def decode_near(
     source: Path | str | bytes, size: int, box: Box | None = None
 ) -> tuple[Image.Image, Box]:
@@ -132,7 +146,7 @@ def decode_near(
 
 def _decode_near(opened: Image.Image, size: int, box: Box | None) -> tuple[Image.Image, Box]:
     sideways = _orientation(opened) >= _FIRST_SIDEWAYS
-    width, height = opened.size[::-1] if sideways else opened.size
+    width, height = _upright_size(opened)
     window = _clipped(box, width, height) if box else (0.0, 0.0, float(width), float(height))
     if opened.format == "JPEG":
         wanted = size * REDUCING_GAP

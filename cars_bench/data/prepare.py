@@ -70,6 +70,7 @@ class PrepareOptions:
             `None`: the file's own if it has one, else 65/20/15.
         seed: Seed of the split and of the demo images.
         crop: `none`, or `boxes` to cut each image to the source's box.
+        whole: Pictures stay whole, whoever finds their boxes.
         name: Name of the dataset; `None` takes the source's.
         allow_missing: Go on without images that are missing or web pages.
         demo: Draw the demo images and prepare those.
@@ -84,6 +85,7 @@ class PrepareOptions:
     split: str | None = None
     seed: int = 0
     crop: str = "none"
+    whole: bool = False
     name: str | None = None
     allow_missing: bool = False
     demo: bool = False
@@ -103,7 +105,8 @@ def prepare(
         workspace: Where `cache/datasets/NAME/` is written; its settings remember the choice.
         options: What to read and how to split.
         progress: Told about each image.
-        finder: Finds the boxes that the images are cut to, in place of the source's.
+        finder: Finds the boxes, in place of the source's; the images are cut to them unless
+            they are to stay whole.
 
     Returns:
         The dataset as later stages load it.
@@ -189,7 +192,7 @@ def _read(
     rows = quarantine(rows, options.allow_missing, problems)
     rows = check_boxes(rows, options.crop, options.allow_missing or finder is not None, problems)
     rows, detection = _detected(rows, finder, progress)
-    problems.warnings += detection.warnings() if detection else []
+    problems.warnings += detection.warnings(cut=not options.whole) if detection else []
     table = _labelled(rows)
     refuse_empty_splits(table, problems)
     warn_of_duplicates(table, problems)
@@ -198,7 +201,7 @@ def _read(
         images=str(located.images),
         layout=located.labels.layout,
     )
-    crop = DETECTOR if detection else options.crop
+    crop = DETECTOR if detection and not options.whole else options.crop
     card = make_card(table, problems, source=origin, how=how, seed=options.seed, crop=crop)
     return table, replace(card, groups=located.labels.groups, detection=detection)
 

@@ -1,4 +1,4 @@
-"""`--crop detector[:NAME]`: which detector, opened and ready."""
+"""`--crop detector[:NAME]`, `--boxes detector[:NAME]`: which detector, opened and ready."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from cars_bench.errors import InputError, UsageError
 from cars_bench.workspace import Workspace
 
 PREFIX = "detector"
-"""What the value of `--crop` begins with."""
+"""What the value of `--crop` or `--boxes` begins with."""
+SOURCE = "source"
+"""The value of `--boxes` that takes those of the labels."""
 TAKES = {
     ssd.NAME: set[str](),
     onnx_file.PREFIX.rstrip(":"): {"weights", "names"},
@@ -61,6 +63,31 @@ def _refuse_other_files(name: str, files: DetectorFiles) -> None:
         raise UsageError(f"The detector {name} takes no {named}.", "leave it out")
 
 
+def asked_boxes(crop: str, boxes: str) -> tuple[str, bool]:
+    """What `--crop` and `--boxes` ask for together.
+
+    Returns:
+        Who finds the boxes, as `finder_for` takes it, and whether pictures stay whole.
+
+    Raises:
+        UsageError: `boxes` names nothing known, or pictures are to be cut as well.
+    """
+    if boxes == SOURCE:
+        return crop, crop == "none"
+    if not _names_detector(boxes):
+        raise UsageError(f"--boxes {boxes} is unknown.", f"--boxes {SOURCE}|{PREFIX}[:NAME]")
+    if crop != "none":
+        raise UsageError(
+            f"--boxes {boxes} leaves pictures whole, and --crop {crop} cuts them.",
+            f"--boxes {boxes} alone, or --crop {boxes} alone",
+        )
+    return boxes, True
+
+
+def _names_detector(text: str) -> bool:
+    return text == PREFIX or text.startswith(f"{PREFIX}:")
+
+
 def finder_for(
     workspace: Workspace,
     crop: str,
@@ -70,11 +97,11 @@ def finder_for(
     threshold: float | None = None,
     margin: float | None = None,
 ) -> Finder | None:
-    """The finder that `--crop detector[:NAME]` and the options beside it ask for.
+    """The finder that `detector[:NAME]` and the options beside it ask for.
 
     Args:
         workspace: Whose `cache/boxes/` keeps what is seen.
-        crop: The value of `--crop`.
+        crop: The value of `--crop` or `--boxes`.
         files: What the detector needs beside its name.
         classes: The classes that are taken, with commas between; `None` takes all.
         threshold: Least score of a box that is taken; `None` is 0.3.
@@ -90,7 +117,7 @@ def finder_for(
         InputError: Its files cannot be used.
     """
     given = any(item is not None for item in (classes, threshold, margin))
-    if crop != PREFIX and not crop.startswith(f"{PREFIX}:"):
+    if not _names_detector(crop):
         if given or files != DetectorFiles():
             raise UsageError("Options of a detector were given without one.", "--crop detector")
         return None

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cars_bench.data.images import Box
 from cars_bench.errors import InputError, RecordDamaged, shown
 from cars_bench.evaluation.metrics import TOP_K, SplitScore, ranking, softmax, split_score
 from cars_bench.tables import table_rows, write_table
@@ -21,8 +22,11 @@ COLUMNS = (
     *(f"pred{rank}" for rank in RANKS),
     *(f"prob{rank}" for rank in RANKS),
 )
+BOX_COLUMNS = ("x1", "y1", "x2", "y2")
+"""Behind the others where the model tells boxes."""
 AGAIN = "delete it and run cars-bench evaluate"
 _DIGITS = 6
+_PIXEL_DIGITS = 2
 
 
 @dataclass(frozen=True)
@@ -34,12 +38,15 @@ class Prediction:
         true: Name of its class, empty when unknown.
         answers: Up to five class names, best first; one at least.
         probabilities: Their probabilities, 0 to 1, rounded to six digits.
+        box: Where the object is, in pixels of the upright original, rounded to hundredths;
+            `None` where the model tells none.
     """
 
     image_id: str
     true: str
     answers: tuple[str, ...]
     probabilities: tuple[float, ...]
+    box: Box | None = None
 
     def correct(self, k: int = 1) -> bool:
         """Whether the true class is among the first `k` answers."""
@@ -110,6 +117,11 @@ class Predictions:
         """The rows by image id."""
         return {row.image_id: row for row in self.rows}
 
+    @property
+    def boxed(self) -> bool:
+        """Whether they tell boxes."""
+        return any(row.box for row in self.rows)
+
     def hits(self, k: int) -> np.ndarray:
         """Whether the true class is among the `k` best answers (at most five), bool [N]."""
         return np.array([row.correct(k) for row in self.rows], bool)
@@ -120,6 +132,7 @@ def predictions(
     logits: np.ndarray,
     class_names: Sequence[str],
     labels: Sequence[int] | np.ndarray | None = None,
+    boxes: np.ndarray | None = None,
 ) -> Predictions:
     """Turn logits into predictions.
 
@@ -128,6 +141,7 @@ def predictions(
         logits: [N, C], before softmax.
         class_names: C names; the index is the label.
         labels: int [N], or `None` when the classes are unknown.
+        boxes: [N, 4], x1, y1, x2, y2 in pixels of the upright originals; `None` without.
 
     Raises:
         ValueError: The lengths do not agree.
@@ -145,6 +159,7 @@ def predictions(
                 true="" if labels is None else class_names[int(labels[row])],
                 answers=tuple(class_names[label] for label in best[row]),
                 probabilities=tuple(round(float(chance), _DIGITS) for chance in chances[row]),
+                box=None if boxes is None else _rounded(boxes[row]),
             )
             for row, image_id in enumerate(image_ids)
         )
@@ -161,9 +176,15 @@ def predictions_file(split: str, suffix: str = "") -> str:
     return f"predictions-{split}{suffix}.csv"
 
 
-def write_predictions(path: Path, rows: Iterable[Prediction]) -> None:
-    """Write `rows` as CSV, atomically; fewer than five classes leave columns empty."""
-    write_table(path, COLUMNS, map(_cells, rows))
+def write_predictions(path: Path, rows: Iterable[Prediction], boxed: bool = False) -> None:
+    """Write `rows` as CSV, atomically; fewer than five classes leave columns empty.
+
+    Args:
+        path: The file.
+        rows: One an image.
+        boxed: Whether they have boxes, which then stand in four columns more.
+    """
+    write_table(path, COLUMNS + (BOX_COLUMNS if boxed else ()), map(_cells, rows))
 
 
 def read_predictions(path: Path, class_names: Sequence[str] | None = None) -> Predictions:
@@ -189,10 +210,13 @@ def _rows(path: Path) -> Iterator[Prediction]:
     read = 0
     try:
         rows = table_rows(plain_bytes(path).decode())
-        if tuple(next(rows, ())) != COLUMNS:
+        columns = tuple(next(rows, ()))
+        if columns not in (COLUMNS, COLUMNS + BOX_COLUMNS):
             raise RecordDamaged(f"{path} is not a table of predictions.", AGAIN)
         for cells in rows:
             read += 1
+            if len(cells) != len(columns):
+                raise ValueError(f"a row has {len(cells)} columns")
             yield _prediction(cells)
     except FileNotFoundError as error:
         raise InputError(f"There are no predictions {path}.", "cars-bench evaluate") from error
@@ -204,14 +228,18 @@ def _rows(path: Path) -> Iterator[Prediction]:
 def _cells(row: Prediction) -> list[str]:
     padding = [""] * (TOP_K - len(row.answers))
     chances = [f"{chance:.{_DIGITS}f}" for chance in row.probabilities]
-    return [row.image_id, row.true, *row.answers, *padding, *chances, *padding]
+    edges = [f"{edge:.{_PIXEL_DIGITS}f}" for edge in row.box or ()]
+    return [row.image_id, row.true, *row.answers, *padding, *chances, *padding, *edges]
+
+
+def _rounded(box: np.ndarray) -> Box:
+    left, top, right, bottom = (round(float(edge), _PIXEL_DIGITS) for edge in box)
+    return left, top, right, bottom
 
 
 def _prediction(cells: list[str]) -> Prediction:
-    if len(cells) != len(COLUMNS):
-        raise ValueError(f"a row has {len(cells)} columns")
     answers = cells[2 : 2 + TOP_K]
-    chances = cells[2 + TOP_K :]
+    chances = cells[2 + TOP_K : len(COLUMNS)]
     probabilities = tuple(float(chance) for chance in chances if chance)
     if not probabilities or not all(0 <= chance <= 1 for chance in probabilities):
         raise ValueError(f"{cells[0]} has no probabilities from 0 to 1")
@@ -220,4 +248,14 @@ def _prediction(cells: list[str]) -> Prediction:
         true=cells[1],
         answers=tuple(name for name, chance in zip(answers, chances, strict=True) if chance),
         probabilities=probabilities,
+        box=_box(cells[len(COLUMNS) :]),
     )
+
+
+def _box(cells: list[str]) -> Box | None:
+    if not cells:
+        return None
+    left, top, right, bottom = map(float, cells)
+    if not (np.isfinite((left, top, right, bottom)).all() and left <= right and top <= bottom):
+        raise ValueError(f"{', '.join(cells)} is no box")
+    return left, top, right, bottom

@@ -11,7 +11,7 @@ from cars_bench.cache.extract import extract
 from cars_bench.checksums import checksum
 from cars_bench.data.dataset import Dataset
 from cars_bench.data.prepare import PrepareOptions, prepare
-from cars_bench.detectors.choose import detector_files, finder_for
+from cars_bench.detectors.choose import SOURCE, asked_boxes, detector_files, finder_for
 from cars_bench.documents import from_json, to_json
 from cars_bench.errors import DatasetMissing
 from cars_bench.evaluation.metrics import SplitScore, score
@@ -60,23 +60,25 @@ def prepare_data(
     workspace: Workspace, name: str, data: Data, source: Path, progress: Progress
 ) -> None:
     """As `cars-bench prepare SOURCE --name NAME`."""
-    said = data.said()
-    crop = said.get("crop", "none")
+    crop = data.crop or "none"
+    found_by, whole = asked_boxes(crop, data.boxes or SOURCE)
     finder = finder_for(
         workspace,
-        said.get("boxes", crop) if crop == "none" else crop,
+        found_by,
         detector_files(),
         classes=data.detect_classes,
         threshold=data.detect_threshold,
         margin=data.crop_margin,
     )
-    options = {key: said[key] for key in ("split", "seed", "allow_missing", "boxes") if key in said}
-    prepare(
-        workspace,
-        PrepareOptions(source=source, name=name, crop="none" if finder else crop, **options),
-        progress,
-        finder,
+    said = data.said()
+    options = PrepareOptions(
+        source=source,
+        name=name,
+        crop="none" if finder else crop,
+        whole=whole,
+        **{key: said[key] for key in ("split", "seed", "allow_missing") if key in said},
     )
+    prepare(workspace, options, progress, finder)
 
 
 def extract_features(

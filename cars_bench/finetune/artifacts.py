@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
-import numpy.typing as npt
 
 from cars_bench.atomic import atomic_path
-from cars_bench.data.dataset import Split, evenly
+from cars_bench.data.dataset import Dataset, Split, evenly
 from cars_bench.data.pixels import prepared_bytes
+from cars_bench.evaluation.boxes import box_score
 from cars_bench.evaluation.calibration import Temperature, fitted_temperature
 from cars_bench.evaluation.metrics import SplitScore, score
-from cars_bench.evaluation.predictions import predictions, write_predictions
+from cars_bench.evaluation.predictions import Predictions, predictions, write_predictions
 from cars_bench.finetune.finished import WEIGHTS_FILE
 from cars_bench.finetune.grad_cam import heatmaps_of
 from cars_bench.finetune.handoff import FrozenCheck, Handoff, WholeCheck
@@ -22,7 +22,9 @@ from cars_bench.finetune.heatmaps import write_heatmaps
 from cars_bench.finetune.model_card import write_card
 from cars_bench.finetune.prepared_run import PreparedRun
 from cars_bench.finetune.run_record import (
+    BoxScores,
     RunBackbone,
+    RunBoxes,
     RunDataset,
     RunFeatures,
     RunRecord,
@@ -33,6 +35,7 @@ from cars_bench.finetune.runs import FINETUNED, FROZEN, SAVED_MODEL, Run, Stage,
 from cars_bench.finetune.saved_model import check_saved_model, export_saved_model
 from cars_bench.finetune.speed import Speed, measure_speed
 from cars_bench.progress import Progress
+from cars_bench.training.answers import Answers, Floats
 from cars_bench.training.checkpoint import HISTORY_FILE, TrainingState, write_history
 from cars_bench.tuning.study import now, package_versions
 from cars_bench.workspace import sha256_file
@@ -40,8 +43,7 @@ from cars_bench.workspace import sha256_file
 MODEL_FILE = "model.keras"
 CHECKED_IMAGES = 16
 
-Logits = npt.NDArray[np.float32]
-SplitLogits = Mapping[Split, Logits]
+SplitAnswers = Mapping[Split, Answers]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,14 +55,14 @@ class Trained:
         frozen_check: Only what was unfrozen moved.
         whole_check: The finished model answers as its part that was trained does.
         boundary_key: Cache of activations that it was trained on, if any.
-        val: Logits of the finished model on the validation images, where the check made them.
+        val: What the finished model says of the validation images, where the check asked it.
     """
 
     state: TrainingState
     frozen_check: FrozenCheck | None = None
     whole_check: WholeCheck | None = None
     boundary_key: str | None = None
-    val: Logits | None = None
+    val: Answers | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,15 +72,15 @@ class Outcome:
     Attributes:
         handoff: The proof before anything was unfrozen.
         trained: The training and its checks.
-        frozen: Logits of the head on cached features, by split.
-        finetuned: Logits of the finished model on the images, by split.
+        frozen: What the head says of cached features, by split.
+        finetuned: What the finished model says of the images, by split.
         seconds: Wall time of the last session of the run.
     """
 
     handoff: Handoff
     trained: Trained
-    frozen: SplitLogits
-    finetuned: SplitLogits
+    frozen: SplitAnswers
+    finetuned: SplitAnswers
     seconds: float
 
 
@@ -114,21 +116,49 @@ def seal(prepared: PreparedRun, record: RunRecord, progress: Progress) -> Run:
     return run.write()
 
 
-def scores(prepared: PreparedRun, logits: SplitLogits) -> dict[str, SplitScore]:
+def scores(prepared: PreparedRun, answers: SplitAnswers) -> dict[str, SplitScore]:
     """Accuracies with intervals, by split."""
-    return {split: score(said, prepared.labels(split)) for split, said in logits.items()}
+    return {split: score(said.logits, prepared.labels(split)) for split, said in answers.items()}
 
 
-def write_tables(prepared: PreparedRun, stage: Stage, logits: SplitLogits) -> dict[str, str]:
+def boxes_of(prepared: PreparedRun, frozen: SplitAnswers, finetuned: SplitAnswers) -> RunBoxes:
+    """How good the boxes are, by stage and split."""
+    true = {image.image_id: image.box for image in prepared.dataset.images.values()}
+    found: list[BoxScores] = [
+        {
+            split: judged
+            for split, said in answers.items()
+            if (judged := box_score(_table(prepared, split, said), true))
+        }
+        for answers in (frozen, finetuned)
+    ]
+    return RunBoxes(*found)
+
+
+def write_tables(prepared: PreparedRun, stage: Stage, answers: SplitAnswers) -> dict[str, str]:
     """Write a table of predictions for each split; gives their digests by name."""
     digests = {}
-    for split, said in logits.items():
-        ids = [record.image_id for record in prepared.dataset.records(split)]
-        rows = predictions(ids, said, prepared.head.class_names, prepared.labels(split))
+    for split, said in answers.items():
         path = predictions_path(prepared.folder, stage, split)
-        write_predictions(path, rows)
+        rows = _table(prepared, split, said)
+        write_predictions(path, rows, rows.boxed)
         digests[path.name] = sha256_file(path)
     return digests
+
+
+def _table(prepared: PreparedRun, split: Split, said: Answers) -> Predictions:
+    ids = [record.image_id for record in prepared.dataset.records(split)]
+    boxes = pixel_boxes(prepared.dataset, ids, said.boxes)
+    names = prepared.head.class_names
+    return predictions(ids, said.logits, names, prepared.labels(split), boxes)
+
+
+def pixel_boxes(dataset: Dataset, ids: Sequence[str], boxes: Floats | None) -> Floats | None:
+    """Boxes as shares of whole pictures `[N, 4]` -> in pixels of the upright originals."""
+    if boxes is None:
+        return None
+    images = [dataset.images[image_id] for image_id in ids]
+    return boxes * np.array([[item.width, item.height] * 2 for item in images], np.float32)
 
 
 def _exported(prepared: PreparedRun) -> SavedModelCheck | None:
@@ -198,23 +228,24 @@ def _record(prepared: PreparedRun, outcome: Outcome) -> RunRecord:
         sha256={name: sha256_file(prepared.folder / name) for name in (MODEL_FILE, WEIGHTS_FILE)},
         saved_model_check=None,
         temperature=_temperature(prepared, outcome.finetuned),
+        boxes=boxes_of(prepared, outcome.frozen, outcome.finetuned),
     )
 
 
-def _temperature(prepared: PreparedRun, logits: SplitLogits) -> Temperature | None:
+def _temperature(prepared: PreparedRun, answers: SplitAnswers) -> Temperature | None:
     """Fitted on the validation images, unless these were trained on; measured on every split."""
-    if "val" not in logits:
+    if "val" not in answers:
         return None
-    fitted = fitted_temperature(logits["val"], prepared.labels("val"))
-    return fitted and with_splits(fitted, prepared, logits)
+    fitted = fitted_temperature(answers["val"].logits, prepared.labels("val"))
+    return fitted and with_splits(fitted, prepared, answers)
 
 
 def with_splits(
-    temperature: Temperature, prepared: PreparedRun, logits: SplitLogits
+    temperature: Temperature, prepared: PreparedRun, answers: SplitAnswers
 ) -> Temperature:
     """With what it does on each split that the model was asked about."""
-    for split, said in logits.items():
-        temperature = temperature.measured(split, said, prepared.labels(split))
+    for split, said in answers.items():
+        temperature = temperature.measured(split, said.logits, prepared.labels(split))
     return temperature
 
 
@@ -226,7 +257,7 @@ def _dataset(prepared: PreparedRun) -> RunDataset:
         digest=dataset.digest,
         crop=dataset.crop,
         split=dataset.card.split,
-        detection=found.crop if found else None,
+        detection=found.crop if found and dataset.is_cropped else None,
     )
 
 

@@ -9,6 +9,8 @@ import keras
 
 from cars_bench.backbones.build import Backbone
 from cars_bench.backbones.networks import pooled
+from cars_bench.training.answers import BOX, PROBABILITIES, has_box
+from cars_bench.training.heads import split_head
 
 
 @dataclass(frozen=True)
@@ -41,16 +43,25 @@ class Assembled:
     def finished(self, temperature: float = 1.0) -> keras.Model:
         """As `whole`, with probabilities `[B, C]` instead of logits.
 
+        Where the head has a box there are two outputs by name, `probabilities` and `box`
+        `[B, 4]`, x1, y1, x2, y2 as shares of the picture's sides.
+
         Args:
             temperature: What the logits are divided by first.
         """
         network = self.backbone.model
-        logits = self._logits(network.output)
+        features = pooled(network.output, self.pooling)
+        boxed = has_box(self.head)
+        logits, box = split_head(self.head)(features) if boxed else (self.head(features), None)
         if temperature != 1:
             cooled = keras.layers.Rescaling(1 / temperature, dtype="float32", name="temperature")
             logits = cooled(logits)
         probabilities = keras.layers.Softmax(dtype="float32", name="probabilities")
-        return keras.Model(network.input, probabilities(logits), name="classifier")
+        said = probabilities(logits)
+        # The head's own box layer is inside it; this one names the output.
+        named = keras.layers.Activation("linear", dtype="float32", name=BOX)
+        outputs = {PROBABILITIES: said, BOX: named(box)} if boxed else said
+        return keras.Model(network.input, outputs, name="classifier")
 
     @cached_property
     def _whole(self) -> keras.Model:

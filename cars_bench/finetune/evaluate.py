@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,16 +14,19 @@ from cars_bench.data.pixels import LiveImages
 from cars_bench.documents import to_json
 from cars_bench.errors import CacheStale, UsageError
 from cars_bench.evaluation.assessment import Assessment, assess
+from cars_bench.evaluation.boxes import BoxScore, box_score
 from cars_bench.evaluation.calibration import Temperature, fitted_temperature
 from cars_bench.evaluation.comparison import answers_changed
 from cars_bench.evaluation.predictions import Predictions, predictions, score_of
+from cars_bench.finetune.artifacts import pixel_boxes
 from cars_bench.finetune.finished import FinishedModel
 from cars_bench.finetune.gain import gain_in
 from cars_bench.finetune.model_card import write_card
-from cars_bench.finetune.run_record import RunRecord
+from cars_bench.finetune.run_record import BoxScores, RunBoxes, RunRecord
 from cars_bench.finetune.runs import FINETUNED, FROZEN, Run, Stage
 from cars_bench.progress import Progress
-from cars_bench.training.engine import logits_of
+from cars_bench.training.answers import Answers
+from cars_bench.training.engine import answers_of
 from cars_bench.tuning.stored_head import WINNER, StoredHead
 from cars_bench.tuning.study import Study
 from cars_bench.tuning.trained_head import head_of_trial, read_head
@@ -42,12 +45,14 @@ class Asked:
         answers: By stage.
         logits: Of the finished model, [N, C].
         labels: int [N].
+        boxes: How good the boxes are, by stage; `None` where there are none.
     """
 
     split: Split
     answers: Mapping[Stage, Predictions]
     logits: np.ndarray
     labels: np.ndarray
+    boxes: Mapping[Stage, BoxScore | None]
 
 
 def evaluate(
@@ -87,16 +92,24 @@ def evaluate(
     cache = FeatureCache.open(workspace, record.cache_key)
     trial = study.trial(record.trial_id)
     head = head_of_trial(study, trial, cache, refit=record.refit).model()
-    frozen = predictions(ids, logits_of(head, cache.load(split).x), finished.class_names, labels)
+    names = finished.class_names
+    frozen = _told(dataset, ids, answers_of(head, cache.load(split).x), names, labels)
     progress.log(f"Evaluating {finished.folder.name} on {len(records):,} {split} images")
-    logits = logits_of(finished.load(), LiveImages(records, finished.image_size))
-    finetuned = predictions(ids, logits, finished.class_names, labels)
+    said = answers_of(finished.load(), LiveImages(records, finished.image_size))
+    finetuned = _told(dataset, ids, said, names, labels)
     answers: dict[Stage, Predictions] = {FROZEN: frozen, FINETUNED: finetuned}
     judged = {
         stage: assess(found, finished.class_names, dataset.card.groups)
         for stage, found in answers.items()
     }
-    asked = Asked(split=split, answers=answers, logits=logits, labels=np.array(labels))
+    true = {image.image_id: image.box for image in dataset.images.values()}
+    asked = Asked(
+        split=split,
+        answers=answers,
+        logits=said.logits,
+        labels=np.array(labels),
+        boxes={stage: box_score(found, true) for stage, found in answers.items()},
+    )
     run = _measured(finished.run, asked)
     if dataset.digest == record.dataset.digest:
         _keep(run, asked, progress)
@@ -108,6 +121,9 @@ def evaluate(
         "gain": _gained(run, asked),
         "measures": {stage: measures(found) for stage, found in judged.items()},
         "temperature": _temperature_said(run.record.temperature, split),
+        "boxes": {
+            stage: {split: to_json(found)} if found else {} for stage, found in asked.boxes.items()
+        },
     }
 
 
@@ -140,9 +156,11 @@ def evaluate_frozen(
     _require_unseen(head.trial_id, split, bool(head.refit))
     features = cache.load(split)
     progress.log(f"Evaluating {head.trial_id} on {len(features.labels):,} {split} images")
-    logits = logits_of(head.model(), features.x)
+    said = answers_of(head.model(), features.x)
     names = study.class_names
-    answers = predictions(features.image_ids, logits, names, features.labels)
+    answers = _told(dataset, features.image_ids, said, names, features.labels.tolist())
+    true = {image.image_id: image.box for image in dataset.images.values()}
+    boxes = box_score(answers, true)
     judged = assess(answers, names, dataset.card.groups)
     _keep_answers(study, StoredHead(head.folder, head.record), split, answers, progress)
     return {
@@ -151,6 +169,7 @@ def evaluate_frozen(
         "finetuned": {},
         "handoff": None,
         "measures": {"frozen": measures(judged)},
+        "boxes": {"frozen": {split: to_json(boxes)} if boxes else {}, "finetuned": {}},
     }
 
 
@@ -203,8 +222,23 @@ def _measured(run: Run, asked: Asked) -> Run:
             frozen=new[FROZEN],
             finetuned=new[FINETUNED],
             temperature=_temperature(run.record, asked),
+            boxes=run.record.boxes.joined(_boxes(asked)),
         ),
     )
+
+
+def _boxes(asked: Asked) -> RunBoxes:
+    found: dict[Stage, BoxScores] = {
+        stage: {asked.split: judged} for stage, judged in asked.boxes.items() if judged
+    }
+    return RunBoxes(frozen=found.get(FROZEN, {}), finetuned=found.get(FINETUNED, {}))
+
+
+def _told(
+    dataset: Dataset, ids: list[str], said: Answers, names: list[str], labels: Sequence[int]
+) -> Predictions:
+    """A model's answers as a table, with its boxes if it tells any."""
+    return predictions(ids, said.logits, names, labels, pixel_boxes(dataset, ids, said.boxes))
 
 
 def _temperature(record: RunRecord, asked: Asked) -> Temperature | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy.typing as npt
 from cars_bench.data.dataset import Dataset, evenly
 from cars_bench.data.pixels import LiveImages
 from cars_bench.errors import CarsBenchError, UsageError
+from cars_bench.evaluation.boxes import ious
 from cars_bench.evaluation.metrics import SplitScore, score
 from cars_bench.finetune.export_record import (
     EXPORTS,
@@ -38,12 +38,13 @@ from cars_bench.finetune.formats import (
     Quantization,
 )
 from cars_bench.progress import Progress, Task, chatter_withheld
-from cars_bench.training.engine import logits_of
+from cars_bench.training.answers import BOX, PROBABILITIES, named_outputs
 from cars_bench.tuning.study import Study, now, package_versions
 from cars_bench.tuning.worker_pool import cores
 from cars_bench.workspace import Workspace
 
 CALIBRATION_IMAGES = 200
+BATCH = 64
 WARM_UP_CALLS = 5
 TIMED_CALLS = 200
 TIMED_SECONDS = 10.0
@@ -219,12 +220,14 @@ def _measured(answer: Answer, source: Exportable, dataset: Dataset, progress: Pr
     labels = np.array([record.label for record in records])
     images = LiveImages(records, source.image_size)
     with progress.stage("Asking both about the validation images", len(records), "images") as task:
-        reference = logits_of(source.model, images)
-        said = np.concatenate(list(_answers(answer, images, task)))
+        model = _outputs(lambda x: named_outputs(source.model.predict_on_batch(x)), images, BATCH)
+        file = _outputs(answer, images, 1, task)
+    reference, said = model[PROBABILITIES], file[PROBABILITIES]
     agreement = ExportAgreement(
         images=len(records),
         top1_agreement=float((said.argmax(1) == reference.argmax(1)).mean()),
         max_abs_diff=float(np.abs(said - reference).max()),
+        boxes_iou=float(ious(model[BOX], file[BOX]).mean()) if BOX in model else None,
     )
     return _Found(
         agreement=agreement,
@@ -234,10 +237,17 @@ def _measured(answer: Answer, source: Exportable, dataset: Dataset, progress: Pr
     )
 
 
-def _answers(answer: Answer, images: LiveImages, task: Task) -> Iterator[Floats]:
-    for number in range(images.shape[0]):
-        yield answer(_pixels(images, np.array([number])))
-        task.advance()
+def _outputs(
+    answer: Answer, images: LiveImages, batch: int, task: Task | None = None
+) -> dict[str, Floats]:
+    """What is said of all images, so many at a time, by the output's name."""
+    said = []
+    for start in range(0, images.shape[0], batch):
+        numbers = np.arange(start, min(start + batch, images.shape[0]))
+        said.append(answer(_pixels(images, numbers)))
+        if task:
+            task.advance(len(numbers))
+    return {name: np.concatenate([part[name] for part in said]) for name in said[0]}
 
 
 def _latency(answer: Answer, images: LiveImages) -> Latency:

@@ -28,11 +28,13 @@ class ExportAgreement:
         images: How many were compared.
         top1_agreement: Share with the same first answer.
         max_abs_diff: Largest difference of two probabilities.
+        boxes_iou: Mean IoU of the two boxes of an image; `None` where none is told.
     """
 
     images: int
     top1_agreement: float
     max_abs_diff: float
+    boxes_iou: float | None = None
 
 
 @dataclass(frozen=True)

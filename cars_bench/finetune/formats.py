@@ -31,11 +31,13 @@ FormatName = Literal["keras", "saved_model", "onnx", "tflite"]
 Quantization = Literal["int8"]
 Floats = npt.NDArray[np.float32]
 
-Answer = Callable[[Floats], Floats]
-"""From pixels of one image, float32 `[1, S, S, 3]`, 0 to 255, to probabilities `[1, C]`."""
+Answer = Callable[[Floats], dict[str, Floats]]
+"""From pixels of one image, float32 `[1, S, S, 3]`, 0 to 255, to `probabilities` `[1, C]`.
+
+A model with a box gives `box` `[1, 4]` too, as shares of the picture's sides.
+"""
 
 PIXELS = "pixels"
-PROBABILITIES = "probabilities"
 ONE = "one"
 
 
@@ -44,7 +46,8 @@ class Exportable:
     """A model to hand on.
 
     Attributes:
-        model: From pixels float32 `[B, S, S, 3]`, 0 to 255, to probabilities `[B, C]`.
+        model: From pixels float32 `[B, S, S, 3]`, 0 to 255, to probabilities `[B, C]`, and
+            to a box where it tells one, as `Assembled.finished` gives it.
         class_names: Index is the label.
         image_size: S in pixels.
     """
@@ -106,8 +109,10 @@ def _write_keras(source: Exportable, path: Path, images: Floats | None) -> None:
 def _open_keras(path: Path, threads: int) -> Answer:
     import keras
 
+    from cars_bench.training.answers import named_outputs
+
     model = keras.models.load_model(path, compile=False)
-    return lambda pixels: np.asarray(model.predict_on_batch(pixels))
+    return lambda pixels: named_outputs(model.predict_on_batch(pixels))
 
 
 def _write_saved_model(source: Exportable, path: Path, images: Floats | None) -> None:
@@ -121,9 +126,9 @@ def _open_saved_model(path: Path, threads: int) -> Answer:
 
     served = tf.saved_model.load(str(path))
 
-    def answer(pixels: Floats) -> Floats:
+    def answer(pixels: Floats) -> dict[str, Floats]:
         said = served.signatures[PIXELS](pixels=tf.constant(pixels))
-        return np.asarray(said[PROBABILITIES])
+        return {name: np.asarray(value) for name, value in said.items()}
 
     return answer
 
@@ -152,15 +157,16 @@ def _write_tflite(source: Exportable, path: Path, images: Floats | None) -> None
 def _open_tflite(path: Path, threads: int) -> Answer:
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_path=str(path), num_threads=threads)
-    interpreter.allocate_tensors()
-    taken = interpreter.get_input_details()[0]["index"]
-    given = interpreter.get_output_details()[0]["index"]
+    from cars_bench.training.answers import PROBABILITIES
 
-    def answer(pixels: Floats) -> Floats:
-        interpreter.set_tensor(taken, pixels)
-        interpreter.invoke()
-        return np.asarray(interpreter.get_tensor(given))
+    interpreter = Interpreter(model_path=str(path), num_threads=threads)
+    asked = interpreter.get_signature_runner()
+    (taken,) = asked.get_input_details()
+
+    def answer(pixels: Floats) -> dict[str, Floats]:
+        said = {name: np.array(value) for name, value in asked(**{taken: pixels}).items()}
+        # A model's only output goes by a name of Keras' own.
+        return said if len(said) > 1 else dict(zip([PROBABILITIES], said.values(), strict=True))
 
     return answer
 
@@ -221,12 +227,16 @@ def _spell_out_erfc(graph: Any) -> None:
 
 def _name_ends(graph: Any) -> None:
     """Call input and output, and their first axis, by plain names."""
-    names = {graph.input[0].name: PIXELS, graph.output[0].name: PROBABILITIES}
+    from cars_bench.training.answers import PROBABILITIES
+
+    names = {graph.input[0].name: PIXELS}
+    if len(graph.output) == 1:  # of several, each has its own name already
+        names[graph.output[0].name] = PROBABILITIES
     for node in graph.node:
         node.input[:] = [names.get(name, name) for name in node.input]
         node.output[:] = [names.get(name, name) for name in node.output]
-    for end in (graph.input[0], graph.output[0]):
-        end.name = names[end.name]
+    for end in (*graph.input, *graph.output):
+        end.name = names.get(end.name, end.name)
         end.type.tensor_type.shape.dim[0].dim_param = "N"
 
 
@@ -269,7 +279,13 @@ def _open_onnx(path: Path, threads: int) -> Answer:
     session = onnxruntime.InferenceSession(
         os.fspath(path), options, providers=["CPUExecutionProvider"]
     )
-    return lambda pixels: np.asarray(session.run([PROBABILITIES], {PIXELS: pixels})[0])
+    names = [item.name for item in session.get_outputs()]
+
+    def answer(pixels: Floats) -> dict[str, Floats]:
+        said = session.run(names, {PIXELS: pixels})
+        return {name: np.asarray(value) for name, value in zip(names, said, strict=True)}
+
+    return answer
 
 
 FORMATS: dict[FormatName, Format] = {

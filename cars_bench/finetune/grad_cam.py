@@ -30,6 +30,7 @@ from cars_bench.finetune.heatmaps import (
 )
 from cars_bench.finetune.runs import FINETUNED, runs
 from cars_bench.progress import Progress
+from cars_bench.training.answers import class_count, split_outputs
 from cars_bench.tuning.study import Study
 from cars_bench.workspace import Workspace
 
@@ -63,7 +64,8 @@ def grad_cam(assembled: Assembled, pixels: Floats) -> tuple[Floats, npt.NDArray[
     last = assembled.backbone.blocks.blocks[-1].name
     with tf.GradientTape() as tape:
         tape.watch(feature_map)
-        logits = assembled.above(last)(feature_map, training=False)
+        outputs = assembled.above(last)(feature_map, training=False)
+        logits, _ = split_outputs(outputs, class_count(assembled.head))
         answered = tf.argmax(logits, axis=1)
         chosen = tf.gather(logits, answered, axis=1, batch_dims=1)
     weights = tf.reduce_mean(tape.gradient(chosen, feature_map), axis=(1, 2), keepdims=True)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from cars_bench.errors import HandoffFailed
 from cars_bench.evaluation.comparison import SIGNIFICANT, AnswersChanged, Marks, answers_changed
+from cars_bench.finetune.box_drift import LARGEST_BOX_DIFFERENCE, Answers, BoxDrift, box_drift
 
 LARGEST_DIFFERENCE = 1e-2
 LEAST_AGREEMENT = 1.0  # of first answers by the extraction's own runtime
@@ -63,6 +64,8 @@ class Handoff:
         only_assembled_right: Images that only the assembled model gets right.
         p_value: McNemar's exact test of the two; like these counts `None` where a run
             was proven before they were kept.
+        boxes: Recomputed boxes against those of the witness; `None` where the head has none.
+        assembled_boxes: The same for the assembled model.
     """
 
     features: Drift
@@ -74,6 +77,13 @@ class Handoff:
     only_witness_right: int | None = None
     only_assembled_right: int | None = None
     p_value: float | None = None
+    boxes: BoxDrift | None = None
+    assembled_boxes: BoxDrift | None = None
+
+    @property
+    def same_boxes(self) -> bool:
+        """Whether the extraction's runtime gives the witness's boxes again, if there are any."""
+        return self.boxes is None or self.boxes.max_abs_diff <= LARGEST_BOX_DIFFERENCE
 
     @property
     def same_logits(self) -> bool:
@@ -98,33 +108,36 @@ class Handoff:
 
 
 def measure_handoff(
-    witness: Logits,
+    witness: Answers,
     labels: Labels,
     features: Drift,
-    recomputed: Logits,
-    assembled: Logits,
+    recomputed: Answers,
+    assembled: Answers,
 ) -> Handoff:
     """Compare with the witness.
 
     Args:
-        witness: What the head said of the cached features of N images, `[N, C]`.
+        witness: What the head said of the cached features of N images.
         labels: int64 `[N]`.
         features: How far the recomputed features are from the stored ones.
-        recomputed: The head on features recomputed by the extraction's runtime, `[N, C]`.
-        assembled: The assembled float32 model on the same images, `[N, C]`.
+        recomputed: The head on features recomputed by the extraction's runtime.
+        assembled: The assembled float32 model on the same images.
     """
-    said = witness.argmax(1)
-    changed = _changed(witness, assembled, labels)
+    said = witness.logits.argmax(1)
+    says = assembled.logits.argmax(1)
+    changed = _changed(witness.logits, assembled.logits, labels)
     return Handoff(
         features=features,
-        max_abs_diff=float(np.abs(recomputed - witness).max()),
-        top1_agreement=float((recomputed.argmax(1) == said).mean()),
-        assembled_agreement=float((assembled.argmax(1) == said).mean()),
+        max_abs_diff=float(np.abs(recomputed.logits - witness.logits).max()),
+        top1_agreement=float((recomputed.logits.argmax(1) == said).mean()),
+        assembled_agreement=float((says == said).mean()),
         witness_top1=float((said == labels).mean()),
-        assembled_top1=float((assembled.argmax(1) == labels).mean()),
+        assembled_top1=float((says == labels).mean()),
         only_witness_right=changed.only_before,
         only_assembled_right=changed.only_after,
         p_value=changed.p_value,
+        boxes=box_drift(witness, recomputed),
+        assembled_boxes=box_drift(witness, assembled),
     )
 
 
@@ -149,6 +162,18 @@ def require_handoff(measured: Handoff, network: str, runtime: str) -> str | None
             f"to {measured.max_abs_diff:.3g} and {1 - measured.top1_agreement:.1%} of the "
             f"validation images change their answer, most likely because {cause}.",
             fix,
+        )
+    if measured.boxes and not measured.same_boxes:
+        cause, fix = _likeliest_cause(measured, runtime)
+        raise HandoffFailed(
+            f"The head reattached to {network} does not reproduce its boxes: their edges differ "
+            f"by up to {measured.boxes.max_abs_diff:.3g} of the picture's side (at most "
+            f"{LARGEST_BOX_DIFFERENCE:g}), most likely because {cause}.",
+            fix,
+        )
+    if measured.assembled_boxes:
+        measured.assembled_boxes.require_alike(
+            f"The assembled float32 model ({network})", "the head on the cache"
         )
     return measured.fall.judged(
         f"The assembled float32 model ({network})",
@@ -193,6 +218,7 @@ class WholeCheck:
         only_whole_right: Images that only the finished model gets right.
         p_value: McNemar's exact test of the two; like these counts `None` where a run
             was proven before they were kept.
+        boxes: Boxes of the two; `None` where the head has none.
     """
 
     images: int
@@ -203,6 +229,7 @@ class WholeCheck:
     only_trained_right: int | None = None
     only_whole_right: int | None = None
     p_value: float | None = None
+    boxes: BoxDrift | None = None
 
     @property
     def fall(self) -> Fall:
@@ -216,20 +243,21 @@ class WholeCheck:
         )
 
 
-def measure_whole(trained: Logits, whole: Logits, labels: Labels) -> WholeCheck:
-    """Compare logits `[N, C]` of the trained part and of the finished model."""
-    said = trained.argmax(1)
-    says = whole.argmax(1)
-    changed = _changed(trained, whole, labels)
+def measure_whole(trained: Answers, whole: Answers, labels: Labels) -> WholeCheck:
+    """Compare what the trained part and the finished model say of N images."""
+    said = trained.logits.argmax(1)
+    says = whole.logits.argmax(1)
+    changed = _changed(trained.logits, whole.logits, labels)
     return WholeCheck(
         images=len(labels),
-        max_abs_diff=float(np.abs(trained - whole).max()),
+        max_abs_diff=float(np.abs(trained.logits - whole.logits).max()),
         top1_agreement=float((said == says).mean()),
         trained_top1=float((said == labels).mean()),
         whole_top1=float((says == labels).mean()),
         only_trained_right=changed.only_before,
         only_whole_right=changed.only_after,
         p_value=changed.p_value,
+        boxes=box_drift(trained, whole),
     )
 
 
@@ -242,6 +270,8 @@ def require_whole(measured: WholeCheck) -> str | None:
     Raises:
         HandoffFailed: It is worse than its trained part; says by how much.
     """
+    if measured.boxes:
+        measured.boxes.require_alike("The finished model", "its trained part on cached activations")
     return measured.fall.judged(
         "The finished model",
         "its trained part on cached activations",

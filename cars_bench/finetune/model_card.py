@@ -37,6 +37,11 @@ def _card(run: Run) -> list[str]:
         "pixels 0 to 255; preprocessing is inside.",
         f"- Backbone: {backbone.name}, {backbone.pooling} pooling, weights "
         f"{backbone.weights_digest[:16]}.",
+        *(
+            ["- Tells the object's box too, as shares of the picture's sides."]
+            if record.head.box
+            else []
+        ),
         f"- Head: {record.head.describe()} (trial {record.trial_id}).",
         "",
         "## Data",
@@ -59,6 +64,7 @@ def _card(run: Run) -> list[str]:
         "|---|---|---|---|---|",
         *_results(run),
         "",
+        *_boxes(record),
         *_paid(run),
         *_calibrated(record),
         "",
@@ -152,6 +158,16 @@ def _examples(record: RunRecord) -> str:
     if record.boundary_cache_key:
         return f"{recipe.views} cached views of the policy {recipe.augment!r}"
     return f"images augmented anew by the policy {recipe.augment!r} each time"
+
+
+def _boxes(record: RunRecord) -> list[str]:
+    """How good its boxes are, where it tells any."""
+    lines = [
+        f"- Boxes, {STAGE_NAMES[stage]}, {split}: {found.text}."
+        for stage, scores in record.boxes.by_stage().items()
+        for split, found in scores.items()
+    ]
+    return [*lines, ""] if lines else []
 
 
 def _paid(run: Run) -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from cars_bench.data.detection import DetectorFiles, Picture
 from cars_bench.data.folder_labels import is_image_name
-from cars_bench.data.images import Box, ImageUnusable, load_image
+from cars_bench.data.images import Box, ImageUnusable, load_image, upright_size
 from cars_bench.data.problems import scan_images
 from cars_bench.detectors.choose import reopened
 from cars_bench.errors import InputError, UsageError
@@ -20,6 +20,7 @@ from cars_bench.evaluation.predictions import Prediction, predictions, write_pre
 from cars_bench.finetune.finished import FinishedModel
 from cars_bench.finetune.grad_cam import draw_overlays, overlay_path
 from cars_bench.progress import Progress
+from cars_bench.training.answers import Answers
 from cars_bench.workspace import Workspace
 
 BATCH = 32
@@ -109,7 +110,7 @@ def predict(
     images = {path: boxes.get(path) for path in files}
     rows = _predictions(finished, temperature, folder, images, unreadable, progress)
     first: list[Prediction] = []
-    write_predictions(options.output, _noting(rows, first))
+    write_predictions(options.output, _noting(rows, first), finished.record.head.box)
     readable = [path for path in files if _printable(folder, path) not in unreadable]
     drawn = 0
     if options.heatmaps is not None:
@@ -224,11 +225,13 @@ def _predictions(
     with progress.stage("Predicting", len(files), "images") as task:
         for start in range(0, len(files), BATCH):
             names: list[str] = []
+            sizes: list[tuple[int, int]] = []
             pixels = np.zeros((BATCH, *network.input_shape[1:]), np.float32)
             for path in files[start : start + BATCH]:
                 name = _printable(folder, path)
                 try:
                     pixels[len(names)] = load_image(path, finished.image_size, images[path])
+                    sizes.append(upright_size(path))
                     names.append(name)
                 except ImageUnusable as error:
                     unreadable[name] = str(error)
@@ -236,5 +239,8 @@ def _predictions(
                     unreadable[name] = f"it cannot be read: {error.strerror}"
                 task.advance()
             # The batch is always full, so that the network is compiled once.
-            logits = np.asarray(network.predict_on_batch(pixels))[: len(names)]
-            yield from predictions(names, temperature.applied(logits), finished.class_names)
+            outputs = np.asarray(network.predict_on_batch(pixels))[: len(names)]
+            said = Answers.of(outputs, len(finished.class_names))
+            boxes = None if said.boxes is None else said.boxes * np.tile(sizes, 2)
+            logits = temperature.applied(said.logits)
+            yield from predictions(names, logits, finished.class_names, boxes=boxes)

@@ -21,9 +21,9 @@ from cars_bench.finetune.plan import RunPlan
 from cars_bench.finetune.recipe import Recipe
 from cars_bench.finetune.unfreeze import Unfreeze, apply_unfreeze, parse_unfreeze
 from cars_bench.progress import Progress
-from cars_bench.training.engine import logits_of
+from cars_bench.training.engine import answers_of
 from cars_bench.training.heads import build_head
-from cars_bench.training.specs import HeadSpec
+from cars_bench.training.specs import HeadSpec, refuse_mixed_boxes
 from cars_bench.tuning.study import Study
 from cars_bench.tuning.trained_head import TrainedHead, head_of_trial
 from cars_bench.workspace import Workspace
@@ -83,9 +83,12 @@ def prepare_run(workspace: Workspace, plan: RunPlan) -> PreparedRun:
 
     Raises:
         CacheStale: The dataset, its classes or the backbone's weights changed.
-        UsageError: What to unfreeze makes no sense.
+        UsageError: What to unfreeze makes no sense, or a head with a box is to learn of mixed
+            images.
     """
     study, cache, dataset = _opened(workspace, plan)
+    spec = study.trial(plan.trial_id).head or HeadSpec()
+    refuse_mixed_boxes(spec.box, plan.recipe.training)
     head = head_of_trial(study, study.trial(plan.trial_id), cache, refit=plan.refit)
     backbone = backbone_of(cache.manifest)
     return PreparedRun(
@@ -121,11 +124,11 @@ def prove(prepared: PreparedRun, progress: Progress) -> Handoff:
         raise CacheStale("The validation images changed since tuning.", "cars-bench extract")
     features = recompute(cache, prepared.dataset, head.image_ids)
     measured = measure_handoff(
-        head.logits,
+        head.witness,
         head.labels,
         measure_drift(cache.load("val").x[:, 0], features),
-        recomputed=logits_of(prepared.assembled.head, features[:, None]),
-        assembled=logits_of(prepared.assembled.whole(), prepared.images("val")),
+        recomputed=answers_of(prepared.assembled.head, features[:, None]),
+        assembled=answers_of(prepared.assembled.whole(), prepared.images("val")),
     )
     recipe = cache.recipe
     warning = require_handoff(

@@ -15,8 +15,9 @@ from cars_bench.data.dataset import Split
 from cars_bench.errors import CarsBenchError, Interrupted, ModelMissing, TrialFailed, UsageError
 from cars_bench.finetune.artifacts import (
     Outcome,
-    SplitLogits,
+    SplitAnswers,
     Trained,
+    boxes_of,
     scores,
     seal,
     with_splits,
@@ -42,7 +43,7 @@ from cars_bench.training.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
-from cars_bench.training.engine import logits_of
+from cars_bench.training.engine import answers_of
 from cars_bench.training.loop import TrainingControl, train
 from cars_bench.workspace import Workspace, locked
 
@@ -137,15 +138,16 @@ def measure_test(workspace: Workspace, run: Run, progress: Progress) -> Run:
         return run
     progress.log(f"Evaluating {run.name} on test")
     prepared = prepare_run(workspace, read_plan(run.folder))
-    frozen = _frozen_logits(prepared, ("test",))
+    frozen = _frozen_answers(prepared, ("test",))
     whole = prepared.assembled.whole()
     whole.load_weights(FinishedModel(run).weights)
-    finetuned: SplitLogits = {"test": logits_of(whole, prepared.images("test"))}
+    finetuned: SplitAnswers = {"test": answers_of(whole, prepared.images("test"))}
     tables = write_tables(prepared, FROZEN, frozen) | write_tables(prepared, FINETUNED, finetuned)
     record = replace(
         run.record,
         frozen=run.record.frozen | scores(prepared, frozen),
         finetuned=run.record.finetuned | scores(prepared, finetuned),
+        boxes=run.record.boxes.joined(boxes_of(prepared, frozen, finetuned)),
         temperature=run.record.temperature
         and with_splits(run.record.temperature, prepared, finetuned),
         tables=run.record.tables | tables,
@@ -184,8 +186,8 @@ def _perform(workspace: Workspace, plan: RunPlan, progress: Progress) -> None:
     outcome = Outcome(
         handoff=handoff,
         trained=trained,
-        frozen=_frozen_logits(prepared, splits),
-        finetuned=_finetuned_logits(prepared, trained, splits),
+        frozen=_frozen_answers(prepared, splits),
+        finetuned=_finetuned_answers(prepared, trained, splits),
         seconds=time.monotonic() - begun,
     )
     write_run(prepared, outcome, progress)
@@ -197,20 +199,20 @@ def _measured(plan: RunPlan) -> list[Split]:
     return [split for split in asked if split != "val" or not plan.refit]
 
 
-def _frozen_logits(prepared: PreparedRun, splits: Sequence[Split]) -> SplitLogits:
+def _frozen_answers(prepared: PreparedRun, splits: Sequence[Split]) -> SplitAnswers:
     """What the head as it was tuned says of the cached features."""
     head = prepared.head.model()
-    return {split: logits_of(head, prepared.cache.load(split).x) for split in splits}
+    return {split: answers_of(head, prepared.cache.load(split).x) for split in splits}
 
 
-def _finetuned_logits(
+def _finetuned_answers(
     prepared: PreparedRun, trained: Trained, splits: Sequence[Split]
-) -> SplitLogits:
+) -> SplitAnswers:
     """What the finished model says of the images; of no image is it asked twice."""
-    known: SplitLogits = {} if trained.val is None else {"val": trained.val}
+    known: SplitAnswers = {} if trained.val is None else {"val": trained.val}
     whole = prepared.assembled.whole()
     return {
-        split: known[split] if split in known else logits_of(whole, prepared.images(split))
+        split: known[split] if split in known else answers_of(whole, prepared.images(split))
         for split in splits
     }
 
@@ -229,8 +231,8 @@ def _trained(prepared: PreparedRun, progress: Progress) -> Trained:
     if data.boundary_key is None:
         return trained
     progress.log("Proving the whole model on the validation images")
-    whole = logits_of(prepared.assembled.whole(), prepared.images("val"))
-    part = logits_of(data.model, data.validation.x)
+    whole = answers_of(prepared.assembled.whole(), prepared.images("val"))
+    part = answers_of(data.model, data.validation.x)
     check = measure_whole(part, whole, data.validation.labels)
     if warning := require_whole(check):
         progress.log(f"warning: {warning}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from cars_bench.data.card import SplitSummary
 from cars_bench.data.detection import DetectorCrop
+from cars_bench.evaluation.boxes import BoxScore
 from cars_bench.evaluation.calibration import Temperature
 from cars_bench.evaluation.metrics import SplitScore
 from cars_bench.finetune.handoff import FrozenCheck, Handoff, WholeCheck
@@ -100,6 +101,30 @@ class SavedModelCheck:
     max_abs_diff: float | None
 
 
+BoxScores = dict[str, BoxScore]
+
+
+@dataclass(frozen=True)
+class RunBoxes:
+    """How good the boxes are, by split; empty where the head tells none.
+
+    Attributes:
+        frozen: Of the head on cached features.
+        finetuned: Of the finished model.
+    """
+
+    frozen: BoxScores = field(default_factory=dict)
+    finetuned: BoxScores = field(default_factory=dict)
+
+    def joined(self, other: RunBoxes) -> RunBoxes:
+        """With what another one has for splits that this one lacks."""
+        return RunBoxes(other.frozen | self.frozen, other.finetuned | self.finetuned)
+
+    def by_stage(self) -> dict[str, BoxScores]:
+        """Both by the stage's name."""
+        return vars(self)
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
     """What `run.json` says.
@@ -143,6 +168,7 @@ class RunRecord:
         speed: How fast the finished model answers; `None` where it was not measured.
         temperature: That was fitted on the validation images; `None` where these were trained
             on, where all of them are named right, and in runs made before it was kept.
+        boxes: How good the boxes are, where the head tells any.
     """
 
     run: str
@@ -181,6 +207,7 @@ class RunRecord:
     speed: Speed | None = None
     temperature: Temperature | None = None
     tables: dict[str, str] = field(default_factory=dict)
+    boxes: RunBoxes = field(default_factory=RunBoxes)
 
     @property
     def without_temperature(self) -> str:

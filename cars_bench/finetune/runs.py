@@ -149,7 +149,7 @@ class Run:
         tables = self.record.tables
         if is_written(path, tables.get(path.name)):
             return self
-        write_predictions(path, answers)
+        write_predictions(path, answers, answers.boxed)
         tables = tables | {path.name: sha256_file(path)}
         return replace(self, record=replace(self.record, tables=tables))
 

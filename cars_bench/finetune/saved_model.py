@@ -14,6 +14,7 @@ from cars_bench.data.images import load_image
 from cars_bench.errors import UsageError
 from cars_bench.evaluation.metrics import TOP_K
 from cars_bench.finetune.run_record import SavedModelCheck
+from cars_bench.training.answers import PROBABILITIES, named_outputs
 
 SAVED_MODEL_FILE = "saved_model.pb"
 
@@ -29,7 +30,8 @@ def export_saved_model(
     resizes (antialiased bilinear) inside: EXIF orientation is not applied and
     transparency is dropped.  A second one, `pixels`, takes what every other
     format does, `pixels` float32 `[B, S, S, 3]`, and gives `probabilities`
-    float32 `[B, C]` in the order of the labels.
+    float32 `[B, C]` in the order of the labels.  A model with a box gives `box`
+    float32 `[B, 4]` in both, x1, y1, x2, y2 as shares of the picture's sides.
 
     Args:
         target: The folder to write; one that is there is replaced if it is a SavedModel.
@@ -55,11 +57,13 @@ def export_saved_model(
 
     def classify(images: Any) -> dict[str, Any]:
         pixels = tf.map_fn(_decoded(tf, size), images, fn_output_signature=tf.float32)
-        best = tf.math.top_k(finished(pixels, training=False), count)
-        return {"classes": tf.gather(names, best.indices), "probabilities": best.values}
+        said = named_outputs(finished(pixels, training=False))
+        best = tf.math.top_k(said[PROBABILITIES], count)
+        likeliest = {"classes": tf.gather(names, best.indices), PROBABILITIES: best.values}
+        return said | likeliest
 
     def answer(pixels: Any) -> dict[str, Any]:
-        return {"probabilities": finished(pixels, training=False)}
+        return named_outputs(finished(pixels, training=False))
 
     module = tf.Module()
     module.network = finished  # its variables are saved because the module holds them
@@ -100,7 +104,7 @@ def check_saved_model(
         except tf.errors.InvalidArgumentError:
             continue
         pixels = tf.constant(load_image(data, size)[None], tf.float32)
-        own = graph(pixels, training=False).numpy()[0]
+        own = named_outputs(graph(pixels, training=False))[PROBABILITIES].numpy()[0]
         labels = [class_names.index(name.decode()) for name in said["classes"].numpy()[0]]
         agreed.append(labels[0] == own.argmax())
         differences.append(np.abs(said["probabilities"].numpy()[0] - own[labels]).max())

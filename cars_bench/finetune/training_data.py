@@ -9,7 +9,9 @@ import keras
 from cars_bench.cache.extract import extract
 from cars_bench.cache.options import ExtractOptions
 from cars_bench.cache.store import FeatureCache
+from cars_bench.cache.view_boxes import view_boxes
 from cars_bench.data.dataset import Split
+from cars_bench.data.object_boxes import ObjectBoxes, object_images
 from cars_bench.data.pixels import LiveImages
 from cars_bench.finetune.prepared_run import PreparedRun
 from cars_bench.progress import Progress
@@ -53,8 +55,8 @@ def gather_training_data(prepared: PreparedRun, progress: Progress) -> TrainingD
         options = _boundary_options(prepared, boundary)
         key = extract(prepared.workspace, options, progress).key
         cache = FeatureCache.open(prepared.workspace, key)
-        training = _cached(cache, "train", prepared.recipe.views)
-        validation = _cached(cache, "val")
+        training = _cached(cache, "train", prepared.head.spec.box, prepared.recipe.views)
+        validation = _cached(cache, "val", prepared.head.spec.box)
     if prepared.plan.refit:
         training = joined(training, validation)
     return TrainingData(with_pointwise_products(model), training, validation, key)
@@ -65,12 +67,16 @@ def _live(prepared: PreparedRun, split: Split) -> Examples:
     policy = prepared.plan.require_policy()
     size = prepared.assembled.backbone.image_size
     images = LiveImages(prepared.dataset.records(split), size, policy, prepared.plan.seed, FRESH)
-    return Examples(images, prepared.labels(split))
+    boxes = None
+    if prepared.head.spec.box:
+        objects = object_images(prepared.dataset, split)
+        boxes = ObjectBoxes(objects, policy, prepared.plan.seed, FRESH)
+    return Examples(images, prepared.labels(split), boxes)
 
 
-def _cached(cache: FeatureCache, split: Split, views: int = 1) -> Examples:
-    """Activations of a split, on disk."""
-    return Examples.of(cache.load(split, views))
+def _cached(cache: FeatureCache, split: Split, box: bool, views: int = 1) -> Examples:
+    """Activations of a split, on disk, with the boxes of their views where these are learnt."""
+    return Examples.of(cache.load(split, views), view_boxes(cache, split, views) if box else None)
 
 
 def _boundary_options(prepared: PreparedRun, boundary: str) -> ExtractOptions:

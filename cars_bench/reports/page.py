@@ -27,6 +27,7 @@ from cars_bench.reports.pictures import (
 from cars_bench.reports.render import Missing, check_size, island, render
 from cars_bench.reports.report import Report, gather, trial_columns, write_tables
 from cars_bench.reports.sections import (
+    boxes,
     class_counts,
     data,
     errors,
@@ -138,6 +139,7 @@ def page_context(report: Report, inputs: Inputs) -> dict[str, Any]:
         "strips": features.figure(inputs),
         "examples": class_examples(report, inputs),
         "looked": looks.figure(report.looks, inputs.dataset, thumbnails),
+        "both_boxes": boxes.pictures(report.boxes, inputs.dataset, thumbnails),
         "thumbnails": thumbnails,
         "files": inputs.files,
         "island": island(island_document(report, inputs, atlas)),
@@ -169,6 +171,7 @@ def _sections(report: Report) -> Iterator[tuple[ModuleType, tuple[Any, ...]]]:
         (ranks, report.ranks),
         (errors, report.mistakes),
         (class_counts, report.counts),
+        (boxes, report.boxes),
     )
     yield from ((section, (facts,)) for section, facts in alone if facts)
 

@@ -11,6 +11,7 @@ from cars_bench.progress import printable
 from cars_bench.reports.inputs import Inputs, Json
 from cars_bench.reports.reproduce import Reproduce, reproduce
 from cars_bench.reports.sections import (
+    boxes,
     class_counts,
     data,
     errors,
@@ -27,6 +28,7 @@ from cars_bench.reports.sections import (
     verdict,
     winner,
 )
+from cars_bench.reports.sections.boxes import BoxFacts
 from cars_bench.reports.sections.class_counts import CountFacts
 from cars_bench.reports.sections.data import DataFacts
 from cars_bench.reports.sections.errors import MistakeFacts
@@ -70,6 +72,7 @@ class Report:
     mistakes: MistakeFacts | None
     counts: CountFacts | None
     looks: LookFacts | None
+    boxes: BoxFacts | None
     fidelity: FidelityFacts | None
     study_digest: str
 
@@ -102,6 +105,7 @@ def gather(inputs: Inputs) -> Report:
         mistakes=errors.facts(inputs),
         counts=class_counts.facts(inputs),
         looks=looks.facts(inputs),
+        boxes=boxes.facts(inputs),
         fidelity=fidelity.facts(inputs),
         study_digest=inputs.study_digest,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cars_bench.data.dataset import Dataset
+from cars_bench.data.dataset import DETECTOR, Dataset
 from cars_bench.finetune.plan import Steering
 from cars_bench.finetune.runs import FROZEN, MEASURED, Run
 from cars_bench.reports.inputs import Inputs
@@ -73,13 +73,14 @@ def _prepared_otherwise(study: Study | None) -> list[str]:
 
 
 def _crop(dataset: Dataset) -> dict[str, Any]:
-    """The options of `prepare` that cut the images."""
+    """The options of `prepare` that cut the images, or find their boxes."""
     found = dataset.card.detection
     if found is None:
         return {"crop": dataset.crop if dataset.is_cropped else None}
     crop = found.crop
+    name = "crop" if dataset.is_cropped else "boxes"
     return {
-        "crop": f"{dataset.crop}:{crop.detector}",
+        name: f"{DETECTOR}:{crop.detector}",
         "detect_classes": ",".join(crop.classes),
         "detect_threshold": crop.threshold,
         "crop_margin": crop.margin or None,

@@ -61,6 +61,7 @@ class EpochResult:
         val_top1: Share of validation images classified right, `None` without them.
         learning_rate: Of the last step.
         seconds: Wall time, evaluation included.
+        val_iou: Mean IoU of the boxes on the validation images, `None` where none are learnt.
     """
 
     epoch: int
@@ -69,9 +70,12 @@ class EpochResult:
     val_top1: float | None
     learning_rate: float
     seconds: float
+    val_iou: float | None = None
 
     def __post_init__(self) -> None:
         at_least("epoch", self.epoch, 1)
+        if self.val_iou is not None:
+            within("val_iou", self.val_iou, 0, 1)
         if self.val_top1 is not None:
             within("val_top1", self.val_top1, 0, 1)
 

@@ -19,6 +19,8 @@ import numpy.typing as npt
 from keras import ops
 
 from cars_bench.cache.store import Features
+from cars_bench.errors import UsageError
+from cars_bench.training.answers import Answers, class_count, has_box
 from cars_bench.training.batches import EpochBatches, shares
 
 CHUNK_BYTES = 256 * 2**20
@@ -51,15 +53,18 @@ class Examples:
     Attributes:
         x: float16 or float32 `[N, V, *activation]`.
         labels: int64 `[N]`, from 0.
+        boxes: float32 `[N, V, 4]`, where the object lies in each view, as shares of its
+            sides, NaN where that is not known; `None` where no box is learnt.
     """
 
     x: Views
     labels: npt.NDArray[np.int64]
+    boxes: Views | None = None
 
     @classmethod
-    def of(cls, features: Features) -> Examples:
+    def of(cls, features: Features, boxes: Views | None = None) -> Examples:
         """Those of one split of a cache."""
-        return cls(features.x, features.labels)
+        return cls(features.x, features.labels, boxes)
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,10 @@ class Joined:
 def joined(first: Examples, second: Examples) -> Examples:
     """Both as one, the second behind the first."""
     labels = np.concatenate([first.labels, second.labels])
-    return Examples(Joined(first.x, second.x), labels)
+    boxes = None
+    if first.boxes is not None and second.boxes is not None:
+        boxes = Joined(first.boxes, second.boxes)
+    return Examples(Joined(first.x, second.x), labels, boxes)
 
 
 class Engine:
@@ -113,7 +121,8 @@ class Engine:
     def __init__(self, model: keras.Model, examples: Examples) -> None:
         self.model = model
         self.examples = examples
-        self.classes = int(model.output_shape[-1])
+        self.classes = class_count(model)
+        self.boxes = _boxes(model, examples)
         model.optimizer.build(model.trainable_variables)
 
     def run(self, batches: EpochBatches, rates: Floats) -> float:
@@ -136,12 +145,12 @@ class Engine:
             losses.append(float(logs["loss"]))
         return float(np.mean(losses))
 
-    def logits(self, x: Views) -> Floats:
-        """Logits float32 `[N, C]` of the plain view, without dropout."""
-        return _in_blocks(self.forward, x)
+    def answers(self, x: Views) -> Answers:
+        """What the model says of the plain view of `x`, without dropout."""
+        return Answers.of(_in_blocks(self.forward, x), self.classes)
 
     def forward(self, x: Floats) -> Any:
-        """Logits of one block, float32 `[B, C]`."""
+        """Outputs for one block, float32 `[B, C]` or `[B, C + 4]`."""
         return self.model.predict_on_batch(x)
 
     def capture(self) -> list[Array]:
@@ -174,7 +183,10 @@ class Engine:
         return [*self.model.variables, *self.model.optimizer.variables]
 
     def _batch(self, batches: EpochBatches, step: int) -> tuple[Floats, Floats]:
-        """Features float32 `[B, ...]` and soft targets float32 `[B, C]` of one step."""
+        """Features float32 `[B, ...]` of one step, and its soft targets float32 `[B, C]`.
+
+        Behind these stand the boxes where the model has one: `[B, C + 4]`.
+        """
         x = np.asarray(self.examples.x[batches.image[step], batches.view[step]], np.float32)
         targets = self._one_hot(batches.image[step])
         if batches.mixes:
@@ -183,7 +195,8 @@ class Engine:
             x = part * x + (1 - part) * np.asarray(partner, np.float32)
             share = part.reshape(len(x), -1).mean(1, keepdims=True)
             targets = share * targets + (1 - share) * self._one_hot(batches.partner[step])
-        return x, targets
+        boxes = self.boxes[batches.image[step], batches.view[step]]
+        return x, np.concatenate([targets, boxes], axis=1)
 
     def _one_hot(self, images: Array) -> Floats:
         return np.eye(self.classes, dtype=np.float32)[self.examples.labels[images]]
@@ -207,7 +220,8 @@ class ScanEngine(Engine):
         self._resident: Any = None
         if count * self._bytes_per_image <= RESIDENT_BYTES:
             everything = examples.x[np.arange(count)[:, None], np.arange(shape[0])[None]]
-            self._resident = (jax.numpy.asarray(everything), jax.numpy.asarray(examples.labels))
+            boxes = self.boxes[np.arange(count)[:, None], np.arange(shape[0])[None]]
+            self._resident = tuple(map(jax.numpy.asarray, (everything, examples.labels, boxes)))
 
     def run(self, batches: EpochBatches, rates: Floats) -> float:
         """Train on one epoch's batches; see `Engine.run`."""
@@ -222,7 +236,7 @@ class ScanEngine(Engine):
         return float(np.concatenate(losses).mean())
 
     def forward(self, x: Floats) -> Any:
-        """Logits of one block, float32 `[B, C]`."""
+        """Outputs for one block, float32 `[B, C]` or `[B, C + 4]`."""
         return self._forward(x)
 
     def _variables(self) -> tuple[list[keras.Variable], ...]:
@@ -259,12 +273,12 @@ class ScanEngine(Engine):
         if mixed:
             images = np.concatenate([images, batches.partner.ravel()])
             views = np.concatenate([views, batches.partner_view.ravel()])
-        x = self.examples.x[images, views][:, None]
+        x, boxes = (part[images, views][:, None] for part in (self.examples.x, self.boxes))
         here = np.arange(batches.image.size, dtype=np.int32).reshape(batches.image.shape)
         first = np.zeros_like(here)
         partner = here + batches.image.size if mixed else here
         local = replace(batches, image=here, view=first, partner=partner, partner_view=first)
-        return (x, self.examples.labels[images]), local
+        return (x, self.examples.labels[images], boxes), local
 
     def _scan(self, state: Any, data: Any, batches: Any, rates: Any) -> Any:
         import jax
@@ -277,12 +291,13 @@ class ScanEngine(Engine):
         import jax
 
         (image, view, partner, partner_view, mix, window, weight), rate = batch
-        features, labels = data
+        features, labels, boxes = data
         part = shares(jax.numpy, mix, window, features.ndim - 2, features.shape[2:4])
         x = part * features[image, view] + (1 - part) * features[partner, partner_view]
         share = part.reshape(len(part), -1).mean(1, keepdims=True)
         targets = share * ops.one_hot(labels[image], self.classes)
         targets += (1 - share) * ops.one_hot(labels[partner], self.classes)
+        targets = ops.concatenate([targets, boxes[image, view]], axis=1)
         trainable, frozen, optimizer, metrics = state
         optimizer = [*optimizer]
         optimizer[self._rate_index] = rate
@@ -327,8 +342,41 @@ def _arrays(batches: EpochBatches) -> tuple[Array, ...]:
     return tuple(getattr(batches, item.name) for item in fields(batches))
 
 
+@dataclass(frozen=True)
+class NoBoxes:
+    """In place of the boxes where none is learnt: of no width."""
+
+    dtype = np.dtype(np.float32)
+    shape = (0, 0, 0)
+
+    def __getitem__(self, index: tuple[Any, Any]) -> Array:
+        """float32 `[B, 0]` of image and view indices `[B]`."""
+        return np.zeros((*np.broadcast_shapes(*map(np.shape, index)), 0), np.float32)
+
+
+def _boxes(model: keras.Model, examples: Examples) -> Views:
+    """The boxes that a model learns."""
+    if not has_box(model):
+        return NoBoxes()
+    if examples.boxes is None:
+        raise UsageError(
+            "A head with a box needs images whose boxes are known.", "leave the box out of the head"
+        )
+    return examples.boxes
+
+
 def logits_of(model: keras.Model, x: Views) -> Floats:
-    """Outputs float32 `[N, C]` of any model for the plain view of `x`."""
+    """Logits float32 `[N, C]` of any model for the plain view of `x`."""
+    return answers_of(model, x).logits
+
+
+def answers_of(model: keras.Model, x: Views) -> Answers:
+    """What any model that puts out logits, and perhaps boxes, says of the plain view of `x`."""
+    return Answers.of(outputs_of(model, x), class_count(model))
+
+
+def outputs_of(model: keras.Model, x: Views) -> Floats:
+    """Outputs float32 `[N, ...]` of any model with one output for the plain view of `x`."""
     compiled = keras.backend.backend() == "jax"
     return _in_blocks(_CompiledForward(model) if compiled else model.predict_on_batch, x)
 

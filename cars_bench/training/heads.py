@@ -8,9 +8,9 @@ import numpy.typing as npt
 from keras import layers
 from scipy.special import ndtr, ndtri
 
+from cars_bench.training.answers import BOX_LAYER, EDGES, HEAD
 from cars_bench.training.specs import HeadSpec
 
-HEAD = "head"
 OUTPUT_LAYER = "logits"
 MOST_SEEDS = 64
 CUT = 2.0
@@ -29,7 +29,8 @@ def build_head(spec: HeadSpec, width: int, classes: int, seed: int = 0) -> keras
         seed: Seeds the initial kernels, the dropout and the noise.
 
     Returns:
-        A model from features float32 `[B, width]` to logits float32 `[B, classes]`.
+        A model from features float32 `[B, width]` to logits float32 `[B, classes]`, and
+        behind these the box where the head has one: `[B, classes + 4]`, see `answers`.
     """
     drawn = np.random.SeedSequence(seed).generate_state(MOST_SEEDS)
     seeds = (int(value) >> 1 for value in drawn)
@@ -53,7 +54,7 @@ def build_head(spec: HeadSpec, width: int, classes: int, seed: int = 0) -> keras
         dtype="float32",
         name=OUTPUT_LAYER,
     )
-    model = keras.Model(inputs, output(x), name=HEAD)
+    model = keras.Model(inputs, _with_box(spec, output(x), x), name=HEAD)
     for index in range(1, len(spec.layers) + 1):
         kernel = model.get_layer(f"dense{index}").kernel
         kernel.assign(_he_normal(kernel.shape, next(seeds)))
@@ -68,7 +69,42 @@ def parameter_count(spec: HeadSpec, width: int, classes: int) -> int:
     for layer in spec.layers:
         count += below * layer.units + (4 * layer.units if layer.batch_norm else layer.units)
         below = layer.units
-    return count + (below + 1) * classes
+    return count + (below + 1) * (classes + (EDGES if spec.box else 0))
+
+
+def split_head(head: keras.Model) -> keras.Model:
+    """The same head, on the same layers, with logits and box apart: `[B, C]` and `[B, 4]`."""
+    parts = [head.get_layer(name).output for name in (OUTPUT_LAYER, BOX_LAYER)]
+    return keras.Model(head.input, parts, name=HEAD)
+
+
+def _with_box(spec: HeadSpec, logits: keras.KerasTensor, x: keras.KerasTensor) -> keras.KerasTensor:
+    """The logits, and behind them a box where the head has one.
+
+    A box is learnt as its size, a share of the view, and where it stands in the room that this
+    leaves: so it always lies in the view, left of right and top above bottom.  It begins as
+    the middle half of the picture.
+    """
+    if not spec.box:
+        return logits
+    place, size = (_box_part(spec, name)(x) for name in ("box_place", "box_size"))
+    taken = layers.Multiply(dtype="float32", name="box_taken")([place, size])
+    start = layers.Subtract(dtype="float32", name="box_start")([place, taken])
+    end = layers.Add(dtype="float32", name="box_end")([start, size])
+    box = layers.Concatenate(dtype="float32", name=BOX_LAYER)([start, end])
+    return layers.Concatenate(dtype="float32", name="answers")([logits, box])
+
+
+def _box_part(spec: HeadSpec, name: str) -> layers.Dense:
+    """Two shares, across and down."""
+    return layers.Dense(
+        EDGES // 2,
+        activation="sigmoid",
+        kernel_initializer="zeros",
+        kernel_regularizer=_l2(spec.l2),
+        dtype="float32",
+        name=name,
+    )
 
 
 def _dense(units: int, name: str, l2: float, use_bias: bool) -> layers.Dense:

@@ -13,13 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from cars_bench.errors import TrialFailed, UsageError
+from cars_bench.evaluation.boxes import ious
+from cars_bench.training.answers import HEAD, Answers, class_count, has_box
 from cars_bench.training.batches import draw_epoch
 from cars_bench.training.checkpoint import EpochResult, TrainingState
 from cars_bench.training.engine import Engine, Examples, build_engine
-from cars_bench.training.heads import HEAD
 from cars_bench.training.losses import build_loss, build_optimizer
 from cars_bench.training.schedules import rates
-from cars_bench.training.specs import TrainingSpec
+from cars_bench.training.specs import TrainingSpec, refuse_mixed_boxes
 
 MIXED = "mixed_bfloat16"
 MAPS = 5  # axes of images or cached maps: image, view, height, width, channel
@@ -51,7 +52,8 @@ def compile_model(model: keras.Model, spec: TrainingSpec) -> None:
     XLA is left to the engine: compiled by itself, TensorFlow's XLA trains
     convolutions several times slower on a CPU.
     """
-    model.compile(optimizer=build_optimizer(spec, model), loss=build_loss(spec), jit_compile=False)
+    loss = build_loss(spec, class_count(model) if has_box(model) else None)
+    model.compile(optimizer=build_optimizer(spec, model), loss=loss, jit_compile=False)
 
 
 def train(
@@ -78,8 +80,10 @@ def train(
 
     Raises:
         TrialFailed: The loss is not finite.
-        UsageError: Windows of pooled features were to be mixed.
+        UsageError: Windows of pooled features were to be mixed, or images for a head with a
+            box; or that head is to learn of examples without boxes.
     """
+    refuse_mixed_boxes(has_box(model), spec)
     if spec.cutmix and len(train_set.x.shape) != MAPS:
         raise UsageError("cutmix needs images or cached maps.", "set cutmix to 0, or use mixup")
     control = control or TrainingControl()
@@ -105,14 +109,15 @@ def _run_epoch(
     rate = rates(spec, epoch, batches.steps, _epochs_since_loss_improved(state.history))
     loss = engine.run(batches, rate)
     with engine.averaged(bool(spec.averaging)):
-        val_loss, val_top1 = _validated(engine, val_set)
-        if not all(math.isfinite(value) for value in (loss, val_loss or 0.0)):
+        found = _validated(engine, val_set)
+        if not all(math.isfinite(value) for value in (loss, found.loss or 0.0)):
             raise TrialFailed(f"the loss became {loss:g} in epoch {epoch + 1}")
         row = EpochResult(
             epoch=epoch + 1,
             train_loss=loss,
-            val_loss=val_loss,
-            val_top1=val_top1,
+            val_loss=found.loss,
+            val_top1=found.top1,
+            val_iou=found.iou,
             learning_rate=float(rate[-1]),
             seconds=time.monotonic() - begun,
         )
@@ -133,12 +138,34 @@ def _finished(spec: TrainingSpec, state: TrainingState, stop_after: int | None) 
     return done >= (stop_after or spec.epochs) or (done > 0 and bool(waited))
 
 
-def _validated(engine: Engine, val_set: Examples | None) -> tuple[float | None, float | None]:
+@dataclass(frozen=True)
+class _Validated:
+    """What the validation images say after an epoch; `None` without them, or without boxes."""
+
+    loss: float | None = None
+    top1: float | None = None
+    iou: float | None = None
+
+
+def _validated(engine: Engine, val_set: Examples | None) -> _Validated:
     if val_set is None:
-        return None, None
-    logits = engine.logits(val_set.x)
-    top1 = float((logits.argmax(1) == val_set.labels).mean())
-    return cross_entropy(logits, val_set.labels), top1
+        return _Validated()
+    said = engine.answers(val_set.x)
+    return _Validated(
+        loss=cross_entropy(said.logits, val_set.labels),
+        top1=float((said.logits.argmax(1) == val_set.labels).mean()),
+        iou=_mean_iou(said, val_set),
+    )
+
+
+def _mean_iou(said: Answers, val_set: Examples) -> float | None:
+    """Over the validation images whose box is known; `None` without any."""
+    if said.boxes is None or val_set.boxes is None:
+        return None
+    images = np.arange(len(said.boxes))
+    true = val_set.boxes[images, np.zeros_like(images)]
+    known = ~np.isnan(true).any(axis=1)
+    return float(ious(true[known], said.boxes[known]).mean()) if known.any() else None
 
 
 def cross_entropy(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> float:

@@ -6,7 +6,8 @@ from typing import Any
 
 import keras
 
-from cars_bench.training.heads import HEAD
+from cars_bench.training.answers import HEAD
+from cars_bench.training.box_losses import ClassAndBoxLoss
 from cars_bench.training.specs import TrainingSpec
 
 UPDATE_STEP = "_backend_update_step"
@@ -17,11 +18,21 @@ It is private, so `setup.cfg` bounds its version and a test watches it.  The pub
 """
 
 
-def build_loss(spec: TrainingSpec) -> keras.losses.Loss:
-    """A loss over logits and soft targets `[B, C]`.
+def build_loss(spec: TrainingSpec, box_behind: int | None = None) -> keras.losses.Loss:
+    """A loss over logits and soft targets `[B, C]`, or with boxes behind them `[B, C + 4]`.
 
     The reduction is a sum: the batches' weights already sum to one over a batch.
+
+    Args:
+        spec: The training.
+        box_behind: C, where boxes stand behind the logits; `None` where there are none.
     """
+    if box_behind is None:
+        return _class_loss(spec)
+    return ClassAndBoxLoss(_class_loss(spec), spec.box_loss, spec.box_weight, box_behind)
+
+
+def _class_loss(spec: TrainingSpec) -> keras.losses.Loss:
     if spec.loss == "focal":
         # Lin et al. 2017, without class weights (alpha 1): gamma 0 is cross entropy.
         return keras.losses.CategoricalFocalCrossentropy(

@@ -16,6 +16,7 @@ ACTIVATIONS = ("relu", "gelu", "silu", "tanh", "elu", "selu")
 NORMALISATIONS = ("none", "l2", "batch", "layer")
 OPTIMIZERS = ("adam", "adamw", "sgd")
 LOSSES = ("cross_entropy", "focal")
+BOX_LOSSES = ("smooth_l1", "giou")
 SAMPLINGS = ("uniform", "balanced")
 READ_BY = {
     "momentum": ("optimizer", ("sgd",)),
@@ -74,6 +75,7 @@ class HeadSpec:
         dropout: Share of features dropped before the first layer.
         noise: Standard deviation of Gaussian noise on the (normalised) features.
         l2: L2 penalty on every kernel, as Keras adds it: `l2 * sum(kernel ** 2)`.
+        box: A second output: the object's box in the view, learnt together with the class.
     """
 
     layers: tuple[DenseLayer, ...] = ()
@@ -81,6 +83,7 @@ class HeadSpec:
     dropout: float = 0.0
     noise: float = 0.0
     l2: float = 0.0
+    box: bool = False
 
     def __post_init__(self) -> None:
         one_of("normalisation", self.normalisation, NORMALISATIONS)
@@ -90,9 +93,8 @@ class HeadSpec:
 
     def describe(self) -> str:
         """One line a person can read, such as `480 relu, dropout 0.2 -> 64 relu`, or `linear`."""
-        if not self.layers:
-            return "linear"
-        return " -> ".join(map(_describe_layer, self.layers))
+        said = " -> ".join(map(_describe_layer, self.layers)) or "linear"
+        return f"{said}, and a box" if self.box else said
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +174,9 @@ class TrainingSpec:
         backbone_rate: Rate of the layers below the head as a share of the head's.
         mixed_precision: Compute all below the head in bfloat16 (Micikevicius et
             al. 2018); pays on hardware that has it.
+        box_weight: Of the box's loss beside that of the class, where the head has a box.
+        box_loss: One of `BOX_LOSSES`: of the edges (Girshick 2015), or of the overlap
+            (Rezatofighi et al. 2019).
     """
 
     optimizer: str = "adam"
@@ -194,6 +199,8 @@ class TrainingSpec:
     averaging: float = 0.0
     backbone_rate: float = 1.0
     mixed_precision: bool = False
+    box_weight: float = 1.0
+    box_loss: str = "smooth_l1"
 
     def __post_init__(self) -> None:
         one_of("optimizer", self.optimizer, OPTIMIZERS)
@@ -214,6 +221,26 @@ class TrainingSpec:
         at_least("cutmix", self.cutmix, 0.0)
         within("averaging", self.averaging, 0.0, 0.99999)
         above("backbone_rate", self.backbone_rate, 0.0)
+        at_least("box_weight", self.box_weight, 0.0)
+        one_of("box_loss", self.box_loss, BOX_LOSSES)
+
+
+def refuse_mixed_boxes(box: bool, spec: TrainingSpec) -> None:
+    """Refuse to learn boxes on mixed images: two objects in one view have no one box.
+
+    Args:
+        box: Whether the head has one.
+        spec: How it is trained.
+
+    Raises:
+        UsageError: Images are mixed too.
+    """
+    if box and (spec.mixup or spec.cutmix):
+        raise UsageError(
+            "A head with a box is not trained on mixed images: mixup and cutmix put two objects "
+            "into one view.",
+            "set mixup and cutmix to 0, or leave out the box",
+        )
 
 
 def active_settings(spec: TrainingSpec, whole: bool = True) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,6 +38,7 @@ class TrialOutcome:
         seconds: Wall time of the whole trial.
         reason: Why it failed.
         correct: Which validation images it gets right, as `ranking.pack` writes it.
+        val_iou: Mean IoU of its boxes on the validation images; `None` where it tells none.
     """
 
     score: float | None = None
@@ -48,9 +49,10 @@ class TrialOutcome:
     seconds: float = 0.0
     reason: str = ""
     correct: str = ""
+    val_iou: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("score", "low", "high"):
+        for name in ("score", "low", "high", "val_iou"):
             _require_share(name, getattr(self, name))
         if None not in (self.score, self.low, self.high):
             within("score", self.score or 0.0, self.low or 0.0, self.high or 0.0)
@@ -111,6 +113,7 @@ class Trial:
         reason: Why it failed.
         correct: Which validation images it gets right, as `ranking.pack` writes it.
         repeats: Its trainings again with other seeds, each once, in their order.
+        val_iou: Mean IoU of its boxes on the validation images; `None` where it tells none.
     """
 
     trial_id: str
@@ -130,6 +133,7 @@ class Trial:
     reason: str = ""
     correct: str = ""
     repeats: tuple[Repeat, ...] = ()
+    val_iou: float | None = None
 
     def ended(self, outcome: TrialOutcome) -> Trial:
         """The trial with its end: failed where the outcome has no score."""
@@ -185,7 +189,7 @@ class Ledger(Lines):
         if trial.status == "failed":
             self._append("failed", trial.trial_id, reason=trial.reason, seconds=trial.seconds)
             return
-        names = ("score", "low", "high", "best_epoch", "parameters", "seconds", "correct")
+        names = tuple(item.name for item in fields(TrialOutcome) if item.name != "reason")
         found = {name: getattr(trial, name) for name in names}
         kept = {name: value for name, value in found.items() if value not in (None, "")}
         kind = {"kind": trial.kind} if trial.kind == "probe" else {}

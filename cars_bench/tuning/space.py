@@ -11,7 +11,13 @@ from typing import Any, TypeVar
 
 from cars_bench.documents import FieldError, from_json, meant, named_text
 from cars_bench.errors import UsageError
-from cars_bench.training.specs import DenseLayer, HeadSpec, Schedule, TrainingSpec
+from cars_bench.training.specs import (
+    DenseLayer,
+    HeadSpec,
+    Schedule,
+    TrainingSpec,
+    refuse_mixed_boxes,
+)
 from cars_bench.yaml_text import YamlText, parse_yaml
 
 DEEPEST = 8
@@ -24,6 +30,7 @@ HEAD_FIELDS = {
         ("noise", "noise"),
         ("l1", "l1"),
         ("l2", "l2"),
+        ("box", "box"),
     )
     if field_name in {item.name for item in fields(HeadSpec)}
 }
@@ -45,6 +52,8 @@ TRAINING_FIELDS = {
         "views",
         "mixup",
         "learning_rate",
+        "box_weight",
+        "box_loss",
     )
 } | {"sgd_learning_rate": "learning_rate"}
 UNITS = tuple(f"units_{index}" for index in range(1, DEEPEST + 1))
@@ -229,6 +238,7 @@ def specs_of(
     if "schedule" in values:
         schedule = _scheduled(str(values["schedule"]), training)
         training = replace(training, schedule=schedule)
+    refuse_mixed_boxes(head.box, training)
     return head, training
 
 

@@ -110,7 +110,7 @@ class StoredHead:
         tables = self.record.tables
         if is_written(path, tables.get(path.name)):
             return self
-        write_predictions(path, answers)
+        write_predictions(path, answers, answers.boxed)
         tables = tables | {path.name: sha256_file(path)}
         kept = StoredHead(self.folder, replace(self.record, tables=tables))
         kept.write()

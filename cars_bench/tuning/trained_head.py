@@ -7,8 +7,10 @@ score that the ledger holds.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,9 +18,12 @@ import numpy.typing as npt
 
 from cars_bench.atomic import atomic_file, atomic_path
 from cars_bench.cache.store import FeatureCache, Features
+from cars_bench.cache.view_boxes import view_boxes
+from cars_bench.data.dataset import Split
 from cars_bench.errors import CarsBenchError
+from cars_bench.training.answers import EDGES, Answers
 from cars_bench.training.checkpoint import TrainingState, opened_arrays
-from cars_bench.training.engine import Examples, joined, logits_of
+from cars_bench.training.engine import Examples, answers_of, joined
 from cars_bench.training.heads import build_head
 from cars_bench.training.loop import TrainingControl, train
 from cars_bench.training.specs import HeadSpec, TrainingSpec
@@ -36,6 +41,7 @@ from cars_bench.workspace import require_written, sha256_file
 
 WEIGHTS_FILE = "head.weights.h5"
 WITNESS_FILE = "witness.npz"
+LEARNT: tuple[Split, ...] = ("train", "val")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +54,7 @@ class TrainedHead:
         image_ids: Validation images, N.
         labels: int64 `[N]`.
         logits: float32 `[N, C]`, what the head says of their cached features.
+        boxes: float32 `[N, 4]` likewise, as shares; `None` where the head has no box.
     """
 
     folder: Path
@@ -55,6 +62,7 @@ class TrainedHead:
     image_ids: list[str]
     labels: npt.NDArray[np.int64]
     logits: npt.NDArray[np.float32]
+    boxes: npt.NDArray[np.float32] | None = None
 
     @property
     def trial_id(self) -> str:
@@ -85,6 +93,11 @@ class TrainedHead:
     def width(self) -> int:
         """Width of the features it takes."""
         return self.record.width
+
+    @property
+    def witness(self) -> Answers:
+        """What it says of the cached features of the validation images."""
+        return Answers(self.logits, self.boxes)
 
     def model(self) -> keras.Model:
         """Rebuild the head by code and load its weights.
@@ -194,20 +207,46 @@ def read_head(folder: Path) -> TrainedHead:
     path = folder / WITNESS_FILE
     require_written(path, record.tables.get(WITNESS_FILE), again(folder))
     with opened_arrays(path, again(folder)) as witness:
-        arrays = {name: witness[name] for name in ("image_ids", "labels", "logits")}
-        images = len(arrays["image_ids"])
-        classes = len(record.class_names)
-        shapes = {name: item.shape for name, item in arrays.items()}
-        if shapes != {"image_ids": (images,), "labels": (images,), "logits": (images, classes)}:
-            raise ValueError(f"its shapes are {shapes}")
-        if not np.isfinite(arrays["logits"]).all():
-            raise ValueError("a logit is not finite")
+        arrays = _witness_arrays(record, witness)
     return TrainedHead(
         folder=folder,
         record=record,
         image_ids=[str(item) for item in arrays.pop("image_ids")],
         **arrays,
     )
+
+
+def _witness_arrays(
+    record: HeadRecord, witness: Mapping[str, npt.NDArray[Any]]
+) -> dict[str, npt.NDArray[Any]]:
+    """What a witness holds.
+
+    Raises:
+        ValueError: It is not what a head of this record says.
+    """
+    images = len(witness["image_ids"])
+    wanted = {
+        "image_ids": (images,),
+        "labels": (images,),
+        "logits": (images, len(record.class_names)),
+    } | ({"boxes": (images, EDGES)} if record.head.box else {})
+    arrays = {name: witness[name] for name in wanted}
+    shapes = {name: item.shape for name, item in arrays.items()}
+    if shapes != wanted:
+        raise ValueError(f"its shapes are {shapes}")
+    said = [arrays["logits"], *(arrays[name] for name in wanted if name == "boxes")]
+    if not all(np.isfinite(numbers).all() for numbers in said):
+        raise ValueError("a logit or a box is not finite")
+    return arrays
+
+
+def cached_examples(cache: FeatureCache, split: Split, box: bool) -> Examples:
+    """Features of a split, with the boxes of their views where these are learnt.
+
+    Raises:
+        UsageError: They are, and the images are cut to their boxes or none has one.
+    """
+    return Examples.of(cache.load(split), view_boxes(cache, split) if box else None)
 
 
 def _train_and_store(
@@ -219,9 +258,7 @@ def _train_and_store(
         classes=len(study.class_names),
         seed=study.trial_seed,
     )
-    val_features = cache.load("val")
-    train_set = Examples.of(cache.load("train"))
-    val_set = Examples.of(val_features)
+    train_set, val_set = (cached_examples(cache, split, what.head.box) for split in LEARNT)
     if refit:
         control = TrainingControl(stop_after=trial.best_epoch)
         model, state = train_head(what, joined(train_set, val_set), None, control)
@@ -234,7 +271,7 @@ def _train_and_store(
             "run again with the KERAS_BACKEND of the search, or search again",
         )
     discard(folder)
-    _write_weights_and_witness(folder, model, val_features)
+    _write_weights_and_witness(folder, model, cache.load("val"))
     record = HeadRecord(
         trial_id=trial.trial_id,
         study=study.name,
@@ -256,9 +293,10 @@ def _train_and_store(
 
 
 def _write_weights_and_witness(folder: Path, model: keras.Model, val: Features) -> None:
-    logits = logits_of(model, val.x)
+    said = answers_of(model, val.x)
+    boxes: dict[str, Any] = {} if said.boxes is None else {"boxes": said.boxes}
     with atomic_path(folder / WEIGHTS_FILE) as temporary:
         model.save_weights(temporary)
     with atomic_file(folder / WITNESS_FILE) as stream:
         ids = np.array(val.image_ids)
-        np.savez(stream, image_ids=ids, labels=val.labels, logits=logits)
+        np.savez(stream, image_ids=ids, labels=val.labels, logits=said.logits, **boxes)

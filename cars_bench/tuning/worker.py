@@ -32,12 +32,17 @@ from cars_bench.training.heads import parameter_count
 from cars_bench.training.loop import TrainingControl
 from cars_bench.tuning.ranking import pack
 from cars_bench.tuning.study import Study
-from cars_bench.tuning.trained_head import HeadTraining, store_winner, train_head
+from cars_bench.tuning.trained_head import (
+    LEARNT,
+    HeadTraining,
+    cached_examples,
+    store_winner,
+    train_head,
+)
 from cars_bench.tuning.worker_pool import TrainingJob, WorkerConfig
 from cars_bench.workspace import Workspace
 
 OUT_OF_MEMORY = ("resource_exhausted", "out of memory", "not enough memory", "can't allocate")
-
 Say = Callable[..., None]
 
 
@@ -75,7 +80,7 @@ class Worker:
         assert job.head is not None
         assert job.training is not None
         what = HeadTraining(job.head, job.training, self.config.classes, job.seed)
-        train_set, val_set = self.data = self.data or self._load()
+        train_set, val_set = self._examples(what.head.box)
         identity = self._identity(what)
         checkpoint = Path(job.checkpoint)
         start = read_checkpoint(checkpoint, identity)
@@ -97,6 +102,7 @@ class Worker:
             "parameters": parameter_count(what.head, int(train_set.x.shape[-1]), what.classes),
             "seconds": round(earlier + time.monotonic() - begun, 3),
             "correct": pack(np.asarray(correct, bool)),
+            "val_iou": done.history[done.best_epoch - 1].val_iou,
         }
 
     def _identity(self, what: HeadTraining) -> dict[str, Any]:
@@ -104,11 +110,14 @@ class Worker:
         backend = keras.backend.backend()
         return to_json(what) | {"cache_key": self.config.cache_key, "backend": backend}
 
-    def _load(self) -> tuple[Examples, Examples]:
-        self.say("doing", text="loading the features")
-        data = Examples.of(self.cache.load("train")), Examples.of(self.cache.load("val"))
-        self.say("doing", text="compiling the first heads")
-        return data
+    def _examples(self, box: bool) -> tuple[Examples, Examples]:
+        """The features, read once; with boxes from the first head on that learns them."""
+        if self.data is None or (box and self.data[0].boxes is None):
+            self.say("doing", text="loading the features")
+            train_set, val_set = (cached_examples(self.cache, split, box) for split in LEARNT)
+            self.data = train_set, val_set
+            self.say("doing", text="compiling the first heads")
+        return self.data
 
     def _resumed(self, job: TrainingJob, start: TrainingState | None) -> float:
         """Say from where the training goes on; returns the seconds it took so far."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cars_bench.data.card import MissingImages
+from cars_bench.data.card import MissingImages, card_lines
 from cars_bench.data.dataset import Dataset
 from cars_bench.data.images import decode_image
 from cars_bench.data.prepare import PrepareOptions, prepare
@@ -309,6 +309,22 @@ def test_a_detectors_boxes_take_the_place_of_the_sources(workspace, tmp_path):
     assert (told.found, told.not_found, told.classes) == (38, 2, {"red": 38})
     assert Dataset.load(workspace, "found").card == dataset.card
     assert dataset.digest != prepare(workspace, options, Progress()).digest
+
+
+def test_a_detectors_boxes_of_whole_pictures_cut_nothing(workspace, tmp_path):
+    for number in range(10):
+        for name in ("a", "b"):
+            drawn = {} if number == 0 else {"red": (8, 4, 40, 44)}
+            draw(tmp_path / "photos" / name / f"{number}.png", **drawn)
+    options = PrepareOptions(source=tmp_path / "photos", name="whole", whole=True)
+    dataset = prepare(workspace, options, Progress(), finder(workspace))
+    assert (dataset.crop, dataset.is_cropped) == ("none", False)
+    assert {record.box for record in dataset.records("train")} == {None}
+    assert {item.box for item in dataset.images.values()} == {(8, 4, 40, 44), None}
+    assert dataset.card.boxes == 18
+    lines = card_lines("whole", dataset.card)
+    assert any("2 without" in line for line in lines)
+    assert not any("taken whole" in line for line in lines)
 
 
 def test_a_detectors_boxes_are_held_against_the_sources(workspace, tiny_source):

@@ -6,7 +6,7 @@ import pytest
 
 from cars_bench.data.detection import DetectorFiles
 from cars_bench.detectors import choose
-from cars_bench.detectors.choose import detector_files, finder_for, reopened
+from cars_bench.detectors.choose import asked_boxes, detector_files, finder_for, reopened
 from cars_bench.errors import InputError, UsageError
 from cars_bench.workspace import Workspace
 from tests.detectors.seeing import ColourDetector, crop
@@ -20,6 +20,26 @@ def colours(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("asked", ["none", "boxes", "detectors"])
 def test_other_crops_need_no_detector(workspace: Workspace, asked: str) -> None:
     assert finder_for(workspace, asked, DetectorFiles()) is None
+
+
+@pytest.mark.parametrize(
+    ("crop", "boxes", "expected"),
+    [
+        ("none", "source", ("none", True)),
+        ("boxes", "source", ("boxes", False)),
+        ("detector:onnx:a", "source", ("detector:onnx:a", False)),
+        ("none", "detector", ("detector", True)),
+        ("none", "detector:onnx:a", ("detector:onnx:a", True)),
+    ],
+)
+def test_boxes_of_a_detector_leave_pictures_whole(crop, boxes, expected):
+    assert asked_boxes(crop, boxes) == expected
+
+
+@pytest.mark.parametrize(("crop", "boxes"), [("boxes", "detector"), ("none", "guess")])
+def test_boxes_that_cannot_be_are_refused(crop, boxes):
+    with pytest.raises(UsageError, match="--boxes"):
+        asked_boxes(crop, boxes)
 
 
 def test_the_default_detector_takes_every_class_at_the_default_threshold(

@@ -199,7 +199,7 @@ def test_a_history_comes_back_from_its_table(tmp_path):
     assert read_history(tmp_path / "history.csv") == rows
     assert read_history(tmp_path / "none.csv") == ()
     first = (tmp_path / "history.csv").read_text().splitlines()[0]
-    assert first == "epoch,train_loss,val_loss,val_top1,learning_rate,seconds"
+    assert first == "epoch,train_loss,val_loss,val_top1,learning_rate,seconds,val_iou"
 
 
 @pytest.mark.parametrize("text", ["epoch\n1\n", "a,b\n1,2\n", "epoch,train_loss\n1,x\n"])

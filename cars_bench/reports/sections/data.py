@@ -89,7 +89,7 @@ def _boxed(dataset: Dataset) -> tuple[str, ...]:
     return tuple(item.image_id for item in shown(dataset, BOXED))
 
 
-def _found(detection: DetectionSummary | None) -> list[tuple[str, str]]:
+def _found(detection: DetectionSummary | None, cut: bool) -> list[tuple[str, str]]:
     if detection is None:
         return []
     crop = detection.crop
@@ -100,7 +100,7 @@ def _found(detection: DetectionSummary | None) -> list[tuple[str, str]]:
         ("Taken", f"the largest of {asked}, score {crop.threshold:g} or more"),
         ("Margin", f"{crop.margin:.0%}"),
         ("Boxes found", f"{detection.found:,}"),
-        ("Taken whole", f"{detection.not_found:,}"),
+        ("Taken whole" if cut else "Without a box", f"{detection.not_found:,}"),
     ]
     if share is not None:
         found.append(("Median share of the picture", percent(share)))
@@ -118,7 +118,7 @@ def _described(digest: str, card: Card) -> list[tuple[str, str]]:
     return [
         ("Split", card.split.how),
         (CROP, card.crop),
-        *_found(card.detection),
+        *_found(card.detection, cut=card.crop != "none"),
         ("Median size", f"{width.median:g} × {height.median:g} px"),
         ("Widths, 5% to 95%", f"{width.p05:g} to {width.p95:g} px"),
         ("Images with a box", f"{card.boxes:,}"),
