@@ -276,6 +276,11 @@ class Planned:
         """Of the attempt."""
         return self.attempt.name
 
+    @property
+    def convolves(self) -> bool:
+        """Whether its head is a network with convolutions of its own."""
+        return bool((self.space.document.get("head") or {}).get("stages"))
+
     def searched(self) -> dict[str, Any]:
         """Everything that a study depends on, as plain values: attempts alike share one."""
         features = to_json(self.features) | {"augment": to_json(self.features.options().policy)}

@@ -30,7 +30,7 @@ from cars_bench.workspace import Workspace
 
 VAL_ONLY = ("val",)
 FASTEST = "jax"
-"""Keras backend that heads are searched on where it is installed."""
+"""Keras backend that dense heads are searched on where it is installed."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,7 @@ def search(
 ) -> Searched:
     """As `cars-bench tune --study NAME --cache KEY`."""
     attempt = wanted.attempt
+    fastest = FASTEST if importlib.util.find_spec(FASTEST) else None
     options = TuneOptions(
         trials=attempt.trials,
         oracle=attempt.oracle,
@@ -110,7 +111,9 @@ def search(
         study=study,
         cache=key,
         repeats=attempt.repeats,
-        backend=FASTEST if importlib.util.find_spec(FASTEST) else None,
+        # One trial has every core; JAX compiles its convolutions for minutes.
+        workers=None if wanted.space.hyperparameters else 1,
+        backend=None if wanted.convolves else fastest,
     )
     result = tune(workspace, options, progress)
     head = read_head(result.study.folder / WINNER)

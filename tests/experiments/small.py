@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from cars_bench.experiments.config import Experiment, Finish, Planned, read_experiment
-from cars_bench.finetune.recipe import Recipe
 from cars_bench.tuning.space import Space, space_of
 
 CONFIG = """\
@@ -75,8 +74,13 @@ def _shrunk(planned: Planned) -> Planned:
     space = planned.space
     if features.backbone == "pixels":
         space = _narrow(space)
-    finish = planned.finish and replace(planned.finish, recipe=_short(planned.finish))
-    return replace(planned, attempt=attempt, features=features, space=space, finish=finish)
+    return replace(
+        planned,
+        attempt=attempt,
+        features=features,
+        space=space,
+        finish=planned.finish and _short(planned.finish),
+    )
 
 
 def _narrow(space: Space) -> Space:
@@ -88,7 +92,9 @@ def _narrow(space: Space) -> Space:
     return space_of(document | {"head": head})
 
 
-def _short(finish: Finish) -> Recipe:
+def _short(finish: Finish) -> Finish:
+    """One epoch of the same; the tiny backbone has three convolutions."""
     recipe = finish.options("", "").resolved()
-    training = replace(recipe.training, epochs=1)
-    return replace(recipe, training=training, views=min(recipe.views, 2))
+    short = replace(recipe, training=replace(recipe.training, epochs=1), views=min(recipe.views, 2))
+    last = (finish.unfreeze or "").startswith("last:")
+    return replace(finish, recipe=short, unfreeze="last:1" if last else finish.unfreeze)
