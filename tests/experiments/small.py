@@ -95,6 +95,10 @@ def _narrow(space: Space) -> Space:
 def _short(finish: Finish) -> Finish:
     """One epoch of the same; the tiny backbone has three convolutions."""
     recipe = finish.options("", "").resolved()
-    short = replace(recipe, training=replace(recipe.training, epochs=1), views=min(recipe.views, 2))
+    short = replace(
+        recipe,
+        training=replace(recipe.training, epochs=1, batch_size=16),
+        views=min(recipe.views, 2),
+    )
     last = (finish.unfreeze or "").startswith("last:")
     return replace(finish, recipe=short, unfreeze="last:1" if last else finish.unfreeze)
