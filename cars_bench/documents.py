@@ -208,7 +208,7 @@ def _record(kind: Any, document: Any, place: tuple[str, ...], partly: bool) -> A
     if unknown and not partly:
         raise FieldError(
             f"{kind.__name__} has no field {unknown[0]!r}.",
-            f"{_meant(unknown[0], hints)}the fields are {', '.join(sorted(hints))}",
+            f"{meant(unknown[0], hints)}the fields are {', '.join(sorted(hints))}",
             (*place, unknown[0]),
         )
     values = {
@@ -319,6 +319,7 @@ def _name(place: tuple[str, ...]) -> str:
     return name
 
 
-def _meant(unknown: str, known: typing.Iterable[str]) -> str:
+def meant(unknown: str, known: typing.Iterable[str]) -> str:
+    """`did you mean NAME? ` where one of `known` is near enough, else nothing."""
     near = difflib.get_close_matches(unknown, list(known), n=1)
     return f"did you mean {near[0]}? " if near else ""

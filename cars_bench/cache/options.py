@@ -144,7 +144,9 @@ class ExtractOptions:
         """What later runs of `extract` take over."""
         implied = tuple(_OF_A_PICTURE) if self._is_picture else ()
         left_out = ("boundary", "dataset", "dry_run", *implied)
-        return {name: value for name, value in asdict(self).items() if name not in left_out}
+        plain = {name: value for name, value in asdict(self).items() if name not in left_out}
+        # A policy without a name that can be given again is not taken over: `None` forgets it.
+        return plain | ({} if isinstance(self.augment, str) else {"augment": None})
 
 
 def why_backbone(workspace: Workspace, options: ExtractOptions, asked: str | None) -> str:

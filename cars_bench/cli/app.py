@@ -23,6 +23,7 @@ COMMANDS = (
     "tune",
     "trials",
     "finetune",
+    "run",
     "evaluate",
     "predict",
     "export",

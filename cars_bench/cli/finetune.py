@@ -58,7 +58,7 @@ def finetune(
     unfreeze: Annotated[
         str | None,
         typer.Option(
-            help="A block such as conv5, last:N, from:LAYER, all or none "
+            help="A block such as conv5, last:N, all-but:N, from:LAYER, all or none "
             "[default: the backbone's top block].",
             show_default=False,
         ),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -11,9 +12,6 @@ from cars_bench.cli.session import Document, Session, command
 from cars_bench.errors import UsageError
 from cars_bench.progress import size
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 @command(
     app,
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
     "cars-bench report",
     "cars-bench report --study uncropped --open",
     "cars-bench report --compare uncropped cropped     # two studies side by side",
+    "cars-bench report --experiments                   # published scores and ours",
     "cars-bench report --heatmaps                      # add where the model looked",
 )
 def report(
@@ -37,6 +36,10 @@ def report(
         bool,
         typer.Option("--heatmaps", help="Compute them for runs that have none; loads the model."),
     ] = False,
+    experiments: Annotated[
+        bool,
+        typer.Option("--experiments", help="Published scores and ours, of every experiment run."),
+    ] = False,
     open_page: Annotated[bool, typer.Option("--open", help="Show it in the web browser.")] = False,
 ) -> Document:
     """Write the report of a study, however far it has come.
@@ -48,7 +51,15 @@ def report(
             "--compare goes with neither --study nor --heatmaps.",
             "cars-bench report --compare A B",
         )
-    path = _compared(session, *compare) if compare else _of_study(session, study, heatmaps)
+    if experiments and (compare or study or heatmaps):
+        raise UsageError(
+            "--experiments goes with none of --compare, --study and --heatmaps.",
+            "cars-bench report --experiments",
+        )
+    if experiments:
+        path = _of_experiments(session)
+    else:
+        path = _compared(session, *compare) if compare else _of_study(session, study, heatmaps)
     size_bytes = path.stat().st_size
     index = session.workspace.reports / "index.html"
     session.say(f"written: {path} ({size(size_bytes)}, opens from disk, loads nothing)")
@@ -67,6 +78,12 @@ def _compared(session: Session, first: str, second: str) -> Path:
     from cars_bench.reports.compare_page import build_comparison
 
     return build_comparison(session.workspace, first, second, session.progress)
+
+
+def _of_experiments(session: Session) -> Path:
+    from cars_bench.reports.experiments_page import build_experiments
+
+    return build_experiments(session.workspace, Path.cwd(), session.progress)
 
 
 def _of_study(session: Session, study: str | None, heatmaps: bool) -> Path:

@@ -19,7 +19,7 @@ import shutil
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
@@ -72,12 +72,15 @@ class Session:
         json_output: Only one JSON document may reach stdout.
         quiet: No progress on stderr.
         debug: Errors come with their traceback.
+        workspace_named: The workspace was named, by option or by variable.
     """
 
     workspace: Workspace
     json_output: bool = False
     quiet: bool = False
     debug: bool = False
+    _: KW_ONLY
+    workspace_named: bool = False
 
     @property
     def progress(self) -> Progress:
@@ -237,9 +240,10 @@ def command(
 
 
 def _session(workspace: Path | None, json_output: bool, quiet: bool, debug: bool) -> Session:
-    from cars_bench.workspace import Workspace
+    from cars_bench.workspace import WORKSPACE_VARIABLE, Workspace
 
-    return Session(Workspace.locate(workspace), json_output, quiet, debug)
+    named = workspace is not None or bool(os.environ.get(WORKSPACE_VARIABLE))
+    return Session(Workspace.locate(workspace), json_output, quiet, debug, workspace_named=named)
 
 
 def _plain(error: Exception) -> CarsBenchError:

@@ -11,12 +11,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import yaml
+
+from cars_bench.atomic import write_text
 from cars_bench.backbones.catalogue import BackboneSpec, spec
 from cars_bench.checksums import canonical
 from cars_bench.data.policies import Policy, policy
-from cars_bench.documents import read_record, write_record
+from cars_bench.documents import read_record, to_json, write_record
 from cars_bench.errors import CarsBenchError, ModelMissing, UsageError
-from cars_bench.finetune.recipe import DEFAULT, FinetuneOptions, Recipe
+from cars_bench.finetune.recipe import DEFAULT, RECIPE_FILE, FinetuneOptions, Recipe
 from cars_bench.tuning.leaderboard import best_trial
 from cars_bench.tuning.study import Study
 from cars_bench.workspace import Workspace, named
@@ -84,7 +87,11 @@ class RunPlan:
 
     def write(self, workspace: Workspace) -> None:
         """Store the plan, and make it the one that `--resume` goes on with."""
-        write_record(self.folder(workspace) / PLAN_FILE, self)
+        folder = self.folder(workspace)
+        own = folder / RECIPE_FILE
+        if str(own) in self.asked:
+            write_text(own, yaml.safe_dump(to_json(self.recipe), sort_keys=False))
+        write_record(folder / PLAN_FILE, self)
         workspace.remember("finetune", study=self.study, run=self.run)
 
     def discard(self, workspace: Workspace) -> None:
@@ -192,14 +199,14 @@ def new_plan(workspace: Workspace, options: FinetuneOptions) -> RunPlan:
         warm_up=options.warm_up,
         refit=options.refit,
         seed=options.seed,
-        asked=options.words(),
         augmentation=canonical(policy(recipe.augment).to_json()),
         number=1 + max(map(_number, begun(study)), default=0),
     )
     final = study.folder / FINAL
     taken = {path.parent.name for path in final.glob("*/[!.]*")}
     numbered = (f"{stem}-{number}" for number in range(2, len(taken) + 3))
-    return replace(plan, run=next(name for name in (stem, *numbered) if name not in taken))
+    run = next(name for name in (stem, *numbered) if name not in taken)
+    return replace(plan, run=run, asked=options.words(final / run / RECIPE_FILE))
 
 
 def _unfreezing(recipe: Recipe, backbone: BackboneSpec, options: FinetuneOptions) -> Recipe:

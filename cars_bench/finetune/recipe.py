@@ -10,6 +10,8 @@ from cars_bench.errors import UsageError
 from cars_bench.training.specs import TrainingSpec
 
 DEFAULT = "default"
+RECIPE_FILE = "recipe.yaml"
+"""A recipe that has no file of its own, in the folder of the run that followed it."""
 PACKAGE = "cars_bench.finetune"
 FOLDER = "recipes"
 
@@ -57,7 +59,7 @@ class FinetuneOptions:
         epochs: Passes over the training images.
         learning_rate: Peak rate.
         schedule: Kind of schedule.
-        recipe: Shipped name or path of a YAML file.
+        recipe: Shipped name, path of a YAML file, or the recipe itself.
         live: Run the whole network on freshly decoded images.
         warm_up: Start from the trained head; otherwise from a fresh one.
         refit: Train on train and validation images together, for all epochs.
@@ -70,7 +72,7 @@ class FinetuneOptions:
     epochs: int | None = None
     learning_rate: float | None = None
     schedule: str | None = None
-    recipe: str = DEFAULT
+    recipe: str | Recipe = DEFAULT
     live: bool = False
     warm_up: bool = True
     refit: bool = False
@@ -79,7 +81,8 @@ class FinetuneOptions:
 
     def resolved(self) -> Recipe:
         """The recipe with what was asked for on the command line put in its place."""
-        recipe = load_recipe(self.recipe)
+        given = self.recipe
+        recipe = given if isinstance(given, Recipe) else load_recipe(given)
         return replace(
             recipe,
             training=self.steered(recipe.training),
@@ -91,10 +94,14 @@ class FinetuneOptions:
         """The same for another head."""
         return replace(self, trial=trial_id)
 
-    def words(self) -> tuple[str, ...]:
-        """The command line that asks for the same of any head."""
+    def words(self, own_file: Path = Path(RECIPE_FILE)) -> tuple[str, ...]:
+        """The command line that asks for the same of any head.
+
+        Args:
+            own_file: Where the run keeps a recipe that has no file of its own.
+        """
         values = {
-            "--recipe": self.recipe,
+            "--recipe": own_file if isinstance(self.recipe, Recipe) else self.recipe,
             "--unfreeze": self.unfreeze,
             "--epochs": self.epochs,
             "--lr": self.learning_rate,

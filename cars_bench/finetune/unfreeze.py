@@ -35,9 +35,10 @@ class Unfreeze:
 
 
 def parse_unfreeze(text: str | None, backbone: Backbone) -> Unfreeze:
-    """Understand `BLOCK`, `last:N`, `from:LAYER`, `all` or `none`.
+    """Understand `BLOCK`, `last:N`, `all-but:N`, `from:LAYER`, `all` or `none`.
 
-    `last:N` counts convolutional layers, depthwise and separable ones too.
+    `last:N` counts convolutional layers, depthwise and separable ones too;
+    `all-but:N` leaves the first N blocks (stages such as `conv1`) frozen.
 
     Args:
         text: What was asked for; `None` takes the backbone's default block.
@@ -126,6 +127,8 @@ def _first_layer(text: str, backbone: Backbone, order: list[str]) -> int:
         return order.index(name)
     if text.startswith("last:"):
         return _last_convolutions(text, backbone, order)
+    if text.startswith("all-but:"):
+        return order.index(_after_blocks(text, backbone))
     return order.index(backbone.blocks.blocks[backbone.blocks.first(text)].layers[0])
 
 
@@ -142,6 +145,18 @@ def _last_convolutions(text: str, backbone: Backbone, order: list[str]) -> int:
             "count convolutional layers, depthwise ones too, as in last:5",
         )
     return convolutions[-int(number)]
+
+
+def _after_blocks(text: str, backbone: Backbone) -> str:
+    """The first layer above the blocks that stay frozen."""
+    number = text.removeprefix("all-but:")
+    stages = list(dict.fromkeys(block.stage for block in backbone.blocks.blocks))
+    if not number.isdigit() or not 0 < int(number) < len(stages):
+        raise UsageError(
+            f"--unfreeze {text} needs a number from 1 to {len(stages) - 1}.",
+            f"count the blocks that stay frozen, of {', '.join(stages)}",
+        )
+    return backbone.blocks.blocks[backbone.blocks.first(stages[int(number)])].layers[0]
 
 
 def _boundary(backbone: Backbone, layer: str) -> str | None:

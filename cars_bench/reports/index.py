@@ -19,6 +19,7 @@ from cars_bench.workspace import Workspace
 REPORT = "report"
 COMPARISON = "compare"
 INDEX = "index.html"
+EXPERIMENTS = "experiments"
 PLAIN_MODULES = ("core", "table", "filter", "plain")
 T = TypeVar("T")
 BEST_FIRST = (("finetuned", "test"), ("frozen", "test"), ("finetuned", "val"), ("frozen", "val"))
@@ -131,6 +132,7 @@ def write_index(workspace: Workspace) -> Path:
         version=__version__,
         reports=tuple(entries(workspace.reports, REPORT)),
         comparisons=tuple(entries(workspace.reports, COMPARISON)),
+        experiments=(workspace.reports / f"{EXPERIMENTS}.html").is_file(),
     )
     write_text(path, page)
     return path

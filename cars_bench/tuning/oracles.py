@@ -133,6 +133,24 @@ class Proposer:
         self._trials[trial_id].hyperparameters.values = dict(values)
 
 
+class SingleTrial:
+    """The oracle of a space that varies nothing: one trial, whatever its kind."""
+
+    def __init__(self) -> None:
+        self._given = False
+
+    def propose(self, trial_id: str) -> Values | None:
+        """No values, once."""
+        given, self._given = self._given, True
+        return None if given else {}
+
+    def tell(self, trial_id: str, score: float | None) -> None:
+        """Nothing depends on the score."""
+
+    def overrule(self, trial_id: str, values: Values) -> None:
+        """There is nothing that could differ."""
+
+
 @dataclass(frozen=True)
 class Bracket:
     """One of Hyperband's brackets (Li et al. 2018).

@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass, replace
 from shlex import quote
 
 import keras
+import yaml
 
+from cars_bench.atomic import write_text
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset
 from cars_bench.errors import CarsBenchError, Interrupted, UsageError
@@ -17,10 +19,10 @@ from cars_bench.progress import Progress
 from cars_bench.training.specs import HeadSpec, TrainingSpec
 from cars_bench.tuning.leaderboard import best_trial, winners_curse
 from cars_bench.tuning.ledger import Ledger, Trial
-from cars_bench.tuning.oracles import KINDS, Proposer, hyperband_brackets
-from cars_bench.tuning.proposals import Proposals
+from cars_bench.tuning.oracles import KINDS, Proposer, SingleTrial, hyperband_brackets
+from cars_bench.tuning.proposals import Oracle, Proposals
 from cars_bench.tuning.scheduling import Repeats, Trials
-from cars_bench.tuning.space import Space, Values, load_space, specs_of
+from cars_bench.tuning.space import Space, Values, load_space
 from cars_bench.tuning.stored_head import WINNER
 from cars_bench.tuning.study import Asked, SearchPlan, Study, Winner
 from cars_bench.tuning.trained_head import TrainedHead, read_head
@@ -30,6 +32,7 @@ from cars_bench.workspace import Workspace, locked
 TestScore = Callable[[Study, str], float | None]
 
 WINDOW = 4
+SPACE_FILE = "space.yaml"
 REFITS = ("", "train+val")
 STOPPING = "Stopping after the running trials; press Ctrl-C again to stop now."
 
@@ -41,7 +44,7 @@ class TuneOptions:
     Attributes:
         trials: The study's total, so that the same command again resumes.
         oracle: `random`, `bayesian`, `hyperband` or `grid`.
-        space: Shipped name or path of a YAML file.
+        space: Shipped name, path of a YAML file, or the space itself.
         epochs: Upper bound a trial; `None` leaves it to the space.
         seed: Of the oracle and of the trials; 0 is as good as any.
         study: Name; by default one for the cache.
@@ -49,11 +52,12 @@ class TuneOptions:
         workers: Processes that train; `None` is one a core, up to four.
         repeats: New seeds that the best five are trained again with.
         refit: `train+val` trains the winner's weights on both splits.
+        backend: Keras backend of the workers; by default this process's own.
     """
 
     trials: int = 100
     oracle: str = "random"
-    space: str = "default"
+    space: str | Space = "default"
     epochs: int | None = None
     seed: int = 0
     study: str | None = None
@@ -61,6 +65,7 @@ class TuneOptions:
     workers: int | None = None
     repeats: int = 3
     refit: str = ""
+    backend: str | None = None
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,7 @@ def tune(
         CarsBenchError: Ten trials in a row failed.
     """
     _refuse_unknown(options)
-    space = load_space(options.space)
+    space = options.space if isinstance(options.space, Space) else load_space(options.space)
     cache = FeatureCache.open(workspace, options.cache)
     dataset = Dataset.load(workspace, cache.manifest.dataset)
     study = Study.open_or_create(workspace, cache, dataset, options.study)
@@ -125,7 +130,7 @@ def tune(
         study=study,
         winner=winner,
         head=read_head(study.folder / WINNER),
-        planned=options.trials,
+        planned=options.trials if space.hyperparameters else 1,
         run=_ended(study),
         brackets=_brackets(study, space, options),
     )
@@ -142,7 +147,7 @@ def _refuse_unknown(options: TuneOptions) -> None:
 
 
 def _settled(study: Study, space: Space, options: TuneOptions) -> Study:
-    backend = keras.backend.backend()
+    backend = options.backend or keras.backend.backend()
     plan = SearchPlan(
         space=space.document,
         oracle=options.oracle,
@@ -152,7 +157,16 @@ def _settled(study: Study, space: Space, options: TuneOptions) -> Study:
     )
     study = study.settle(plan, options.trials)
     window = study.record.window or max(WINDOW, options.workers or 0)
-    return study.changed(window=window, asked=Asked(options.space, options.repeats))
+    return study.changed(window=window, asked=Asked(_space_file(study, options), options.repeats))
+
+
+def _space_file(study: Study, options: TuneOptions) -> str:
+    """What `--space` takes; a space that has no file is written beside the study."""
+    if not isinstance(options.space, Space):
+        return options.space
+    path = study.folder / SPACE_FILE
+    write_text(path, yaml.safe_dump(options.space.document, sort_keys=False))
+    return str(path)
 
 
 def _searched(
@@ -165,6 +179,7 @@ def _searched(
         study=study.name,
         cache_key=study.cache_key,
         classes=len(study.class_names),
+        backend=study.record.backend or "",
     )
     with (
         Ledger(study.ledger_path) as ledger,
@@ -173,6 +188,8 @@ def _searched(
     ):
         tidy_checkpoints(study)
         total = _total(study, space, options)
+        if not space.hyperparameters:
+            progress.log("The space varies nothing: it has one trial.")
         _start(pool, total - _ended(study), progress)
         trials = Trials(study, ledger, _proposals(study, space, options, total), progress)
         trials.run(pool, _specs_of(space, options), stop)
@@ -213,6 +230,8 @@ def tidy_checkpoints(study: Study) -> None:
 
 def _total(study: Study, space: Space, options: TuneOptions) -> int:
     """Trials to run: for Hyperband whole brackets only, unless not even one fits."""
+    if not space.hyperparameters:
+        return 1
     if options.oracle != "hyperband":
         return options.trials
     fitting = sum(
@@ -222,13 +241,15 @@ def _total(study: Study, space: Space, options: TuneOptions) -> int:
 
 
 def _longest(space: Space, options: TuneOptions) -> int:
-    return options.epochs or int(space.fixed.get("epochs", TrainingSpec.epochs))
+    return options.epochs or space.epochs
 
 
 def _proposals(study: Study, space: Space, options: TuneOptions, total: int) -> Proposals:
-    proposer = Proposer(space, options.oracle, options.seed, _longest(space, options))
+    oracle: Oracle = SingleTrial()
+    if space.hyperparameters:
+        oracle = Proposer(space, options.oracle, options.seed, _longest(space, options))
     known = [item.values for item in _trials(study)]
-    return Proposals(proposer, study.record.window or WINDOW, total, known)
+    return Proposals(oracle, study.record.window or WINDOW, total, known)
 
 
 def _trials(study: Study) -> list[Trial]:
@@ -247,7 +268,7 @@ def _specs_of(
     def specs(values: Values) -> tuple[HeadSpec, TrainingSpec]:
         asked = {"epochs": options.epochs} if options.epochs else {}
         halving = {"epochs": values["tuner/epochs"]} if "tuner/epochs" in values else {}
-        return specs_of({**space.fixed, **values, **asked, **halving})
+        return space.specs({**values, **asked, **halving})
 
     return specs
 
@@ -278,7 +299,7 @@ def _with_winner(
 
 
 def _brackets(study: Study, space: Space, options: TuneOptions) -> list[BracketsRun]:
-    if options.oracle != "hyperband":
+    if options.oracle != "hyperband" or not space.hyperparameters:
         return []
     fitting = hyperband_brackets(_longest(space, options), options.trials)
     planned = Counter[int]()

@@ -1,12 +1,15 @@
-"""Search spaces: YAML files of named hyperparameters, and what the names mean."""
+"""Search spaces: YAML files of named hyperparameters, and what the names mean.
+
+A space may hold a head and a training in full, which the hyperparameters vary.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from cars_bench.documents import named_text
+from cars_bench.documents import FieldError, from_json, meant, named_text
 from cars_bench.errors import UsageError
 from cars_bench.training.specs import (
     DenseLayer,
@@ -20,11 +23,16 @@ from cars_bench.yaml_text import YamlText, parse_yaml
 DEEPEST = 8
 LAYER_FIELDS = ("activation", "batch_norm", "dropout")
 HEAD_FIELDS = {
-    "normalisation": "normalisation",
-    "features_dropout": "dropout",
-    "noise": "noise",
-    "l2": "l2",
-    "box": "box",
+    name: field_name
+    for name, field_name in (
+        ("normalisation", "normalisation"),
+        ("features_dropout", "dropout"),
+        ("noise", "noise"),
+        ("l1", "l1"),
+        ("l2", "l2"),
+        ("box", "box"),
+    )
+    if field_name in {item.name for item in fields(HeadSpec)}
 }
 TRAINING_FIELDS = {
     name: name
@@ -59,8 +67,12 @@ KEYS = {
 PACKAGE = "cars_bench.tuning"
 FOLDER = "spaces"
 VARIED = "hyperparameters"
+HEAD = "head"
+TRAINING = "training"
+PARTS = ("name", "fixed", HEAD, TRAINING, VARIED)
 MEND = "mend the space file"
 
+T = TypeVar("T")
 Values = dict[str, Any]
 Conditions = tuple[tuple[str, tuple[Any, ...]], ...]
 
@@ -90,21 +102,34 @@ class Hyperparameter:
     when: Conditions = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Space:
     """A search space.
 
     Attributes:
         name: Of the space.
-        hyperparameters: Its dimensions; a condition names an earlier one.
+        hyperparameters: Its dimensions, none for a single trial; a condition names an earlier one.
         fixed: Hyperparameters that do not vary.
         document: The file as read, kept in the study.
+        head: What the hyperparameters vary.
+        training: The same of the training.
     """
 
     name: str
     hyperparameters: tuple[Hyperparameter, ...]
     fixed: Values
     document: dict[str, Any]
+    head: HeadSpec = field(default_factory=HeadSpec)
+    training: TrainingSpec = field(default_factory=TrainingSpec)
+
+    @property
+    def epochs(self) -> int:
+        """Upper bound on the epochs of a trial, where nothing varies it."""
+        return int(self.fixed.get("epochs", self.training.epochs))
+
+    def specs(self, values: Values) -> tuple[HeadSpec, TrainingSpec]:
+        """The head and the training of one proposal; what is fixed gives way to it."""
+        return specs_of({**self.fixed, **values}, self.head, self.training)
 
 
 def load_space(name_or_path: str) -> Space:
@@ -130,43 +155,109 @@ def space_of(document: Values) -> Space:
     return _space(YamlText("the study's space", document, {}))
 
 
+def space_in(file: YamlText, place: tuple[str, ...]) -> Space:
+    """The space that stands as a mapping inside another file.
+
+    Args:
+        file: The file.
+        place: Names of the fields down to it.
+
+    Raises:
+        UsageError: As `load_space`, with the line in that file.
+    """
+    value: Any = file.value
+    for name in place:
+        value = value[int(name)] if isinstance(value, list) else value[name]
+    depth = len(place)
+    below = {key[depth:]: line for key, line in file.lines.items() if key[:depth] == place}
+    return _space(YamlText(file.source, value, below))
+
+
 def _space(file: YamlText) -> Space:
-    for key in sorted(set(file.value) - {"name", "fixed", VARIED}):
-        raise file.error((key,), f"{key} is not known (name, fixed, {VARIED})", MEND)
+    for key in sorted(set(file.value) - set(PARTS)):
+        near = f"{meant(key, PARTS)}{MEND}"
+        raise file.error((key,), f"{key} is not known ({', '.join(PARTS)})", near)
+    head = _spec(file, HEAD, HeadSpec)
+    training = _spec(file, TRAINING, TrainingSpec)
     varied = file.value.get(VARIED)
+    if varied is None and HEAD in file.value:
+        varied = {}
     if not isinstance(varied, dict):
         raise file.error((VARIED,), f"{VARIED} is missing or not a mapping", MEND)
     parsed: dict[str, Hyperparameter] = {}
     for name, entry in varied.items():
         parsed[name] = _Entry(file, name, entry).parsed(parsed)
-    return Space(
+    space = Space(
         name=str(file.value.get("name", Path(file.source).stem)),
         hyperparameters=tuple(parsed.values()),
-        fixed=_fixed(file),
+        fixed=_fixed(file, head, training),
         document=file.value,
+        head=head,
+        training=training,
     )
+    _refuse_idle(file, space)
+    return space
 
 
-def specs_of(values: Values) -> tuple[HeadSpec, TrainingSpec]:
+def _spec(file: YamlText, part: str, kind: type[T]) -> T:
+    """The head or the training that a file holds in full; the defaults without one."""
+    try:
+        return from_json(kind, file.value.get(part) or {})
+    except FieldError as error:
+        raise file.error((part, *error.place), error.message, error.fix) from error
+
+
+def _refuse_idle(file: YamlText, space: Space) -> None:
+    """Refuse units of a layer that the head does not have, and that no depth adds."""
+    varied = [item.name for item in space.hyperparameters]
+    if "depth" in (*varied, *space.fixed) or HEAD not in file.value:
+        return
+    for name in UNITS[len(space.head.layers) :]:
+        if name in varied:
+            said = f"{name} is of a layer that the head does not have"
+            raise file.error((VARIED, name), said, "add the layer to the head, or a depth")
+
+
+def specs_of(
+    values: Values, head: HeadSpec | None = None, training: TrainingSpec | None = None
+) -> tuple[HeadSpec, TrainingSpec]:
     """The head and the training that a set of hyperparameter values means.
+
+    Args:
+        values: By name.
+        head: What they vary; its layers give way to a `depth`.
+        training: The same of the training.
 
     Raises:
         UsageError: A value is out of its range.
     """
-    depth = int(values.get("depth", 0))
-    common = {key: values[key] for key in LAYER_FIELDS if key in values}
-    layers = tuple(DenseLayer(int(values.get(name, 256)), **common) for name in UNITS[:depth])
-    head = HeadSpec(layers=layers, **_renamed(values, HEAD_FIELDS))
-    training = _renamed(values, TRAINING_FIELDS)
+    head = head or HeadSpec()
+    training = training or TrainingSpec()
+    head = replace(head, layers=_layers(values, head), **_renamed(values, HEAD_FIELDS))
+    training = replace(training, **_renamed(values, TRAINING_FIELDS))
     if "schedule" in values:
-        training["schedule"] = _schedule(str(values["schedule"]), training)
-    spec = TrainingSpec(**training)
-    refuse_mixed_boxes(head.box, spec)
-    return head, spec
+        schedule = _scheduled(str(values["schedule"]), training)
+        training = replace(training, schedule=schedule)
+    refuse_mixed_boxes(head.box, training)
+    return head, training
 
 
-def _schedule(kind: str, training: Values) -> Schedule:
-    peak = float(training.get("learning_rate", TrainingSpec.learning_rate))
+def _layers(values: Values, head: HeadSpec) -> tuple[DenseLayer, ...]:
+    common = {key: values[key] for key in LAYER_FIELDS if key in values}
+    if "depth" in values:
+        names = UNITS[: int(values["depth"])]
+        return tuple(DenseLayer(int(values.get(name, 256)), **common) for name in names)
+    return tuple(
+        replace(layer, units=int(values.get(name, layer.units)), **common)
+        for name, layer in zip(UNITS, head.layers, strict=False)
+    )
+
+
+def _scheduled(kind: str, training: TrainingSpec) -> Schedule:
+    """A schedule of this kind: the training's own shape, else one that follows its peak."""
+    if training.schedule != Schedule():
+        return replace(training.schedule, kind=kind)
+    peak = training.learning_rate
     # The published piecewise rates start at 0.001; keep their shape at any peak.
     values = tuple(peak * share for share in (1.0, 0.5, 0.05, 0.01))
     return Schedule(kind=kind, minimum=peak / 10, values=values, warmup_epochs=1.0)
@@ -176,15 +267,16 @@ def _renamed(values: Values, names: dict[str, str]) -> Values:
     return {field: values[name] for name, field in names.items() if name in values}
 
 
-def _fixed(file: YamlText) -> Values:
+def _fixed(file: YamlText, head: HeadSpec, training: TrainingSpec) -> Values:
     fixed = file.value.get("fixed") or {}
     if not isinstance(fixed, dict):
         raise file.error(("fixed",), "fixed is not a mapping", MEND)
     for name in fixed:
         if name not in KNOWN:
-            raise file.error(("fixed", name), f"{name} is not a hyperparameter", MEND)
+            said = f"{name} is not a hyperparameter"
+            raise file.error(("fixed", name), said, f"{meant(name, KNOWN)}{MEND}")
     try:
-        specs_of(fixed)
+        specs_of(fixed, head, training)
     except (UsageError, TypeError, ValueError) as error:
         raise file.error(("fixed",), f"fixed: {error}", MEND) from error
     return dict(fixed)
@@ -201,7 +293,8 @@ class _Entry:
     def parsed(self, earlier: dict[str, Hyperparameter]) -> Hyperparameter:
         """The hyperparameter; a condition names one of the earlier ones."""
         if self.name not in KNOWN:
-            raise self._error(f"is not a hyperparameter (known: {', '.join(sorted(KNOWN))})")
+            near = f"{meant(self.name, KNOWN)}known: {', '.join(sorted(KNOWN))}"
+            raise self._error(f"is not a hyperparameter ({near})")
         if not isinstance(self.said, dict) or self.said.get("type") not in KEYS:
             raise self._error("needs a type: int, float or choice")
         kind = str(self.said["type"])

@@ -54,6 +54,7 @@ class WorkerConfig:
         study: Name of the study.
         cache_key: Of the features.
         classes: Number of classes.
+        backend: Of Keras in the worker; empty leaves it to KERAS_BACKEND.
         checkpoint_after_seconds: A training longer than this is written down
             after every epoch.
     """
@@ -62,6 +63,7 @@ class WorkerConfig:
     study: str
     cache_key: str
     classes: int
+    backend: str = ""
     checkpoint_after_seconds: float = CHECKPOINT_AFTER_SECONDS
 
 
@@ -174,7 +176,8 @@ class WorkerPool:
         self.log = folder / "workers.log"
         self.compiled = folder / "compiled"
         threads = None if size == 1 else max(1, cores() // size)
-        self.environment = thread_limits(threads) | shared_programs(self.compiled)
+        backend = {"KERAS_BACKEND": config.backend} if config.backend else {}
+        self.environment = thread_limits(threads) | shared_programs(self.compiled) | backend
         self._members: list[_Member] = []
         self.log.unlink(missing_ok=True)
         shutil.rmtree(self.compiled, ignore_errors=True)

@@ -7,7 +7,7 @@ import pytest
 from cars_bench.cache.extract import extract
 from cars_bench.cache.manifest import read_manifest
 from cars_bench.cache.options import ExtractOptions
-from cars_bench.data.policies import policy
+from cars_bench.data.policies import Policy, policy
 from cars_bench.errors import UsageError
 from cars_bench.progress import Progress
 from tests.cache.conftest import TINY
@@ -37,3 +37,10 @@ def test_a_manifest_tells_the_options_it_was_made_with(workspace, tiny_dataset, 
     key = extract(workspace, asked, Progress()).key
     manifest = read_manifest(workspace.features / key)
     assert ExtractOptions.of(manifest.origin, manifest.views("train")) == asked
+
+
+def test_a_policy_itself_is_not_taken_over_by_later_extractions(workspace):
+    workspace.remember("cache", **ExtractOptions(backbone="tiny", augment="light").to_settings())
+    own = ExtractOptions(backbone="tiny", augment=Policy(flip=True))
+    workspace.remember("cache", **own.to_settings())
+    assert ExtractOptions.resolve(workspace).augment == "default"

@@ -92,6 +92,16 @@ def test_a_new_plan_resolves_the_head_and_the_block_and_writes_nothing(
     assert list(plans(study)) == [plan]
 
 
+def test_a_recipe_without_a_file_is_kept_with_its_run_and_asks_for_the_same(
+    tuned: Workspace,
+) -> None:
+    plan = new_plan(tuned, FinetuneOptions(recipe=Recipe(views=5, augment="light")))
+    plan.write(tuned)
+    _, kept, *_ = plan.asked
+    assert Path(kept).parent == plan.folder(tuned)
+    assert planned(tuned, FinetuneOptions(recipe=kept, seed=plan.seed)) == plan
+
+
 def test_a_policy_must_hold_what_it_held() -> None:
     assert PLAN.require_policy()
     with pytest.raises(UsageError, match="has changed since"):

@@ -64,3 +64,11 @@ def test_a_named_schedule_keeps_the_recipes_own_settings() -> None:
 def test_a_piecewise_schedule_takes_no_single_rate() -> None:
     with pytest.raises(UsageError, match="piecewise"):
         FinetuneOptions(schedule="piecewise", learning_rate=1e-4).resolved()
+
+
+def test_a_recipe_may_be_given_itself_and_its_words_name_the_file_it_is_kept_in() -> None:
+    recipe = Recipe(views=5)
+    options = FinetuneOptions(recipe=recipe, unfreeze="last:2")
+    assert options.resolved().views == 5
+    assert options.resolved().unfreeze == "last:2"
+    assert options.words(Path("runs/recipe.yaml"))[:2] == ("--recipe", "runs/recipe.yaml")

@@ -44,6 +44,8 @@ def tiny() -> Backbone:
         ("from:conv2_block2_1_conv", "conv2_block1", "conv2_block2_1_conv"),
         ("from:conv5_block3_2_conv", "conv5_block2", "conv5_block3_2_conv"),
         ("all", None, "conv1_conv"),
+        ("all-but:1", "conv1", "conv2_block1_1_conv"),
+        ("all-but:4", "conv4", "conv5_block1_1_conv"),
         (None, "conv4", "conv5_block1_1_conv"),
     ],
 )
@@ -105,7 +107,8 @@ def test_above_the_last_layer_with_weights_there_is_nothing_to_train(resnet50: B
         parse_unfreeze("from:conv5_block3_out", resnet50)
 
 
-@pytest.mark.parametrize("text", ["conv9", "last:0", "last:4", "last:x", "from:nowhere", "block"])
+@pytest.mark.parametrize("text", ["conv9", "last:0", "last:4", "last:x", "from:nowhere", "block",
+                                  "all-but:0", "all-but:4", "all-but:x"])  # fmt: skip
 def test_what_names_nothing_is_refused(tiny: Backbone, text: str) -> None:
     with pytest.raises(UsageError):
         parse_unfreeze(text, tiny)

@@ -6,9 +6,9 @@ import random
 
 import pytest
 
-from cars_bench.tuning.oracles import KINDS, Proposer, hyperband_brackets
+from cars_bench.tuning.oracles import KINDS, Proposer, SingleTrial, hyperband_brackets
 from cars_bench.tuning.proposals import Proposals
-from cars_bench.tuning.space import parse_space
+from cars_bench.tuning.space import Values, parse_space, specs_of
 from tests.tuning.studies import SPACE
 
 # The Bayesian oracle draws its first twelve at random in this space.
@@ -91,3 +91,49 @@ def test_hyperband_promotes_to_more_epochs():
 @pytest.mark.parametrize(("trials", "fitting"), [(10, []), (52, [3]), (90, [3, 2, 1, 0])])
 def test_only_whole_brackets_are_planned(trials, fitting):
     assert [item.number for item in hyperband_brackets(30, trials)] == fitting
+
+
+GRID = """\
+hyperparameters:
+  batch_size: {type: choice, values: [16, 32]}
+  learning_rate: {type: choice, values: [0.001, 0.01, 0.025]}
+  epsilon: {type: choice, values: [1.0e-4, 0.1]}
+  noise: {type: choice, values: [0.0, 0.01]}
+  l2: {type: choice, values: [0.0, 0.01], when: {noise: [0.0]}}
+"""
+
+
+def grid_walk(known: list[Values], upto: int) -> tuple[list[Values], bool]:
+    """Values in order of a grid, four on their way, the last begun ending first."""
+    oracle = Proposer(parse_space(GRID), "grid", 0, 3)
+    proposals = Proposals(oracle, 4, upto, known)
+    given: list[Values] = []
+    running: list[int] = []
+    while True:
+        found = proposals.next()
+        if found is not None:
+            given.append(found[1])
+            running.append(found[0])
+        elif running:
+            number = running.pop()
+            proposals.end(number, (number * 7 % 11) / 11)
+        else:
+            return given, proposals.exhausted
+
+
+def test_a_grid_gives_every_point_once_and_goes_on_where_it_was():
+    points, exhausted = grid_walk([], 1000)
+    assert exhausted
+    assert len(points) == len({str(specs_of(point)) for point in points}) == 2 * 3 * 2 * 3
+    begun, _ = grid_walk([], 10)
+    assert begun == points[:10]
+    assert grid_walk(begun, 1000) == (points, True)
+
+
+def test_a_space_that_varies_nothing_has_one_trial():
+    proposals = Proposals(SingleTrial(), 4, 100, [])
+    assert proposals.next() == (0, {})
+    assert proposals.next() is None
+    proposals.end(0, 0.5)
+    assert proposals.next() is None
+    assert proposals.exhausted

@@ -9,7 +9,16 @@ import pytest
 from cars_bench.documents import shipped
 from cars_bench.errors import UsageError
 from cars_bench.tuning.oracles import Proposer
-from cars_bench.tuning.space import FOLDER, PACKAGE, load_space, parse_space, space_of, specs_of
+from cars_bench.tuning.space import (
+    FOLDER,
+    PACKAGE,
+    load_space,
+    parse_space,
+    space_in,
+    space_of,
+    specs_of,
+)
+from cars_bench.yaml_text import parse_yaml
 
 WIDE = {
     "normalisation", "activation", "label_smoothing", "loss", "epsilon", "schedule", "sampling",
@@ -95,3 +104,55 @@ def test_a_study_gives_back_the_space_that_it_kept(name):
     space = load_space(name)
     kept = json.loads(json.dumps(space.document))
     assert space_of(kept) == space
+
+
+FULL = """\
+head: {layers: [{units: 64, dropout: 0.5}, {units: 32}], l2: 0.01}
+training: {optimizer: sgd, learning_rate: 0.1, epochs: 7, schedule: {kind: step, factor: 2.0}}
+"""
+
+
+def test_a_space_may_hold_head_and_training_in_full_and_vary_nothing():
+    space = parse_space(FULL, "mine.yaml")
+    head, training = space.specs({})
+    assert space.hyperparameters == ()
+    assert [layer.units for layer in head.layers] == [64, 32]
+    assert (training.optimizer, space.epochs, training.schedule.factor) == ("sgd", 7, 2.0)
+    assert space_of(space.document).specs({}) == (head, training)
+
+
+def test_hyperparameters_vary_what_stands_in_full_and_leave_the_rest():
+    text = FULL + "fixed: {epochs: 9}\nhyperparameters:\n  units_2: {type: int, min: 8, max: 9}\n"
+    space = parse_space(text, "mine.yaml")
+    head, training = space.specs({"units_2": 8, "dropout": 0.1, "schedule": "cosine"})
+    assert [(layer.units, layer.dropout) for layer in head.layers] == [(64, 0.1), (8, 0.1)]
+    assert head.l2 == 0.01
+    assert training.epochs == space.epochs == 9
+    assert (training.schedule.kind, training.schedule.factor) == ("cosine", 2.0)
+    deeper, _ = space.specs({"depth": 3})
+    assert len(deeper.layers) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "fix"),
+    [
+        ("name: x\nhead: {layer: []}\n", ("line 2", "layer"), "did you mean layers"),
+        ("head: {}\ntraining:\n  epochs: 0\n", ("line 3", "epochs"), "raise"),
+        ("head: {}\ntrainin: {}\n", ("line 2", "trainin"), "did you mean training"),
+        (FULL + "hyperparameters:\n  units_3: {type: int, min: 8, max: 9}\n",
+         ("line 4", "units_3"), "add the layer"),
+        ("hyperparameters: {}\nfixed: {epoch: 3}\n", ("line 2", "epoch"), "did you mean epochs"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_in_full_specs_is_refused_by_line_with_the_nearest_key(text, words, fix):
+    with pytest.raises(UsageError) as caught:
+        parse_space(text, "mine.yaml")
+    for word in ("mine.yaml", *words):
+        assert word in caught.value.message
+    assert fix in caught.value.fix
+
+
+def test_a_space_inside_another_file_is_refused_by_the_line_of_that_file():
+    file = parse_yaml("a: 1\nlist:\n  - space:\n      head:\n        l3: 0.1\n", "outer.yml")
+    with pytest.raises(UsageError, match=r"outer.yml line 5: HeadSpec has no field 'l3'"):
+        space_in(file, ("list", "0", "space"))

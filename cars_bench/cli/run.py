@@ -1,0 +1,103 @@
+"""`cars-bench run`: a published experiment, its score beside ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cars_bench.cli.app import app
+from cars_bench.cli.session import Document, Session, accuracy, command
+from cars_bench.progress import duration
+
+if TYPE_CHECKING:
+    from cars_bench.experiments.config import Experiment
+    from cars_bench.experiments.table import Row
+    from cars_bench.workspace import Workspace
+
+
+@command(
+    app,
+    "run",
+    "cars-bench run experiments/cached-heads photos/",
+    "cars-bench run experiments/cached-heads photos/ --dry-run",
+    "cars-bench run my_experiment/ --only one-dense --only surgery",
+)
+def run(
+    session: Session,
+    experiment: Annotated[
+        Path, typer.Argument(help="Folder with a config.yml.", show_default=False)
+    ],
+    source: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Where the pictures are [default: the config's data.source].", show_default=False
+        ),
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Name of an attempt; may be given again.", show_default=False),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done and what is reused.")
+    ] = False,
+) -> Document:
+    """Run an experiment's attempts, and lay its published score beside ours.
+
+    Written to the folder's own runs/, unless --workspace names another place.  The same
+    command again goes on, and repeats nothing that is finished.
+    """
+    from cars_bench.experiments.config import load_experiment
+    from cars_bench.workspace import Workspace
+
+    found = load_experiment(experiment)
+    workspace = session.workspace if session.workspace_named else Workspace(found.runs)
+    if dry_run:
+        return _dry_run(session, workspace, found, source, tuple(only or ()))
+    pictures = found.source(source)
+    session.choose_backend("tensorflow")
+    from cars_bench.documents import to_json
+    from cars_bench.experiments.run import run_experiment
+    from cars_bench.experiments.table import rows_of
+
+    record = run_experiment(workspace, found, pictures, session.progress, tuple(only or ()))
+    rows = rows_of(record)
+    for row in rows:
+        session.say(_line(row))
+    session.say(f"chosen on validation: {record.chosen or 'nothing before all attempts are done'}")
+    where = record.folder(workspace)
+    session.say(f"written: {where}\nnext: cars-bench report --experiments")
+    return {
+        "experiment": record.name,
+        "backbone": record.backbone,
+        "folder": str(where),
+        "workspace": str(workspace.root),
+        "chosen": record.chosen or None,
+        "seconds": round(record.wall_seconds, 2),
+        "attempts": [to_json(item) for item in record.attempts],
+        "table": [to_json(row) for row in rows],
+    }
+
+
+def _line(row: Row) -> str:
+    ours = row.lacking or accuracy(row.value, row.low, row.high)
+    said = f"published {row.published:.1%}" if row.published is not None else "not published"
+    return f"{row.what} ({row.split}): {ours}; {said}; {duration(row.seconds)}"
+
+
+def _dry_run(
+    session: Session, workspace: Workspace, found: Experiment, source: Path | None,
+    only: tuple[str, ...],
+) -> Document:  # fmt: skip
+    from cars_bench.documents import to_json
+    from cars_bench.experiments.forecast import forecast
+
+    ahead = forecast(workspace, found, source, only)
+    for item in ahead.attempts:
+        done = "finished" if item.finished else "reused: " + (", ".join(item.reused) or "nothing")
+        session.say(f"{item.name}: {item.backbone} at {item.image_size} px; {done}")
+    images = f"{ahead.images:,} images" if ahead.images else "images not counted yet"
+    time_left = f", about {duration(ahead.seconds)}" if ahead.seconds else ""
+    session.say(f"{len(ahead.attempts)} attempts, {images}{time_left}; into {workspace.root}")
+    return to_json(ahead) | {"experiment": found.name, "workspace": str(workspace.root)}

@@ -1,0 +1,235 @@
+"""What an experiment came to: `tuning/NAME-BACKBONE/experiment.json`, one record a backbone.
+
+It is written after every stage, so that a killed experiment knows what it has finished.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from cars_bench.documents import read_record, write_record
+from cars_bench.errors import InputError, ModelMissing
+from cars_bench.evaluation.metrics import SplitScore
+from cars_bench.experiments.config import RUNS, Expected, Experiment, Published
+from cars_bench.finetune.plan import run_folder
+from cars_bench.finetune.runs import Run
+from cars_bench.training.checkpoint import EpochResult
+from cars_bench.tuning.study import Study
+from cars_bench.workspace import Workspace
+
+RECORD_FILE = "experiment.json"
+AGAIN = "delete the file, and cars-bench run the experiment again: finished studies are reused"
+
+
+@dataclass(frozen=True)
+class KeptCheck:
+    """A sanity check and what it saw."""
+
+    name: str
+    passed: bool
+    expected: str
+    saw: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttemptRecord:
+    """What one attempt came to.
+
+    Attributes:
+        name: Of the attempt.
+        summary: What it tries.
+        digest: Of everything that its result depends on.
+        backbone: That its features come from.
+        image_size: Side of the input in pixels.
+        crop: What its pictures are cut to.
+        study: Where its head comes from.
+        trial_id: That head; empty until the search ended.
+        run: The fine-tuning that finished it; empty without one, and until it ended.
+        lacking: Why it could not be done here; empty where it could.
+        val: Accuracy on the validation images of what the attempt ends in.
+        test: The same on the test images, where they were read.
+        seconds: Wall time by stage, of all sessions; a stage that was reused took none.
+        checks: Sanity checks of its cache.
+        published: Scores of this very attempt.
+    """
+
+    name: str
+    summary: str
+    digest: str
+    backbone: str
+    image_size: int
+    crop: str
+    study: str = ""
+    trial_id: str = ""
+    run: str = ""
+    lacking: str = ""
+    val: SplitScore | None = None
+    test: SplitScore | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    checks: tuple[KeptCheck, ...] = ()
+    published: tuple[Published, ...] = ()
+
+    @property
+    def finished(self) -> bool:
+        """Whether it was done to its end."""
+        return self.val is not None
+
+    @property
+    def wall_seconds(self) -> float:
+        """Of all its stages."""
+        return sum(self.seconds.values())
+
+    def spent(self, stage: str, seconds: float) -> AttemptRecord:
+        """The same after more time in a stage."""
+        total = round(self.seconds.get(stage, 0.0) + seconds, 2)
+        return replace(self, seconds=self.seconds | {stage: total})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentRecord:
+    """What an experiment came to with one backbone.
+
+    Attributes:
+        name: Of the experiment.
+        summary: What it asks.
+        backbone: The experiment's own; attempts may have others.
+        shortened: What differs from the published text.
+        published: Scores of the project as a whole.
+        expected: What it came to where it was last measured.
+        attempts: In the order of the config.
+        chosen: The attempt with the best validation top-1; empty until all are done.
+        datasets: What each prepared dataset was asked to be, by its name.
+    """
+
+    name: str
+    summary: str
+    backbone: str
+    shortened: tuple[str, ...] = ()
+    published: tuple[Published, ...] = ()
+    expected: Expected | None = None
+    attempts: tuple[AttemptRecord, ...] = ()
+    chosen: str = ""
+    datasets: dict[str, str] = field(default_factory=dict)
+
+    def attempt(self, name: str) -> AttemptRecord | None:
+        """One of its attempts, if it was begun."""
+        return next((item for item in self.attempts if item.name == name), None)
+
+    def having(self, attempt: AttemptRecord) -> ExperimentRecord:
+        """The same with an attempt in its place."""
+        names = [item.name for item in self.attempts]
+        if attempt.name not in names:
+            return replace(self, attempts=(*self.attempts, attempt))
+        placed = (attempt if item.name == attempt.name else item for item in self.attempts)
+        return replace(self, attempts=tuple(placed))
+
+    @property
+    def wall_seconds(self) -> float:
+        """Of all attempts."""
+        return sum(item.wall_seconds for item in self.attempts)
+
+    def folder(self, workspace: Workspace) -> Path:
+        """Where it is kept."""
+        return workspace.study(f"{self.name}-{self.backbone}")
+
+    def write(self, workspace: Workspace) -> ExperimentRecord:
+        """Store it."""
+        write_record(self.folder(workspace) / RECORD_FILE, self)
+        return self
+
+
+def begun_record(workspace: Workspace, experiment: Experiment) -> ExperimentRecord:
+    """The record of an experiment, with what its config says now; a new one at first.
+
+    Attempts that the config does not have any more are dropped.
+
+    Raises:
+        RecordDamaged: It is not what was written.
+    """
+    config = experiment.config
+    fresh = ExperimentRecord(
+        name=experiment.name,
+        summary=config.summary,
+        backbone=experiment.backbone,
+        shortened=config.shortened,
+        published=config.published,
+        expected=config.expected,
+    )
+    path = fresh.folder(workspace) / RECORD_FILE
+    if not path.is_file():
+        return fresh
+    before = read_experiment_record(path)
+    kept = [before.attempt(item.name) for item in experiment.planned]
+    attempts = tuple(item for item in kept if item)
+    return replace(fresh, attempts=attempts, datasets=before.datasets)
+
+
+def read_experiment_record(path: Path) -> ExperimentRecord:
+    """Read a stored record.
+
+    Raises:
+        ModelMissing: There is none.
+        RecordDamaged: It is not what was written.
+    """
+    missing = ModelMissing(f"There is no experiment in {path.parent}.", "cars-bench run EXPERIMENT")
+    return read_record(path, ExperimentRecord, missing, AGAIN)
+
+
+@dataclass(frozen=True)
+class Curves:
+    """The epochs of an attempt.
+
+    Attributes:
+        head: Of the head's training.
+        tuned: Of the fine-tuning; none without one.
+        warm: The fine-tuning went on from that head, not from a fresh one.
+    """
+
+    head: tuple[EpochResult, ...] = ()
+    tuned: tuple[EpochResult, ...] = ()
+    warm: bool = True
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An experiment's record, and the workspace that holds what it speaks of."""
+
+    workspace: Workspace
+    record: ExperimentRecord
+
+    def curves(self, attempt: AttemptRecord) -> Curves:
+        """The epochs of an attempt; none where its study was deleted since.
+
+        Raises:
+            RecordDamaged: A ledger or a history is not what was written.
+        """
+        try:
+            study = Study.open(self.workspace, attempt.study or None)
+            head = tuple(study.trial(attempt.trial_id).epochs)
+            if not attempt.run:
+                return Curves(head)
+            run = Run.open(run_folder(self.workspace, attempt.study, attempt.run))
+        except InputError:
+            return Curves()
+        return Curves(head, run.history(), run.record.warm_up)
+
+
+def kept_experiments(workspace: Workspace, experiments: Path) -> list[Kept]:
+    """Every record in a workspace's trays and in the folders' own runs, by name.
+
+    Args:
+        workspace: With trays.
+        experiments: Folder of experiments' folders.
+
+    Raises:
+        RecordDamaged: One is not what was written.
+    """
+    own = [Workspace(path) for path in sorted(experiments.glob(f"*/{RUNS}"))]
+    found = [Kept(place, record) for place in (workspace, *own) for record in _records(place)]
+    return sorted(found, key=lambda item: (item.record.name, item.record.backbone))
+
+
+def _records(workspace: Workspace) -> Iterator[ExperimentRecord]:
+    return map(read_experiment_record, sorted(workspace.studies.glob(f"*/{RECORD_FILE}")))

@@ -1,0 +1,60 @@
+"""The table of an experiment: published scores and ours."""
+
+from __future__ import annotations
+
+from cars_bench.evaluation.metrics import SplitScore, wilson
+from cars_bench.experiments.config import Published
+from cars_bench.experiments.record import AttemptRecord, ExperimentRecord
+from cars_bench.experiments.table import rows_of
+
+
+def scored(right: int) -> SplitScore:
+    return SplitScore(wilson(right, 100), wilson(90, 100), 100)
+
+
+def attempt(name: str, **more) -> AttemptRecord:
+    fields = {"backbone": "efficientnet-lite0", "image_size": 96, "crop": "none"} | more
+    return AttemptRecord(name=name, summary=f"of {name}", digest="d", **fields)
+
+
+RECORD = ExperimentRecord(
+    name="e",
+    summary="s",
+    backbone="efficientnet-lite0",
+    published=(Published(what="all", split="test", top1=0.7),),
+    attempts=(
+        attempt("a", val=scored(40), test=scored(30), seconds={"tune": 2.0},
+                published=(Published(what="a's", split="test", top1=0.5, top5=0.9),)),
+        attempt("b", val=scored(60), backbone="tiny"),
+        attempt("c", lacking="no weights"),
+    ),
+    chosen="a",
+)  # fmt: skip
+
+
+def test_a_published_score_stands_beside_ours_of_the_same_split():
+    rows = {(row.attempt, row.what, row.split): row for row in rows_of(RECORD)}
+    row = rows["a", "a's", "test"]
+    assert (row.published, row.published_top5, row.value, row.top5) == (0.5, 0.9, 0.3, 0.9)
+    assert row.low < row.value < row.high
+    assert rows["a", "of a", "val"].published is None
+    assert rows["b", "of b", "val"].value == 0.6
+
+
+def test_the_experiments_own_score_stands_beside_the_chosen_attempt_and_all_of_its_time():
+    first = rows_of(RECORD)[0]
+    assert (first.what, first.attempt, first.value, first.seconds) == ("all", "a", 0.3, 2.0)
+    assert first.chosen
+
+
+def test_a_row_says_the_backbone_and_why_there_is_no_score():
+    rows = {row.attempt: row for row in rows_of(RECORD)}
+    assert rows["a"].offline
+    assert not rows["b"].offline
+    assert rows["c"].lacking == "no weights"
+    assert rows["c"].value is None
+
+
+def test_nothing_is_laid_beside_the_published_score_before_one_is_chosen():
+    unchosen = ExperimentRecord(name="e", summary="s", backbone="tiny", published=RECORD.published)
+    assert rows_of(unchosen) == ()

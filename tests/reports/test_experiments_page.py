@@ -1,0 +1,55 @@
+"""The page of published scores and ours."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cars_bench.errors import ModelMissing
+from cars_bench.experiments.record import Kept
+from cars_bench.experiments.run import run_experiment
+from cars_bench.progress import Progress
+from cars_bench.reports.experiments_page import LOSS, TOP1, build_experiments, tell
+from cars_bench.workspace import Workspace
+from tests.experiments.small import CONFIG, small
+
+HOSTILE = "</script><img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def kept(tiny_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Kept:
+    text = CONFIG.replace("summary: one dense layer", f"summary: '{HOSTILE}'")
+    experiment = small(tmp_path_factory.mktemp("here") / "experiments" / "shapes", text)
+    workspace = Workspace(experiment.runs)
+    return Kept(workspace, run_experiment(workspace, experiment, tiny_source, Progress()))
+
+
+def test_the_page_and_its_numbers_are_written_from_the_folders_runs(kept: Kept, tmp_path: Path):
+    here = kept.workspace.root.parents[2]
+    path = build_experiments(Workspace(tmp_path), here)
+    page = path.read_text()
+    document = json.loads(path.with_suffix(".json").read_text())
+    assert [row["published"] for row in document["table"]][:2] == [0.68, 0.2]
+    assert "68.0%" in page
+    assert HOSTILE not in page
+    assert "surgery" in page
+    assert 'href="experiments.html"' in (path.parent / "index.html").read_text()
+    again = build_experiments(Workspace(tmp_path), here).read_text()
+    assert again == page
+
+
+def test_fine_tuning_follows_the_head_and_a_fresh_head_starts_where_it_would(kept: Kept):
+    curves = {curve.label: curve for curve in tell(kept).curves[LOSS]}
+    assert [epoch for epoch, _ in curves["surgery"].points] == [1, 2, 3, 4, 5]
+    assert [epoch for epoch, _ in curves["no-warm-up"].points] == [4, 5]
+    assert [epoch for epoch, _ in curves["one-dense"].points] == [1, 2, 3]
+    assert tell(kept).unwarmed == ("no-warm-up",)
+    assert len(tell(kept).curves[TOP1]) == 3
+
+
+def test_without_an_experiment_it_says_how_to_run_one(tmp_path: Path):
+    with pytest.raises(ModelMissing, match="No experiment") as caught:
+        build_experiments(Workspace(tmp_path), tmp_path)
+    assert "cars-bench run" in caught.value.fix
