@@ -35,6 +35,7 @@ from cars_bench.reports.sections import (
     hyperparameters,
     looks,
     ranks,
+    sampling,
     search,
     verdict,
     winner,
@@ -165,6 +166,7 @@ def _sections(report: Report) -> Iterator[tuple[ModuleType, tuple[Any, ...]]]:
     if report.search and report.importance:
         yield hyperparameters, (report.search.varied, report.importance)
     alone = (
+        (sampling, report.sampling),
         (winner, report.winner),
         (ranks, report.ranks),
         (errors, report.mistakes),
