@@ -136,7 +136,7 @@ def page_context(report: Report, inputs: Inputs) -> dict[str, Any]:
         "drawings": figures(report),
         "numbers": tables(report),
         "boxed": data.figure(inputs, report.data),
-        "strips": features.figure(inputs),
+        "sheets": features.figure(inputs),
         "examples": class_examples(report, inputs),
         "looked": looks.figure(report.looks, inputs.dataset, thumbnails),
         "thumbnails": thumbnails,
