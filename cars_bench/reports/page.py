@@ -240,6 +240,7 @@ def island_document(report: Report, inputs: Inputs, atlas: Atlas) -> Json:
         "tile": [ATLAS_WIDTH, ATLAS_HEIGHT, ATLAS_COLUMNS],
         "points": [_point(point, atlas) for point in points],
         "matrix": report.mistakes.matrix if report.mistakes else [],
+        "confusion_order": report.mistakes.order if report.mistakes else [],
         "class_tiles": _class_tiles(inputs, atlas),
     }
 
