@@ -179,7 +179,7 @@ def clustered_order(cells: Iterable[tuple[int, int, int]], classes: int) -> tupl
     matrix = np.zeros((classes, classes))
     for true, predicted, count in cells:
         matrix[true, predicted] = count
-    if classes <= 2 or not (matrix.sum() - matrix.trace()):
+    if matrix.sum() == matrix.trace():
         return tuple(range(classes))
     sizes = matrix.sum(axis=1)
     shares = (matrix + matrix.T) / np.maximum(sizes[:, None] + sizes, 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -143,7 +145,7 @@ def test_classes_that_are_taken_for_each_other_stand_side_by_side():
 def test_a_chain_of_mistakes_is_laid_out_as_one():
     chain = [3, 0, 4, 1, 2]
     right = [(label, label, 6) for label in chain]
-    wrong = [(a, b, 4) for a, b in zip(chain, chain[1:], strict=False)]
+    wrong = [(a, b, 4) for a, b in pairwise(chain)]
     assert clustered_order([*right, *wrong], 5) in (tuple(chain), tuple(chain[::-1]))
 
 
