@@ -58,8 +58,15 @@ class ImageSource:
         return prepared_view(record, self.image_size, self.policy, self.seed, view)
 
 
-def source_of(recipe: FeatureRecipe, dataset: Dataset) -> ImageSource:
+def source_of(
+    recipe: FeatureRecipe, dataset: Dataset, policy_name: str = "recorded"
+) -> ImageSource:
     """The pixels a recipe was extracted from.
+
+    Args:
+        recipe: Of the cache.
+        dataset: Its images.
+        policy_name: What people call the recipe's policy.
 
     Raises:
         CacheStale: This version of cars-bench resizes in another way.
@@ -71,7 +78,7 @@ def source_of(recipe: FeatureRecipe, dataset: Dataset) -> ImageSource:
     return ImageSource(
         dataset=dataset,
         image_size=recipe.image_size,
-        policy=recipe.policy("recorded"),
+        policy=recipe.policy(policy_name),
         seed=recipe.augment_seed,
     )
 

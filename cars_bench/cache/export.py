@@ -8,6 +8,7 @@ the manifest (JSON text) stand beside them.
 from __future__ import annotations
 
 import json
+import textwrap
 from pathlib import Path
 
 import h5py
@@ -27,6 +28,7 @@ MOST_COLUMNS = 10
 _TILE = 160
 _GAP = 4
 _TITLE = 18
+_LETTER = 7
 
 
 def export(cache: FeatureCache, path: Path, kind: str) -> Path:
@@ -97,7 +99,7 @@ def _splits(cache: FeatureCache) -> list[str]:
 
 
 def contact_sheet(workspace: Workspace, cache: FeatureCache) -> Path:
-    """Draw twelve training images, a row each, view 0 first.
+    """Draw twelve training images, a row each, view 0 first; the policy's ranges stand above.
 
     Returns:
         The PNG, `cache/sheets/KEY.png`.
@@ -106,19 +108,32 @@ def contact_sheet(workspace: Workspace, cache: FeatureCache) -> Path:
         DatasetMissing: Its dataset is gone.
         InputError: An image is gone or changed.
     """
-    source = source_of(cache.recipe, Dataset.load(workspace, cache.manifest.dataset))
+    dataset = Dataset.load(workspace, cache.manifest.dataset)
+    source = source_of(cache.recipe, dataset, cache.manifest.extraction.augment)
     views = min(cache.manifest.views("train"), MOST_COLUMNS)
     picked = evenly(source.records["train"], SHEET_IMAGES)
     width = _TILE + _GAP
     height = _TILE + _GAP + _TITLE
-    sheet = Image.new("RGB", (views * width + _GAP, len(picked) * height + _GAP), "white")
+    heading = _heading(source, views, views * width)
+    top = _GAP + _TITLE * len(heading)
+    sheet = Image.new("RGB", (views * width + _GAP, top + len(picked) * height), "white")
     draw = ImageDraw.Draw(sheet)
+    for line, text in enumerate(heading):
+        draw.text((_GAP, _GAP + line * _TITLE), text, "black")
     for row, record in enumerate(picked):
         for view in range(views):
-            corner = (_GAP + view * width, _GAP + row * height)
+            corner = (_GAP + view * width, top + row * height)
             sheet.paste(_tile(source, record, view), (corner[0], corner[1] + _TITLE))
             draw.text(corner, record.image_id[-24:] if view == 0 else f"view {view}", "black")
     return _saved(sheet, workspace.root / "cache" / "sheets" / f"{cache.key}.png")
+
+
+def _heading(source: ImageSource, views: int, width: int) -> list[str]:
+    """The policy's name and ranges in lines that fit `width` pixels."""
+    if views == 1:
+        return ["plain view only"]
+    said = f"policy {source.policy.name}: {source.policy.describe()}".replace("°", " degrees")
+    return textwrap.wrap(said, width // _LETTER)
 
 
 def _tile(source: ImageSource, record: ImageRecord, view: int) -> Image.Image:

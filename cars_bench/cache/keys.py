@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,7 +85,7 @@ class FeatureRecipe:
 
     def policy(self, name: str) -> Policy:
         """How views above 0 differ from the plain image, under the name `name`."""
-        return Policy(name=name, **json.loads(self.augment))
+        return Policy.recorded(name, self.augment)
 
     def to_json(self) -> dict[str, Any]:
         """The fields as plain data."""

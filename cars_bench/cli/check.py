@@ -9,7 +9,6 @@ import typer
 
 from cars_bench.cli.app import app
 from cars_bench.cli.session import Document, Session, command
-from cars_bench.errors import CarsBenchError
 
 
 @command(app, "check", "cars-bench check", "cars-bench check --cache 3f2a --json")
@@ -25,16 +24,11 @@ def check(
     Each line says what was expected and what was seen.
     """
     session.choose_backend("jax", "tensorflow")
-    from cars_bench.tuning.sanity import run_checks
+    from cars_bench.tuning.sanity import require_passed, run_checks
 
     checks = run_checks(session.workspace, cache)
     for item in checks:
         verdict = "ok  " if item.passed else "FAIL"
-        session.say(f"{verdict} {item.name:18} expected {item.expected}; saw {item.saw}")
-    failed = [item.name for item in checks if not item.passed]
-    if failed:
-        raise CarsBenchError(
-            f"{len(failed)} of {len(checks)} checks failed: {', '.join(failed)}.",
-            "look at the images and the preprocessing before tuning: cars-bench cache ls --sheet",
-        )
+        session.say(f"{verdict} {item.name:26} expected {item.expected}; saw {item.saw}")
+    require_passed(checks)
     return {"checks": [asdict(item) for item in checks]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import KW_ONLY, asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,23 @@ class Policy:
         within("translation", self.translation, 0.0, 0.5)
         within("brightness", self.brightness, 0.0, 0.9)
         within("contrast", self.contrast, 0.0, 0.9)
+
+    @classmethod
+    def recorded(cls, name: str, text: str) -> Policy:
+        """The policy that a recipe or a plan recorded as JSON, under the name `name`."""
+        return cls(name=name, **json.loads(text))
+
+    def describe(self) -> str:
+        """Its ranges in words: `mirrored half of the time; turned by up to 9°`."""
+        parts = (
+            (self.flip, "mirrored half of the time"),
+            (self.scale_min < 1, f"cut to {self.scale_min:.3g} of the side or more"),
+            (self.rotation_degrees, f"turned by up to {self.rotation_degrees:g}°"),
+            (self.translation, f"shifted by up to {self.translation:.3g} of the side"),
+            (self.brightness, f"brightness changed by up to {self.brightness:.3g} of itself"),
+            (self.contrast, f"contrast changed by up to {self.contrast:.3g} of itself"),
+        )
+        return "; ".join(words for used, words in parts if used) or "unchanged"
 
     def to_json(self) -> dict[str, Any]:
         """Everything that changes a pixel, which leaves out the name."""

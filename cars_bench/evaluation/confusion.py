@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.cluster.hierarchy import leaves_list, linkage
+from scipy.spatial.distance import squareform
 
 from cars_bench.evaluation.metrics import Estimate, wilson
 from cars_bench.evaluation.predictions import Prediction
@@ -159,6 +161,31 @@ def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) ->
     if both.size and not (both.min() >= 0 and both.max() < classes):
         raise ValueError(f"a label is outside 0..{classes - 1}")
     return np.bincount(rows * classes + columns, minlength=classes**2).reshape(classes, classes)
+
+
+def clustered_order(cells: Iterable[tuple[int, int, int]], classes: int) -> tuple[int, ...]:
+    """Labels in an order in which classes that are taken for each other stand side by side.
+
+    Average linkage of the share of both classes' images that one is taken for the other,
+    its branches turned so that neighbours are as alike as can be (Bar-Joseph et al. 2001).
+
+    Args:
+        cells: (true label, predicted label, count) of every pair that occurred.
+        classes: C.
+
+    Returns:
+        Every label from 0 to C - 1 once.
+    """
+    matrix = np.zeros((classes, classes))
+    for true, predicted, count in cells:
+        matrix[true, predicted] = count
+    if matrix.sum() == matrix.trace():
+        return tuple(range(classes))
+    sizes = matrix.sum(axis=1)
+    shares = (matrix + matrix.T) / np.maximum(sizes[:, None] + sizes, 1)
+    np.fill_diagonal(shares, 1.0)
+    tree = linkage(squareform(1 - shares, checks=False), "average", optimal_ordering=True)
+    return tuple(int(label) for label in leaves_list(tree))
 
 
 def per_class_recall(matrix: np.ndarray, class_names: Sequence[str]) -> tuple[ClassRecall, ...]:

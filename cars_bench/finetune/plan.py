@@ -116,6 +116,15 @@ class RunPlan:
             )
         return found
 
+    def recorded_policy(self) -> Policy:
+        """The augmentation policy as it was when the run was begun, whatever its file holds now.
+
+        Raises:
+            UsageError: The plan is so old that it does not say, and the file is gone.
+        """
+        name = self.recipe.augment
+        return Policy.recorded(name, self.augmentation) if self.augmentation else policy(name)
+
     def same_work(self, other: RunPlan) -> bool:
         """Whether both would train the same, whatever they are called."""
         alike = replace(other, run=self.run, asked=self.asked, number=self.number)

@@ -7,6 +7,9 @@ column's importance is how much of the variance that explains is lost when it is
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping
+
 import numpy as np
 from sklearn.ensemble import RandomForestRegressor
 
@@ -46,3 +49,16 @@ def _shuffled(x: np.ndarray, column: int, generator: np.random.Generator) -> np.
     copy = x.copy()
     copy[:, column] = generator.permutation(copy[:, column])
     return copy
+
+
+def choice_means(values: Mapping[str, str], scores: Mapping[str, float]) -> dict[str, float]:
+    """Mean score of the trials with each choice: in a full grid, its main effect.
+
+    Args:
+        values: The choice of each trial where it was active.
+        scores: By trial.
+    """
+    found: defaultdict[str, list[float]] = defaultdict(list)
+    for trial, choice in values.items():
+        found[choice].append(scores[trial])
+    return {choice: float(np.mean(of)) for choice, of in found.items()}

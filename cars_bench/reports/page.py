@@ -36,6 +36,7 @@ from cars_bench.reports.sections import (
     hyperparameters,
     looks,
     ranks,
+    sampling,
     search,
     verdict,
     winner,
@@ -136,7 +137,7 @@ def page_context(report: Report, inputs: Inputs) -> dict[str, Any]:
         "drawings": figures(report),
         "numbers": tables(report),
         "boxed": data.figure(inputs, report.data),
-        "strips": features.figure(inputs),
+        "sheets": features.figure(inputs),
         "examples": class_examples(report, inputs),
         "looked": looks.figure(report.looks, inputs.dataset, thumbnails),
         "both_boxes": boxes.pictures(report.boxes, inputs.dataset, thumbnails),
@@ -167,6 +168,7 @@ def _sections(report: Report) -> Iterator[tuple[ModuleType, tuple[Any, ...]]]:
     if report.search and report.importance:
         yield hyperparameters, (report.search.varied, report.importance)
     alone = (
+        (sampling, report.sampling),
         (winner, report.winner),
         (ranks, report.ranks),
         (errors, report.mistakes),
@@ -241,6 +243,7 @@ def island_document(report: Report, inputs: Inputs, atlas: Atlas) -> Json:
         "tile": [ATLAS_WIDTH, ATLAS_HEIGHT, ATLAS_COLUMNS],
         "points": [_point(point, atlas) for point in points],
         "matrix": report.mistakes.matrix if report.mistakes else [],
+        "confusion_order": report.mistakes.order if report.mistakes else [],
         "class_tiles": _class_tiles(inputs, atlas),
     }
 

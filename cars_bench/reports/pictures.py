@@ -9,11 +9,9 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from cars_bench.cache.decoding import ImageSource, source_of
-from cars_bench.cache.manifest import Manifest
+from cars_bench.cache.decoding import ImageSource
 from cars_bench.data.dataset import Dataset, ImageRecord, evenly
 from cars_bench.data.images import ImageUnusable, decode_near
-from cars_bench.errors import CarsBenchError
 
 SIDE_PIXELS = 112
 QUALITY = 62
@@ -135,21 +133,15 @@ class Strip:
     views: int
 
 
-def contact_strips(dataset: Dataset | None, manifest: Manifest | None) -> tuple[Strip, ...]:
+def contact_strips(source: ImageSource, views: int) -> tuple[Strip, ...]:
     """Draw a few training images, as the network sees them, spread over the classes.
 
-    At most `STRIP_TILES` views in all; empty where the images are not here, or are no longer
-    those of the cache.
+    At most `STRIP_TILES` tiles in all, and `MOST_VIEWS` views of an image.
+
+    Raises:
+        InputError: An image is gone or changed.
     """
-    if dataset is None or manifest is None:
-        return ()
-    if dataset.digest != manifest.recipe.dataset_digest:
-        return ()
-    views = min(manifest.views("train"), MOST_VIEWS)
-    try:
-        return tuple(_strips(source_of(manifest.recipe, dataset), views))
-    except CarsBenchError:
-        return ()
+    return tuple(_strips(source, min(views, MOST_VIEWS)))
 
 
 def _strips(source: ImageSource, views: int) -> Iterator[Strip]:

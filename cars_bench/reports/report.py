@@ -24,6 +24,7 @@ from cars_bench.reports.sections import (
     looks,
     near_duplicates,
     ranks,
+    sampling,
     search,
     verdict,
     winner,
@@ -41,6 +42,7 @@ from cars_bench.reports.sections.labels import LabelFacts
 from cars_bench.reports.sections.looks import LookFacts
 from cars_bench.reports.sections.near_duplicates import NearDuplicate, NearDuplicateFacts
 from cars_bench.reports.sections.ranks import RankFacts
+from cars_bench.reports.sections.sampling import SamplingFacts
 from cars_bench.reports.sections.search import SearchFacts, TrialRow
 from cars_bench.reports.sections.verdict import Verdict
 from cars_bench.reports.sections.winner import Optimism, WinnerFacts
@@ -64,6 +66,7 @@ class Report:
     near_duplicates: NearDuplicateFacts | None
     search: SearchFacts | None
     importance: ImportanceFacts | None
+    sampling: SamplingFacts | None
     winner: WinnerFacts | None
     optimism: Optimism | None
     runs: tuple[RunFacts, ...]
@@ -97,6 +100,7 @@ def gather(inputs: Inputs) -> Report:
         near_duplicates=twins,
         search=searched,
         importance=hyperparameters.facts(searched.varied) if searched else None,
+        sampling=sampling.facts(inputs),
         winner=winner.facts(inputs),
         optimism=winner.optimism(inputs),
         runs=finetune.facts(inputs),

@@ -105,6 +105,24 @@ def draw_epoch(
     )
 
 
+def class_draws(
+    spec: TrainingSpec, labels: npt.NDArray[np.int64], draws: int, seed: int = 0
+) -> npt.NDArray[np.int64]:
+    """How often each class is drawn, by the code that draws when training: int64 `[C]`.
+
+    Args:
+        spec: Of whose sampling it is.
+        labels: int64 `[N]`, at least one.
+        draws: Images drawn; as many epochs as that takes, the last one cut short.
+        seed: The training's seed.
+    """
+    drawn: list[npt.NDArray[np.int64]] = []
+    for epoch in range(-(-draws // len(labels))):
+        batches = draw_epoch(spec, labels, 1, seed, epoch)
+        drawn.append(labels[batches.image[batches.weight > 0]])
+    return np.bincount(np.concatenate(drawn)[:draws], minlength=int(labels.max()) + 1)
+
+
 def _windows(
     spec: TrainingSpec, mix: npt.NDArray[np.float64], rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

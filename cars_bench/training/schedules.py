@@ -69,7 +69,10 @@ def _cosine(schedule: Schedule, peak: float, at: float, epochs: int) -> float:
 
 
 def _triangular(schedule: Schedule, peak: float, at: float, scale: float) -> float:
-    """Cyclic rates between `minimum` and the peak (Smith 2015); `scale` damps the peak."""
+    """Cyclic rates between `minimum` and the peak (Smith 2015); `scale` damps the peak.
+
+    `cycle_epochs` is his step size: the way up, or the way down, not both.
+    """
     cycle = math.floor(1 + at / (2 * schedule.cycle_epochs))
     distance = abs(at / schedule.cycle_epochs - 2 * cycle + 1)
     return schedule.minimum + (peak - schedule.minimum) * max(0.0, 1 - distance) * scale

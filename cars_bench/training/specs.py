@@ -166,8 +166,9 @@ class Schedule:
         values: `piecewise`: the rates, one more than the boundaries.
         warmup_epochs: `cosine`: epochs of linear rise from zero.
         minimum: `triangular`, `exp_range`: the lower rate of the cycle.
-        cycle_epochs: `triangular`, `exp_range`: half a cycle, in epochs.
-        gamma: `exp_range`: the amplitude's decay per step.
+        cycle_epochs: `triangular`, `exp_range`: half a cycle, in epochs (Smith's step
+            size): a whole cycle of 10 epochs is 5.
+        gamma: `exp_range`: the amplitude is multiplied by this at every step, not every cycle.
     """
 
     kind: str = "constant"

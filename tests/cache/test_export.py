@@ -77,4 +77,5 @@ def test_a_sheet_shows_twelve_images_and_their_views(workspace, tiny_dataset):
     with Image.open(path) as sheet:
         assert sheet.width // 164 == 2
         assert sheet.height // 182 == 12
+        assert sheet.height % 182 >= 4 + 18  # the policy and its ranges stand above
         assert len(sheet.getcolors(maxcolors=10**7)) > 500

@@ -27,7 +27,10 @@ def said(workspace, monkeypatch, capsys):
 
 def test_what_held_is_told(said):
     good = Check("features", True, "all finite", "all finite")
-    assert said(good) == (0, "ok   features           expected all finite; saw all finite\n")
+    assert said(good) == (
+        0,
+        "ok   features                   expected all finite; saw all finite\n",
+    )
     code, printed = said(good, json_output=True)
     assert (code, json.loads(printed)["checks"][0]["passed"]) == (0, True)
 

@@ -7,6 +7,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cars_bench.checksums import canonical
 from cars_bench.data.policies import NAMED, Policy, policy
 from cars_bench.documents import to_json
 from cars_bench.errors import UsageError
@@ -21,6 +22,23 @@ def test_a_yaml_file_gives_its_fields(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("flip: true\nrotation_degrees: 5\n")
     assert policy(path) == Policy("mine", flip=True, rotation_degrees=5.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("none", "unchanged"),
+        ("light", "mirrored half of the time; cut to 0.9 of the side or more"),
+        ("strong", "turned by up to 12°; shifted by up to 0.08 of the side; brightness changed by"),
+    ],
+)
+def test_the_ranges_are_told_in_words(name, words):
+    assert words in NAMED[name].describe()
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_policy_is_read_back_from_its_record(name):
+    assert Policy.recorded(name, canonical(NAMED[name].to_json())) == NAMED[name]
 
 
 def test_the_name_is_no_part_of_the_key():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 from cars_bench.evaluation.confusion import (
     Mistake,
+    clustered_order,
     confused_pairs,
     confusion_matrix,
     macro_accuracy,
@@ -128,3 +131,32 @@ def test_macro_accuracy_counts_every_class_the_same():
 def test_macro_accuracy_of_nothing_is_refused():
     with pytest.raises(ValueError, match="no images"):
         macro_accuracy(np.zeros((3, 3), np.int64))
+
+
+def test_classes_that_are_taken_for_each_other_stand_side_by_side():
+    pairs = [(0, 5), (1, 4), (2, 3)]
+    right = [(label, label, 8) for label in range(6)]
+    wrong = [(a, b, 2) for a, b in pairs] + [(b, a, 1) for a, b in pairs]
+    order = clustered_order([*right, *wrong], 6)
+    assert sorted(order) == list(range(6))
+    assert all(abs(order.index(a) - order.index(b)) == 1 for a, b in pairs)
+
+
+def test_a_chain_of_mistakes_is_laid_out_as_one():
+    chain = [3, 0, 4, 1, 2]
+    right = [(label, label, 6) for label in chain]
+    wrong = [(a, b, 4) for a, b in pairwise(chain)]
+    assert clustered_order([*right, *wrong], 5) in (tuple(chain), tuple(chain[::-1]))
+
+
+@pytest.mark.parametrize("cells", [[], [(0, 0, 3), (2, 2, 1)]])
+def test_without_mistakes_the_labels_stay_in_order(cells):
+    assert clustered_order(cells, 3) == (0, 1, 2)
+
+
+@given(
+    st.dictionaries(st.tuples(st.integers(0, 6), st.integers(0, 6)), st.integers(1, 9), max_size=30)
+)
+def test_every_class_has_one_place_even_where_it_has_no_image(found):
+    cells = [(true, said, count) for (true, said), count in found.items()]
+    assert sorted(clustered_order(cells, 7)) == list(range(7))

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from cars_bench.checksums import canonical
+from cars_bench.data.policies import NAMED, policy
 from cars_bench.errors import ModelMissing, RecordDamaged, UsageError
 from cars_bench.finetune.plan import (
     RunPlan,
@@ -51,6 +53,18 @@ def test_steering_holds_from_the_next_epoch_on_at_a_constant_rate() -> None:
     assert steered.steering == (change,)
     assert steered.recipe.training.schedule.kind == "constant"
     assert PLAN.steered(2, FinetuneOptions()) is PLAN
+
+
+def test_a_plan_tells_the_policy_that_it_was_begun_with(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("rotation_degrees: 5\n")
+    recipe = Recipe(augment=str(path))
+    plan = replace(PLAN, recipe=recipe, augmentation=canonical(policy(path).to_json()))
+    path.unlink()
+    assert plan.recorded_policy().rotation_degrees == 5.0
+    with pytest.raises(UsageError, match="no augmentation policy"):
+        replace(plan, augmentation="").recorded_policy()
+    assert replace(PLAN, augmentation="").recorded_policy() is NAMED["default"]
 
 
 def test_the_same_work_is_the_same_whatever_it_is_called() -> None:

@@ -127,6 +127,15 @@ def test_pointing_at_the_confusion_names_both_classes(opened):
     assert "Predicted:" in text
 
 
+def test_the_confusion_is_laid_out_anew_when_another_order_is_chosen(opened):
+    drawn = "return document.querySelector('#confusion canvas').toDataURL()"
+    by_make = opened.execute_script(drawn)
+    opened.find_element("css selector", '#confusion option[value="confused"]').click()
+    assert opened.execute_script(drawn) != by_make
+    _move(opened, _find(opened, "#confusion canvas"), 5, 5)
+    assert "True:" in opened.find_element("css selector", "#confusion .card").text
+
+
 @pytest.mark.parametrize("name", ["gallery", "pairs", "near-duplicates", "suspects"])
 def test_a_file_is_found_by_its_name_and_its_path_is_copied(opened, name):
     permissions = ["clipboardReadWrite", "clipboardSanitizedWrite"]

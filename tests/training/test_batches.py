@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import chisquare
 
-from cars_bench.training.batches import draw_epoch
+from cars_bench.training.batches import class_draws, draw_epoch
 from cars_bench.training.specs import TrainingSpec
 
 LABELS = np.repeat(np.arange(4), [40, 10, 5, 1]).astype(np.int64)
@@ -41,6 +42,28 @@ def test_balanced_sampling_shows_every_class_equally_often():
         [LABELS[(p := plan(epoch=e, sampling="balanced")).image[p.weight > 0]] for e in range(100)]
     )
     assert np.bincount(shown) / len(shown) == pytest.approx(np.full(4, 0.25), abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("sampling", "shares"), [("balanced", [0.25] * 4), ("uniform", np.bincount(LABELS) / 56)]
+)
+def test_ten_thousand_draws_hold_each_class_as_often_as_its_sampling_says(sampling, shares):
+    drawn = class_draws(TrainingSpec(sampling=sampling), LABELS, 10_000, seed=3)
+    assert drawn.sum() == 10_000
+    assert chisquare(drawn, np.array(shares) * 10_000).pvalue > 0.01
+
+
+def test_uniform_draws_are_no_balanced_ones():
+    drawn = class_draws(TrainingSpec(), LABELS, 10_000)
+    assert chisquare(drawn).pvalue < 1e-9
+
+
+@pytest.mark.parametrize("sampling", ["uniform", "balanced"])
+def test_classes_are_drawn_as_the_training_draws_them(sampling):
+    shown = plan(epoch=0, sampling=sampling)
+    expected = np.bincount(LABELS[shown.image[shown.weight > 0]], minlength=4)
+    found = class_draws(TrainingSpec(sampling=sampling), LABELS, len(LABELS))
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize(("asked", "stored", "seen"), [(1, 3, 1), (2, 3, 2), (0, 3, 3), (9, 3, 3)])

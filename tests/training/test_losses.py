@@ -47,6 +47,18 @@ def test_focal_loss_follows_lin_2017(gamma):
     assert measured(loss="focal", focal_gamma=gamma) == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.parametrize(("sure", "times"), [(0.5, 4), (0.9, 100), (1 - 1000**-0.5, 1000)])
+def test_focal_loss_weighs_easy_images_less_by_the_published_factor(sure, times):
+    """Lin et al. 2017: at gamma 2, 100 times less for an image that is 0.9 sure."""
+    logits = np.log([[sure, 1 - sure]]).astype(np.float32)
+    target = np.array([[1, 0]], np.float32)
+    plain, focal = (
+        float(ops.convert_to_numpy(build_loss(TrainingSpec(**options))(target, logits)))
+        for options in ({}, {"loss": "focal", "focal_gamma": 2.0})
+    )
+    assert plain / focal == pytest.approx(times, rel=1e-3)
+
+
 @pytest.mark.parametrize(
     ("options", "name"),
     [({}, "Adam"), ({"optimizer": "adamw", "weight_decay": 0.1}, "AdamW"),

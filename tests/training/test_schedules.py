@@ -68,3 +68,64 @@ def test_cyclic_rates_follow_smith_2015(kind, gamma):
         x = abs(iteration / step_size - 2 * cycle + 1)
         expected = 1e-3 + (0.01 - 1e-3) * max(0, 1 - x) * gamma**iteration
         assert rate == pytest.approx(expected, rel=1e-4, abs=1e-8)
+
+
+BATCHES = 89
+"""Steps of an epoch of 5,688 training images, at 64 a step."""
+
+
+def cycles(low: float, high: float, half_cycle: int, gamma: float, count: int) -> np.ndarray:
+    """`exp_range` of Smith 2015 as an interpolation between its corners, damped a step."""
+    corners = np.arange(0, count + 2 * half_cycle, half_cycle)
+    heights = np.arange(len(corners)) % 2
+    steps = np.arange(count)
+    return low + (high - low) * np.interp(steps, corners, heights) * gamma**steps
+
+
+def published(training: TrainingSpec) -> np.ndarray:
+    """The rate of every step, without a plateau of the loss."""
+    return np.concatenate([rates(training, epoch, BATCHES) for epoch in range(training.epochs)])
+
+
+def divided_every_ten(epochs: int) -> np.ndarray:
+    rate, found = 5e-4, []
+    for epoch in range(epochs):
+        rate = rate / 1.3 if epoch and epoch % 10 == 0 else rate
+        found += [max(rate, 1e-6)] * BATCHES
+    return np.array(found)
+
+
+@pytest.mark.parametrize(
+    ("peak", "epochs", "schedule", "expected"),
+    [
+        (5e-4, 100, {}, np.full(100 * BATCHES, 5e-4)),
+        (5e-4, 300, {"kind": "step", "factor": 1.3, "every_epochs": 10, "floor": 1e-6},
+         divided_every_ten(300)),
+        (4e-4, 100, {"kind": "exp_range", "minimum": 4e-6, "cycle_epochs": 5, "gamma": 0.99994},
+         cycles(4e-6, 4e-4, 5 * BATCHES, 0.99994, 100 * BATCHES)),
+        (1.2e-3, 100, {"kind": "exp_range", "minimum": 6e-6, "cycle_epochs": 5, "gamma": 0.99997},
+         cycles(6e-6, 1.2e-3, 5 * BATCHES, 0.99997, 100 * BATCHES)),
+        (1e-3, 40,
+         {"kind": "piecewise", "boundaries": (7, 8, 16), "values": (1e-3, 5e-4, 5e-5, 1e-5)},
+         np.repeat([1e-3, 5e-4, 5e-5, 1e-5], np.array([6, 1, 8, 25]) * BATCHES)),
+    ],
+    ids=["constant", "divided by 1.3", "cyclic to 4e-4", "cyclic to 1.2e-3", "piecewise"],
+)  # fmt: skip
+def test_the_published_experiments_can_be_put_exactly(peak, epochs, schedule, expected):
+    np.testing.assert_allclose(published(spec(peak, epochs, **schedule)), expected, rtol=2e-5)
+
+
+def test_a_whole_cycle_takes_twice_its_epochs():
+    training = spec(4e-4, 30, kind="exp_range", minimum=4e-6, cycle_epochs=5, gamma=1.0)
+    found = published(training)
+    lowest = np.flatnonzero(np.isclose(found, 4e-6))
+    assert list(lowest) == [0, 10 * BATCHES, 20 * BATCHES]
+
+
+def test_the_brief_rise_at_the_plateau_leaves_the_other_epochs_alone():
+    """The loss improves until epoch 24, then no more: the rate rises in epochs 35 and 45."""
+    plain = spec(5e-4, 60, kind="step", factor=1.3, every_epochs=10, floor=1e-6)
+    risen = spec(5e-4, 60, kind="step", factor=1.3, every_epochs=10, floor=1e-6, rise=4.0)
+    for epoch in range(50):
+        times = rates(risen, epoch, 1, max(0, epoch - 24)) / rates(plain, epoch, 1)
+        assert times == pytest.approx(4.0 if epoch in (34, 44) else 1.0)

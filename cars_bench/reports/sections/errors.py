@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from cars_bench.evaluation.assessment import Assessment, assess
 from cars_bench.evaluation.calibration import Calibration, ReliabilityBin
 from cars_bench.evaluation.comparison import AnswersChanged, ClassChange, answers_changed
-from cars_bench.evaluation.confusion import ConfusedPair, Mistake, MutualPair
+from cars_bench.evaluation.confusion import ConfusedPair, Mistake, MutualPair, clustered_order
 from cars_bench.evaluation.groups import GroupScore
 from cars_bench.evaluation.metrics import Estimate, McNemar
 from cars_bench.finetune.runs import FINETUNED, STAGES, Stage
@@ -101,6 +101,7 @@ class MistakeFacts:
         uncooled: Why it has none; empty where it has one, or nothing is finished.
         gains: Recall by class before and after fine-tuning; empty unless both predicted.
         matrix: (true label, predicted label, count) of every pair that occurred.
+        order: Labels such that those taken for each other stand side by side.
         confusions: The wrong cells of `matrix`, by name, most first.
         groups: Accuracy by each property of the classes that is known.
         changed: Frozen against fine-tuned, image by image, where both predicted.
@@ -120,6 +121,7 @@ class MistakeFacts:
     uncooled: str
     gains: tuple[ClassChange, ...]
     matrix: tuple[tuple[int, int, int], ...]
+    order: tuple[int, ...]
     confusions: tuple[Confusion, ...]
     groups: dict[str, tuple[GroupScore, ...]]
     changed: McNemar | None
@@ -157,6 +159,7 @@ def facts(inputs: Inputs, pairs: int = MOST_PAIRS, worst: int = MOST_ERRORS) -> 
         uncooled=inputs.run.record.without_temperature if inputs.run else "",
         gains=changed.classes if changed else (),
         matrix=best.cells,
+        order=clustered_order(best.cells, len(inputs.class_names)),
         confusions=tuple(map(_confusion, best.confused)),
         groups=best.groups,
         changed=McNemar(changed.only_before, changed.only_after, changed.p_value)

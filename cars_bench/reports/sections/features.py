@@ -10,9 +10,9 @@ from threadpoolctl import threadpool_limits
 
 from cars_bench.cache.manifest import Manifest
 from cars_bench.progress import size
+from cars_bench.reports.contact_sheets import Sheet, contact_sheets
 from cars_bench.reports.image_features import ImageFeatures
 from cars_bench.reports.inputs import Inputs
-from cars_bench.reports.pictures import Strip, contact_strips
 from cars_bench.reports.words import Pairs
 
 MOST_POINTS = 900
@@ -92,9 +92,9 @@ def policy(manifest: Manifest) -> str:
     return manifest.extraction.augment
 
 
-def figure(inputs: Inputs) -> tuple[Strip, ...]:
-    """Pictures of a few training images, as the network sees them."""
-    return contact_strips(inputs.dataset, inputs.manifest)
+def figure(inputs: Inputs) -> tuple[Sheet, ...]:
+    """Pictures of a few training images, as the networks see them."""
+    return contact_sheets(inputs)
 
 
 def facts(inputs: Inputs) -> FeatureFacts | None:

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from cars_bench.reports.importance import permutation_importance
+from cars_bench.reports.importance import choice_means, permutation_importance
 from cars_bench.reports.inputs import Json
 from cars_bench.reports.svg import (
     BLUE,
@@ -187,8 +187,7 @@ def _place(value: float, low: float, high: float, log: bool) -> float:
 
 def facts(varied: Varied) -> ImportanceFacts:
     """Estimate how much each of the hyperparameters that varied mattered."""
-    found = varied.hyperparameters
-    scores = varied.scores
+    found, scores = varied.hyperparameters, varied.scores
     ordered = sorted(scores, key=lambda trial: -scores[trial])
     half = ordered[: len(ordered) // 2]
     return ImportanceFacts(
@@ -261,8 +260,7 @@ def slices(varied: Varied) -> Markup:
 
 def _slice(item: Hyperparameter, varied: Varied) -> tuple[str, Callable[[Figure], None]]:
     """What a slice says, and what draws it."""
-    scores = varied.scores
-    winner = varied.winner
+    scores, winner = varied.scores, varied.winner
     places = {trial: _position(item, value) for trial, value in item.values.items()}
 
     def paint(figure: Figure) -> None:
@@ -272,6 +270,9 @@ def _slice(item: Hyperparameter, varied: Varied) -> tuple[str, Callable[[Figure]
         if winner in places:
             axes.plot(places[winner], scores[winner], "*", color=VERMILLION,
                       markersize=11, markeredgecolor=PAPER, markeredgewidth=0.8)  # fmt: skip
+        for option, mean in choice_means(item.values, scores).items() if item.options else ():
+            at = item.options.index(option)
+            axes.plot([at - 0.3, at + 0.3], [mean, mean], color=INK, linewidth=1.4)
         _choices(axes, item) if item.options else _range(axes, item)
         axes.set_ylim(*_reach(scores.values()))
         axes.set_title(item.name + EDGE_WORDS.get(item.edge, ""), fontsize=9, parse_math=False)
@@ -367,9 +368,7 @@ def _bars(axes: Axes, title: str, items: tuple[Importance, ...]) -> None:
 
 def table(varied: Varied, importance: ImportanceFacts) -> Tables:
     """The numbers of both figures."""
-    tables = {}
-    if importance.overall:
-        tables["importance"] = importance_table(importance)
+    tables = {"importance": importance_table(importance)} if importance.overall else {}
     if varied.hyperparameters:
         tables["slices"] = slices_table(varied)
     return tables

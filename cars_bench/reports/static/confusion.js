@@ -1,4 +1,4 @@
-// The confusion canvas: true classes down, predicted ones across, grouped by make.
+// The confusion canvas: true classes down, predicted ones across, by make or by what is confused.
 import { element } from "./core.js";
 import { tilePicture } from "./map.js";
 
@@ -8,9 +8,24 @@ export function groupedOrder(classes) {
     const [one, other] = [classes[a], classes[b]];
     return one[1].localeCompare(other[1], "en") || one[0].localeCompare(other[0], "en");
   });
+  return { order, place: placesOf(order) };
+}
+
+/** Where each label stands in an order of all labels. */
+export function placesOf(order) {
   const place = [];
   order.forEach((label, index) => (place[label] = index));
-  return { order, place };
+  return place;
+}
+
+/** The order asked for, with its groups: by make, or those taken for each other side by side. */
+export function confusionLayout(data, kind) {
+  if (kind === "groups") {
+    const grouped = groupedOrder(data.classes);
+    return { ...grouped, groups: makeGroups(data.classes, grouped.order) };
+  }
+  const order = data.confusion_order;
+  return { order, place: placesOf(order), groups: [["", 0, order.length]] };
 }
 
 /** Places where one make ends and the next begins. */
@@ -141,12 +156,17 @@ function confusionLegend(holder, most) {
 export function startConfusion(holder, data, atlas) {
   const canvas = holder.querySelector("canvas");
   const card = holder.querySelector(".card");
-  const { order, place } = groupedOrder(data.classes);
-  const groups = makeGroups(data.classes, order);
-  const cells = data.matrix.map(([t, p, count]) => [place[t], place[p], count]);
-  const wrong = cells.filter(([row, column]) => row !== column);
-  const most = Math.max(1, ...wrong.map(([, , count]) => count));
-  const sizes = order.map((_, row) => cells.reduce((sum, [r, , count]) => sum + (r === row ? count : 0), 0));
+  const chosen = holder.querySelector("select");
+  const most = Math.max(1, ...data.matrix.map(([truth, predicted, count]) => (truth === predicted ? 0 : count)));
+  let order, groups, cells, wrong, sizes;
+  const arrange = () => {
+    const layout = confusionLayout(data, chosen ? chosen.value : "confused");
+    ({ order, groups } = layout);
+    cells = data.matrix.map(([t, p, count]) => [layout.place[t], layout.place[p], count]);
+    wrong = cells.filter(([row, column]) => row !== column);
+    sizes = order.map((_, row) => cells.reduce((sum, [r, , count]) => sum + (r === row ? count : 0), 0));
+  };
+  arrange();
   let cursor = null;
   const margin = () => (canvas.clientWidth < 420 ? 62 : 88);
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -190,6 +210,11 @@ export function startConfusion(holder, data, atlas) {
     if (!step) return;
     event.preventDefault();
     show(cursor ? nextCell(cells, cursor, step) : wrong.find(([, , count]) => count === most) ?? cells[0]);
+  });
+  chosen?.addEventListener("change", () => {
+    cursor = null;
+    arrange();
+    draw();
   });
   addEventListener("resize", draw);
   document.documentElement.addEventListener("themechange", draw);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { percentText, place } from "../../../cars_bench/reports/static/core.js";
-import { boundaries, countWords, errorColour, fittingNames, groupedOrder, legendCounts, makeGroups, nearestCell, nextCell, viridis, wrongWords } from "../../../cars_bench/reports/static/confusion.js";
+import { boundaries, confusionLayout, countWords, errorColour, fittingNames, groupedOrder, legendCounts, makeGroups, nearestCell, nextCell, viridis, wrongWords } from "../../../cars_bench/reports/static/confusion.js";
 import { stepped } from "../../../cars_bench/reports/static/files.js";
 import { cardPasses, digitsOf, shownText } from "../../../cars_bench/reports/static/gallery.js";
 import { classColour, isError, nearestPoint, pointText } from "../../../cars_bench/reports/static/map.js";
@@ -108,6 +108,12 @@ test("a trial's title says which number it gives", () => {
   assert.equal(titleText(trial), "t1, 55.83% on validation, the mean of 3 new seeds; 56.14% when it was picked (this curve)");
   assert.equal(titleText({ ...trial, seeds: 0 }), "t1, 55.83% on validation");
   assert.equal(titleText({ ...trial, score: null }), "t1");
+});
+
+test("the confusion is laid out by make, or those taken for each other side by side", () => {
+  const data = { classes: [["X5", "BMW"], ["S4", "Audi"], ["A3", "Audi"]], confusion_order: [2, 0, 1] };
+  assert.deepEqual(confusionLayout(data, "groups"), { order: [2, 1, 0], place: [2, 1, 0], groups: [["Audi", 0, 2], ["BMW", 2, 1]] });
+  assert.deepEqual(confusionLayout(data, "confused"), { order: [2, 0, 1], place: [1, 2, 0], groups: [["", 0, 3]] });
 });
 
 const CELLS = [[0, 0, 5], [0, 3, 1], [2, 2, 4], [3, 0, 2]];

@@ -164,8 +164,18 @@ def test_the_gallery_counts_its_errors_and_says_where_the_truth_is_not_among_fiv
 
 def test_without_scripts_a_sentence_stands_for_the_matrix_and_the_table_stays(page):
     before, after = page.split('<div id="confusion"')
-    assert "<noscript>" in before.split("Confusion by make")[1]
+    assert "<noscript>" in before.split("Confusion of all 6 classes")[1]
     assert '<details class="numbers"><summary>The wrong cells' in after
+
+
+def test_the_matrix_can_be_ordered_by_make_or_by_what_is_confused(page, report, finished):
+    part = page.split('<div id="confusion"')[1].split("</canvas>")[0]
+    assert re.findall('<option value="([a-z]+)">', part) == ["groups", "confused"]
+    order = report.mistakes.order
+    assert sorted(order) == list(range(6))
+    most = report.mistakes.pairs[0]
+    first, second = (finished.class_names.index(name) for name in (most.true, most.predicted))
+    assert abs(order.index(first) - order.index(second)) == 1
 
 
 def test_weak_groups_have_column_headings(section):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from cars_bench.reports.sections import search
 from cars_bench.reports.sections.hyperparameters import (
     Hyperparameter,
+    Varied,
     column,
     facts,
     hyperparameters,
@@ -161,3 +163,47 @@ def test_slices_hold_every_hyperparameter_that_varied_best_trial_first(report):
     assert len(written.rows) == 29
     scores = [float(row[1].rstrip("%")) for row in written.rows]
     assert scores == sorted(scores, reverse=True)
+
+
+GRID = {
+    "batch_size": [16, 32],
+    "dropout": [0.0, 0.1, 0.2, 0.3, 0.4, 0.5],
+    "flip": [False, True],
+    "rotation": [0.025, 0.1, 0.2],
+    "learning_rate": [0.001, 0.01, 0.025],
+    "epsilon": [0.0001, 0.1],
+    "l1": [0.0, 0.01],
+    "l2": [0.0, 0.01],
+}
+"""Eight choices, as a published grid has them: 1,728 trials if all are tried."""
+
+
+def _grid(every: int) -> tuple[list[Trial], Space]:
+    """Every so many-th trial of the grid; the rate and the penalty decide what it scores."""
+    points = list(itertools.product(*GRID.values()))[::every]
+    trials = []
+    for number, values in enumerate(points):
+        point = dict(zip(GRID, values, strict=True))
+        score = 0.6 - 8 * point["learning_rate"] - 15 * point["l1"] - 0.02 * point["dropout"]
+        trials.append(
+            Trial(trial_id=f"t{number:04d}", number=number, values=point, score=score,
+                  status="completed")
+        )  # fmt: skip
+    dimensions = (
+        Dimension(name=name, kind="choice", values=tuple(values)) for name, values in GRID.items()
+    )
+    return trials, Space("grid", tuple(dimensions), {}, {})
+
+
+def test_a_grid_of_eight_choices_is_drawn_whole():
+    trials, space = _grid(7)
+    items = hyperparameters(trials, space)
+    assert [item.name for item in items] == list(GRID)
+    assert all(item.kind == "choice" for item in items)
+    varied = Varied(tuple(items), {t.trial_id: t.score for t in trials}, "t0000")
+    found = facts(varied)
+    assert [item.name for item in found.overall[:2]] == ["learning_rate", "l1"]
+    drawn = slices(varied)
+    assert drawn.count("<svg") == len(GRID)
+    assert len(drawn) < 200 * len(trials) * len(GRID)
+    assert len(table(varied, found)["slices"].headings) == 2 + len(GRID)
