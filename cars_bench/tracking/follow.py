@@ -19,6 +19,8 @@ from cars_bench.tuning.study import Study
 from cars_bench.workspace import LockHeld, Workspace, locked
 
 EVERY_SECONDS = 5.0
+FIRST_SECONDS = 5.0
+"""How long the beginning of a command waits for the tracker to answer."""
 LAST_SECONDS = 30.0
 """How long the end of a command waits for the last sync."""
 AGAIN_SECONDS = 0.2
@@ -95,18 +97,19 @@ class Follower:
         self.last_seconds = last_seconds
         self.failed = False
         self._studies: dict[str, Sources | None] = {}
+        self._checked = threading.Event()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tracking", daemon=True)
 
     def begin(self) -> None:
-        """Say where to, see whether it answers, and begin."""
+        """Say where to, begin, and wait a little for the answer to whether it is there."""
         self.progress.log(f"Tracking: {self.tracker.shown}")
-        self._try(self.tracker.check)
         self._thread.start()
+        self._checked.wait(FIRST_SECONDS)
 
     def follow(self, study: str) -> None:
         """Sync a study from now on."""
-        self._studies = {study: None} | self._studies
+        self._studies.setdefault(study, None)
 
     def end(self) -> None:
         """Sync a last time, and wait for that, but not for long."""
@@ -116,6 +119,8 @@ class Follower:
             self._tell("it takes too long")
 
     def _run(self) -> None:
+        self._try(self.tracker.check)
+        self._checked.set()
         while not self._ended.wait(self.every_seconds):
             self._sync()
         until = time.monotonic() + self.last_seconds

@@ -37,6 +37,7 @@ SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # where `--json` has its one document
     "GIT_PYTHON_REFRESH": "quiet",
 }
 """Of MLflow's client, where the user has none: it fails soon, since the next sync tries again."""
@@ -59,6 +60,7 @@ class MlflowTracker(Tracker):
         self._address = address
         self._artifacts = artifacts
         self._made: Any = None
+        self._experiment = ""
         self._known: dict[str, Any] = {}
 
     def check(self) -> None:
@@ -121,26 +123,23 @@ class MlflowTracker(Tracker):
 
     def _runs(self, one: TrackedRun) -> Iterator[Any]:
         """The runs of a study that the server holds."""
-        experiment = self._client.get_experiment_by_name(one.study)
-        token = ""
-        while experiment and token is not None:
+        found = self._client.get_experiment_by_name(one.study)
+        self._experiment = found.experiment_id if found else ""
+        token: str | None = ""
+        while found and token is not None:
             page = self._client.search_runs(
-                [experiment.experiment_id], max_results=PAGE, page_token=token or None
+                [self._experiment], max_results=PAGE, page_token=token or None
             )
             yield from (run for run in page if run.data.tags.get(GROUP) == one.group)
             token = page.token or None
 
     def _create(self, run: TrackedRun) -> Any:
         client = self._client
-        experiment = client.get_experiment_by_name(run.study)
-        identity = (
-            experiment.experiment_id
-            if experiment
-            else client.create_experiment(run.study, self._artifacts or None)
-        )
+        if not self._experiment:
+            self._experiment = client.create_experiment(run.study, self._artifacts or None)
         name = run.key.rpartition("/")[2]
         began = _milliseconds(run.begun)
-        return client.create_run(identity, began, {GROUP: run.group, KEY: run.key}, name)
+        return client.create_run(self._experiment, began, {GROUP: run.group, KEY: run.key}, name)
 
     def _steps(self, found: Any, name: str) -> list[int]:
         history = self._client.get_metric_history(found.info.run_id, name)
