@@ -175,7 +175,7 @@ def index_shard(data: bytes, checksums: bool = True) -> ShardIndex:
     names: list[str] = []
     numbers: list[tuple[int, int, int]] = []
     sizes: set[int] = set()
-    for start, end in _frames(data, checksums):
+    for start, end in frames(data, checksums):
         try:
             name, label, view, offset = parse_example(data, start, end)
         except (ValueError, IndexError):
@@ -232,8 +232,12 @@ def read_at(descriptor: int, offset: int, row: np.ndarray) -> None:
     row[:] = np.frombuffer(data, row.dtype)
 
 
-def _frames(data: bytes, checksums: bool) -> Iterator[tuple[int, int]]:
-    """Start and end of every payload."""
+def frames(data: bytes, checksums: bool) -> Iterator[tuple[int, int]]:
+    """Start and end of every payload of TFRecord bytes.
+
+    Raises:
+        ShardDamaged: From here on they are none.
+    """
     size = len(data)
     position = 0
     number = 0

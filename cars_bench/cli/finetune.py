@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cars_bench.cli.app import app
-from cars_bench.cli.session import Document, Session, command, score_lines
+from cars_bench.cli.session import Document, Session, TrackOption, command, score_lines
 from cars_bench.documents import to_json
 from cars_bench.errors import UsageError
 
 if TYPE_CHECKING:
     from cars_bench.finetune.recipe import FinetuneOptions
     from cars_bench.finetune.runs import Run
+    from cars_bench.tracking.follow import Follow
 
 KEYS = (
     "run",
@@ -36,6 +37,7 @@ KEYS = (
     "cars-bench finetune --trial t0007 --unfreeze last:5 --epochs 20 --lr 1e-4",
     "cars-bench finetune --best --recipe my_recipe.yaml --live",
     "cars-bench finetune --best --dry-run             # what would be trained",
+    "cars-bench finetune --best --track tensorboard   # or mlflow:http://HOST:PORT",
     "cars-bench finetune --resume --lr 1e-5           # go on, with another rate",
     "cars-bench finetune --top 5                      # does the cache's ranking hold?",
 )
@@ -93,6 +95,7 @@ def finetune(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List layers and parameters, train nothing.")
     ] = False,
+    track: TrackOption = None,
 ) -> Document:
     """Put a head back on the backbone and train them end to end.
 
@@ -126,12 +129,17 @@ def finetune(
     )
     if dry_run:
         return _dry_run(session, options)
-    if top is not None:
-        return _top(session, options, top)
-    return _one(session, options, resume, begin=heads > 0)
+    from cars_bench.tracking.follow import tracked
+
+    with tracked(track, session.workspace, session.progress) as follow:
+        if top is not None:
+            return _top(session, options, top, follow)
+        return _one(session, options, resume, begin=heads > 0, follow=follow)
 
 
-def _one(session: Session, options: FinetuneOptions, resume: bool, begin: bool) -> Document:
+def _one(
+    session: Session, options: FinetuneOptions, resume: bool, begin: bool, follow: Follow
+) -> Document:
     from cars_bench.finetune.plan import is_begun, last_plan, planned
 
     plan = planned(session.workspace, options) if begin else None
@@ -140,6 +148,8 @@ def _one(session: Session, options: FinetuneOptions, resume: bool, begin: bool) 
     if plan:
         # Stored before Keras is even imported, so that a run killed from here on can be resumed.
         plan.write(session.workspace)
+    if going := plan or last_plan(session.workspace):
+        follow(going.study)
     session.choose_backend("tensorflow")
     from cars_bench.finetune import run
 
@@ -148,7 +158,10 @@ def _one(session: Session, options: FinetuneOptions, resume: bool, begin: bool) 
     return _said(session, run.perform(session.workspace, plan, session.progress))
 
 
-def _top(session: Session, options: FinetuneOptions, count: int) -> Document:
+def _top(session: Session, options: FinetuneOptions, count: int, follow: Follow) -> Document:
+    from cars_bench.tuning.study import Study
+
+    follow(Study.open(session.workspace, options.study).name)
     session.choose_backend("tensorflow")
     from cars_bench.finetune.top import finetune_top
 

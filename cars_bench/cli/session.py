@@ -49,6 +49,14 @@ WorkspaceOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only results.")]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+TrackOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TRACKER[:WHERE]",
+        help="Show it in tensorboard[:FOLDER] or mlflow[:ADDRESS or FOLDER].",
+        show_default=False,
+    ),
+]
 
 HERE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
 """What is wrong with the place and not with the name."""

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cars_bench.cli.app import app
-from cars_bench.cli.session import Document, Session, accuracy, command, points
+from cars_bench.cli.session import Document, Session, TrackOption, accuracy, command, points
 from cars_bench.progress import plural
 
 
@@ -19,6 +19,7 @@ from cars_bench.progress import plural
     "cars-bench tune --trials 200                    # goes on to 200 in all",
     "cars-bench tune --trials 50 --oracle bayesian --space wide --study wide-bayes",
     "cars-bench tune --trials 20 --space my_space.yaml --seed 7 --study mine",
+    "cars-bench tune --trials 100 --track tensorboard  # or mlflow:http://HOST:PORT",
 )
 def tune(
     session: Session,
@@ -51,6 +52,7 @@ def tune(
         str | None,
         typer.Option(help="Start of a cache's key [default: the last one].", show_default=False),
     ] = None,
+    track: TrackOption = None,
 ) -> Document:
     """Search dense heads on the cached features.
 
@@ -65,6 +67,7 @@ def tune(
     from dataclasses import asdict
 
     from cars_bench.finetune.runs import frozen_test_top1
+    from cars_bench.tracking.follow import tracked
     from cars_bench.tuning.leaderboard import leaderboard, no_head_beats, why_chosen, winners_curse
     from cars_bench.tuning.search import TuneOptions
     from cars_bench.tuning.search import tune as run
@@ -81,7 +84,8 @@ def tune(
         repeats=repeats,
         refit=refit,
     )
-    result = run(session.workspace, options, session.progress, frozen_test_top1)
+    with tracked(track, session.workspace, session.progress) as follow:
+        result = run(session.workspace, options, session.progress, frozen_test_top1, follow)
     rows = leaderboard(result.study)
     winner = next(row for row in rows if row.trial_id == result.winner.trial_id)
     curse = winners_curse(result.study, frozen_test_top1(result.study, winner.trial_id))

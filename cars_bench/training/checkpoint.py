@@ -200,13 +200,18 @@ def read_checkpoint(path: Path, identity: dict[str, Any]) -> TrainingState | Non
 
 def finished_epochs(path: Path) -> int:
     """How many epochs a checkpoint holds; 0 without one, or with a damaged one."""
+    return len(checkpoint_history(path))
+
+
+def checkpoint_history(path: Path) -> tuple[EpochResult, ...]:
+    """The finished epochs of a checkpoint; none without one, or with a damaged one."""
     if not path.is_file():
-        return 0
+        return ()
     try:
         with opened_arrays(path, _begin_again(path)) as stored:
-            return len(_about(stored).history)
+            return _about(stored).history
     except RecordDamaged:
-        return 0
+        return ()
 
 
 def write_history(path: Path, rows: Sequence[EpochResult]) -> None:

@@ -231,6 +231,22 @@ def read_events(path: Path) -> list[Event]:
     return [event for _, event in read_lines(path, RESTORE)]
 
 
+def end_times(path: Path) -> dict[str, float]:
+    """When each trial or probe completed or failed, in seconds since 1970, the earliest first.
+
+    Raises:
+        RecordDamaged: As `read_events`, or a time is none.
+    """
+    found = {}
+    for number, event in read_lines(path, RESTORE):
+        if event.get("event") in ("completed", "failed"):
+            try:
+                found[str(event["trial_id"])] = from_json(_Span, event, partly=True).time
+            except (KeyError, UsageError) as error:
+                raise damaged_line(number, path, RESTORE) from error
+    return found
+
+
 @dataclass(frozen=True)
 class _Start:
     """After how many finished epochs a training begins."""

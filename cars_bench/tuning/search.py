@@ -103,6 +103,7 @@ def tune(
     options: TuneOptions,
     progress: Progress,
     test_top1_of: TestScore = lambda study, trial_id: None,
+    begun: Callable[[str], None] = lambda study: None,
 ) -> TuneResult:
     """Run a study up to `options.trials` trials, going on from what its ledger holds.
 
@@ -111,6 +112,7 @@ def tune(
         options: What is asked for.
         progress: Told what goes on.
         test_top1_of: Test top-1 of a trial's frozen head, where a later stage measured it.
+        begun: Told the study's name before its first trial.
 
     Raises:
         NoTrialCompleted: Not one trial ended well.
@@ -124,6 +126,7 @@ def tune(
     study = Study.open_or_create(workspace, cache, dataset, options.study)
     with locked(study.folder / ".lock", f"A search on study {study.name!r}"):
         study = _settled(study, space, options)
+        begun(study.name)
         winner = _searched(workspace, study, space, options, progress)
         study = _with_winner(study, winner, options, test_top1_of)
     return TuneResult(

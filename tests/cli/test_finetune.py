@@ -6,6 +6,7 @@ import json
 import re
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from cars_bench.cli.finetune import finetune
 from cars_bench.cli.session import Session
@@ -63,6 +64,7 @@ def test_a_dry_run_of_any_head_trains_nothing(tuned, recipe, capsys):
         ({"best": True, "recipe": "no-such-recipe"}, 2),
         ({"best": True, "unfreeze": "conv99"}, 2),
         ({"best": True, "study": "none-such"}, 3),
+        ({"best": True, "track": "wandb"}, 2),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_one_sentence(tuned, capsys, options, code):
@@ -82,3 +84,18 @@ def test_a_person_is_told_first_whether_fine_tuning_paid(finished, recipe, capsy
     assert re.search(r"([+-]\d+\.\d points on|the same of) 12 test images", said)
     paid = said.startswith("Fine-tuning paid")
     assert said.endswith(f"Recommended: the {'fine-tuned model' if paid else 'frozen head'}.")
+
+
+def test_a_tracked_run_shows_its_epochs_and_its_trials(tuned, recipe, capsys, tmp_path):
+    session = Session(tuned, json_output=True, quiet=True)
+    board = tmp_path / "board"
+    options = {"best": True, "recipe": str(recipe), "track": f"tensorboard:{board}"}
+    assert session.run(lambda: finetune(session, **options)) == 0
+    json.loads(capsys.readouterr().out)
+    (group,) = board.iterdir()
+    assert {path.name for path in group.iterdir()} >= {"study", "t0000", "t0001", "t0002", "final"}
+    (events,) = group.glob("final/*/events*")
+    reader = EventAccumulator(str(events.parent)).Reload()
+    assert [item.step for item in reader.Scalars("epochs/val_top1")] == [1, 2, 3]
+    assert len(reader.Scalars("finetuned/test_top1")) == 1
+    assert (events.parent / "model-card.md").is_file()

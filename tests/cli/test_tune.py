@@ -93,3 +93,12 @@ def test_the_first_search_says_what_would_make_it_faster(workspace, capsys, monk
     write_study(workspace.studies / "mine")
     assert session.run(lambda: tune(session)) == 3
     assert "Tip" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("asked", ["wandb", "mlflow:localhost:5000", "mlflow:http://"])
+def test_a_tracker_that_cannot_be_is_refused_before_a_study_is_begun(cached, capsys, asked):
+    if asked != "wandb":
+        pytest.importorskip("mlflow")
+    code, error = refused(cached, capsys, track=asked)
+    assert (code, error["code"]) == (2, 2)
+    assert not cached.studies.exists()

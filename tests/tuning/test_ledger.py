@@ -24,10 +24,12 @@ from cars_bench.tuning.ledger import (
     Trial,
     TrialOutcome,
     busy_seconds,
+    end_times,
     read_events,
     read_trials,
 )
 from cars_bench.tuning.ranking import pack
+from tests.tuning.studies import begin_trial
 
 ANSWERS = pack(np.array([True, False]))
 TRIAL = Trial(
@@ -321,3 +323,15 @@ def test_repeats_stand_in_their_order_once_each_however_they_came(path):
             trial = trial.again(repeat)
         found.add(tuple((item.repeat, item.score) for item in trial.repeats))
     assert found == {((1, 0.5), (2, 0.4), (3, None))}
+
+
+def test_ends_are_told_in_the_order_in_which_they_came(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    with Ledger(path) as ledger:
+        first, second = begin_trial(ledger, 0), begin_trial(ledger, 1)
+        for trial in (second, first):
+            ledger.ended(trial.ended(TrialOutcome(reason="nan", seconds=1.0)))
+        begin_trial(ledger, 2)
+    found = end_times(path)
+    assert list(found) == ["t0001", "t0000"]
+    assert found["t0001"] <= found["t0000"]

@@ -1,0 +1,136 @@
+"""Following a study: the work goes on whatever the tracker does.
+
+Covers `cars_bench/tracking/tracker.py`.
+"""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from cars_bench.progress import Progress
+from cars_bench.tracking.follow import LOCK_FILE, Follower, tracked
+from cars_bench.tracking.rows import TrackedRun
+from cars_bench.tracking.tracker import Tracker, Written, missing
+from cars_bench.workspace import locked
+from tests.tracking.studies import NAME, Tracked
+
+
+class Told(Progress):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def log(self, text: str) -> None:
+        self.said.append(text)
+
+    @property
+    def warnings(self) -> list[str]:
+        return [text for text in self.said if text.startswith("warning")]
+
+
+class Memory(Tracker):
+    """Keeps rows in a list, so that one written twice stands there twice; breaks when told."""
+
+    shown = "memory"
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[str, str, int]] = []
+        self.broken = False
+        self.synced = threading.Event()
+        self.hangs: threading.Event | None = None
+
+    def check(self) -> None:
+        if self.broken:
+            raise ConnectionError("no answer from http://me:s3cret@host/x.\nmore")
+
+    def written(self, run: TrackedRun) -> Written:
+        self.check()
+        if self.hangs:
+            self.hangs.wait()
+        points = {(name, step) for key, name, step in self.rows if key == run.key}
+        return Written(begun=run.begun, points=points)
+
+    def write(self, run: TrackedRun, written: Written) -> None:
+        self.rows += [(run.key, item.name, item.step) for item in missing(run, written).points]
+        self.synced.set()
+
+
+@pytest.fixture
+def study(tmp_path) -> Tracked:
+    found = Tracked.in_folder(tmp_path)
+    found.grow(0, 2)
+    return found
+
+
+def follower(study: Tracked, tracker: Tracker, told: Progress, **seconds: float) -> Follower:
+    chosen = {"every_seconds": 0.01, "last_seconds": 20.0} | seconds
+    made = Follower(tracker, study.workspace, told, **chosen)
+    made.begin()
+    made.follow(NAME)
+    return made
+
+
+def test_rows_appear_while_the_work_goes_on_and_the_rest_at_its_end(study):
+    memory, told = Memory(), Told()
+    following = follower(study, memory, told)
+    assert memory.synced.wait(20)
+    study.grow(2, 3)
+    following.end()
+    assert len(memory.rows) == len(set(memory.rows))
+    assert {key for key, _, _ in memory.rows} >= {"t0000", "t0001", "t0002", "t0003", "t0004"}
+    assert not told.warnings
+
+
+def test_a_tracker_that_breaks_is_told_once_and_caught_up_by_the_next_command(study):
+    memory, told = Memory(), Told()
+    memory.broken = True
+    following = follower(study, memory, told)
+    study.grow(2, 3)
+    following.end()
+    assert memory.rows == []
+    (warning,) = told.warnings
+    assert "catches up" in warning
+    assert "s3cret" not in warning
+    assert "\n" not in warning
+    memory.broken = False
+    follower(study, memory, Told()).end()
+    assert len(memory.rows) == len(set(memory.rows)) > 0
+
+
+def test_a_tracker_that_hangs_does_not_keep_the_command(study):
+    memory, told = Memory(), Told()
+    memory.hangs = threading.Event()
+    follower(study, memory, told, last_seconds=0.1).end()
+    memory.hangs.set()
+    (warning,) = told.warnings
+    assert "takes too long" in warning
+
+
+def test_while_another_process_writes_it_waits_and_then_writes_the_rest(study):
+    memory, told = Memory(), Told()
+    with locked(study.study.folder / LOCK_FILE, "another"):
+        following = follower(study, memory, told)
+        ending = threading.Thread(target=following.end)
+        ending.start()
+        assert memory.rows == []
+    ending.join(20)
+    assert len(memory.rows) == len(set(memory.rows)) > 0
+    assert not told.warnings
+
+
+def test_nothing_asked_is_nothing_done(study):
+    with tracked(None, study.workspace, Progress()) as follow:
+        follow(NAME)
+    assert not (study.study.folder / LOCK_FILE).exists()
+
+
+def test_the_last_sync_happens_where_the_work_fails_too(study, tmp_path):
+    def fails() -> None:
+        with tracked(f"tensorboard:{tmp_path / 'board'}", study.workspace, Progress()) as follow:
+            follow(NAME)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fails()
+    assert list((tmp_path / "board").rglob("t0001/events*"))
