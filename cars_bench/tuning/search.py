@@ -11,6 +11,7 @@ import keras
 
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset
+from cars_bench.documents import at_least
 from cars_bench.errors import CarsBenchError, Interrupted, UsageError
 from cars_bench.interrupts import stop_when_asked
 from cars_bench.progress import Progress
@@ -49,6 +50,7 @@ class TuneOptions:
         workers: Processes that train; `None` is one a core, up to four.
         repeats: New seeds that the best five are trained again with.
         refit: `train+val` trains the winner's weights on both splits.
+        backend: That Keras runs on where heads are trained; `None` is this process's own.
     """
 
     trials: int = 100
@@ -61,6 +63,13 @@ class TuneOptions:
     workers: int | None = None
     repeats: int = 3
     refit: str = ""
+    backend: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("trials", "epochs", "workers"):
+            at_least(name, 1 if getattr(self, name) is None else getattr(self, name), 1)
+        for name in ("seed", "repeats"):
+            at_least(name, getattr(self, name), 0)
 
 
 @dataclass(frozen=True)
@@ -142,13 +151,12 @@ def _refuse_unknown(options: TuneOptions) -> None:
 
 
 def _settled(study: Study, space: Space, options: TuneOptions) -> Study:
-    backend = keras.backend.backend()
     plan = SearchPlan(
         space=space.document,
         oracle=options.oracle,
         seed=options.seed,
         epochs=options.epochs,
-        backend=backend,
+        backend=options.backend or keras.backend.backend(),
     )
     study = study.settle(plan, options.trials)
     window = study.record.window or max(WINDOW, options.workers or 0)
@@ -169,7 +177,7 @@ def _searched(
     with (
         Ledger(study.ledger_path) as ledger,
         stop_when_asked(progress, STOPPING) as stop,
-        WorkerPool(size, config, study.folder, progress.log) as pool,
+        WorkerPool(size, config, study.folder, progress.log, study.record.backend) as pool,
     ):
         tidy_checkpoints(study)
         total = _total(study, space, options)

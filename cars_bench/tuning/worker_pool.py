@@ -159,6 +159,7 @@ class WorkerPool:
         config: Where the data is.
         folder: Of the study; `workers.log` there takes what the workers' libraries print.
         tell: Says that a worker died.
+        backend: That Keras runs on there; `None` leaves it to the environment.
     """
 
     def __init__(
@@ -167,6 +168,7 @@ class WorkerPool:
         config: WorkerConfig,
         folder: Path,
         tell: Callable[[str], None] = lambda _: None,
+        backend: str | None = None,
     ) -> None:
         self.size = size
         self.config = config
@@ -175,6 +177,8 @@ class WorkerPool:
         self.compiled = folder / "compiled"
         threads = None if size == 1 else max(1, cores() // size)
         self.environment = thread_limits(threads) | shared_programs(self.compiled)
+        if backend:
+            self.environment |= {"KERAS_BACKEND": backend}
         self._members: list[_Member] = []
         self.log.unlink(missing_ok=True)
         shutil.rmtree(self.compiled, ignore_errors=True)
