@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cars_bench.api.places import StrPath, path_of, place_of
+from cars_bench.api.places import StrPath, files_of, path_of, place_of
 from cars_bench.cache.options import ExtractOptions, why_backbone
 from cars_bench.cache.store import FeatureCache
-from cars_bench.detectors.choose import detector_files, finder_for
+from cars_bench.detectors.choose import finder_for
 from cars_bench.keras_backend import load_keras
 from cars_bench.progress import for_stream
 from cars_bench.results.data import CacheResult, DatasetResult
@@ -71,9 +71,7 @@ def prepare(
     finder = finder_for(
         place,
         crop,
-        detector_files(
-            path_of(detector_weights), path_of(detector_python), path_of(detector_names)
-        ),
+        files_of(detector_weights, detector_python, detector_names),
         classes=detect_classes,
         threshold=detect_threshold,
         margin=crop_margin,

@@ -6,9 +6,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from cars_bench.api.places import StrPath, path_of, place_of
+from cars_bench.api.places import StrPath, files_of, path_of, place_of
 from cars_bench.data.dataset import Split
-from cars_bench.detectors.choose import detector_files
 from cars_bench.finetune.recipe import FinetuneOptions
 from cars_bench.finetune.request import plan_of, require_one_head
 from cars_bench.keras_backend import load_keras
@@ -154,15 +153,12 @@ def predict(
     load_keras(progress, "tensorflow")
     from cars_bench.finetune.predict import PredictOptions
 
-    files = detector_files(
-        path_of(detector_weights), path_of(detector_python), path_of(detector_names)
-    )
     options = PredictOptions(
         output=Path(),
         model=model,
         heatmaps=path_of(heatmaps),
         calibrated=calibrated,
-        detector=files,
+        detector=files_of(detector_weights, detector_python, detector_names),
     )
     asked = [paths] if isinstance(paths, str | os.PathLike) else paths
     return predicted(

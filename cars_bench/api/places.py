@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from cars_bench.data.detection import DetectorFiles
+from cars_bench.detectors.choose import detector_files
 from cars_bench.workspace import Workspace
 
 StrPath = str | os.PathLike[str]
@@ -18,3 +20,10 @@ def place_of(folder: StrPath | None) -> Workspace:
 def path_of(path: StrPath | None) -> Path | None:
     """The path, where one is given."""
     return None if path is None else Path(path)
+
+
+def files_of(
+    weights: StrPath | None, python: StrPath | None, names: StrPath | None
+) -> DetectorFiles:
+    """The files of a detector."""
+    return detector_files(path_of(weights), path_of(python), path_of(names))

@@ -179,7 +179,8 @@ def frame_of(answers: Predictions) -> pd.DataFrame:
         [row.image_id, row.true, *_padded(row.answers), *_padded(row.probabilities)]
         for row in answers
     ]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    return table.astype({f"prob{rank}": float for rank in RANKS})
 
 
 def _padded(values: tuple[str, ...] | tuple[float, ...]) -> list[str | float | None]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 
 from cars_bench.cache.options import ExtractResult
@@ -77,7 +76,7 @@ class CacheResult:
         """
         views = self._views(split, view)
         found = self.cache.load(split, max(views) + 1)
-        x = found.x[:] if view == "all" else found.x[:, np.int64(views[0])]
+        x = found.x[:] if view == "all" else found.x[:, views[0]]
         return Features(found.image_ids, found.labels, x)
 
     def dataset(self, split: Split, view: View = 0) -> Any:
