@@ -35,38 +35,35 @@ def cells(notebook: Any) -> list[Any]:
 def strange(code: str) -> list[str]:
     """What of the API a program uses that is not there: functions, keywords, attributes."""
     tree = ast.parse(code)
-    kinds = {
-        node.targets[0].id: get_type_hints(getattr(api, node.value.func.attr))["return"]
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Assign)
-        and isinstance(node.value, ast.Call)
-        and isinstance(node.value.func, ast.Attribute)
-        and getattr(node.value.func.value, "id", "") == API
-        and hasattr(api, node.value.func.attr)
-    }
-    owners: dict[str, Any] = {API: api} | kinds
-    used = [
+    owners = owners_in(tree)
+    uses = [
         (node, owners[node.value.id])
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") in owners
     ]
-    fields = {name: getattr(kind, "__annotations__", {}) for name, kind in owners.items()}
-    missing = [
-        f"{node.value.id}.{node.attr}"
-        for node, owner in used
-        if not hasattr(owner, node.attr) and node.attr not in fields[node.value.id]
-    ]
-    return missing + [
-        f"{call.func.attr}({keyword.arg}=)"
-        for call in ast.walk(tree)
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)
-        for function in [
-            getattr(owners.get(getattr(call.func.value, "id", "")), call.func.attr, None)
-        ]
-        if function is not None
-        for keyword in call.keywords
-        if keyword.arg and keyword.arg not in inspect.signature(function).parameters
-    ]
+    missing = [f"{use.value.id}.{use.attr}" for use, owner in uses if not has(owner, use.attr)]
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        function = getattr(dict(uses).get(call.func), getattr(call.func, "attr", ""), None)
+        known = inspect.signature(function).parameters if function else ()
+        given = [keyword.arg for keyword in call.keywords if function and keyword.arg]
+        missing += [f"{call.func.attr}({name}=)" for name in given if name not in known]
+    return missing
+
+
+def owners_in(tree: ast.Module) -> dict[str, Any]:
+    """The API, and the kind of each name that is given a result of one of its functions."""
+    owners = {API: api}
+    for node in ast.walk(tree):
+        made = node.value.func if isinstance(getattr(node, "value", None), ast.Call) else None
+        if isinstance(node, ast.Assign) and getattr(getattr(made, "value", None), "id", "") == API:
+            kind = get_type_hints(getattr(api, made.attr))["return"]
+            owners |= {name.id: kind for name in node.targets}
+    return owners
+
+
+def has(owner: Any, name: str) -> bool:
+    """Whether it has the attribute, or will have it as a field."""
+    return hasattr(owner, name) or name in getattr(owner, "__annotations__", {})
 
 
 def test_its_cells_name_only_what_is_there(cells):

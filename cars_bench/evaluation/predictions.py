@@ -183,8 +183,8 @@ def frame_of(answers: Predictions) -> pd.DataFrame:
     return table.astype({f"prob{rank}": float for rank in RANKS})
 
 
-def _padded(values: tuple[str, ...] | tuple[float, ...]) -> list[str | float | None]:
-    return [*values, *[None] * (TOP_K - len(values))]
+def _padded(values: tuple[str, ...] | tuple[float, ...]) -> list[str | float]:
+    return [*values, *[np.nan] * (TOP_K - len(values))]
 
 
 def read_predictions(path: Path, class_names: Sequence[str] | None = None) -> Predictions:
