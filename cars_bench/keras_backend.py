@@ -61,7 +61,7 @@ def choose_backend(progress: Progress, *preferred: str) -> str:
         progress.log(f"Loading Keras on {BACKENDS[chosen]}")
     if chosen == "tensorflow":
         import_without_chatter("tensorflow")
-        logging.getLogger("tensorflow").addFilter(_no_false_alarm)
+        logging.getLogger("tensorflow").addFilter(_worth_saying)
     return chosen
 
 
@@ -108,11 +108,13 @@ def _put_back(variable: str) -> Iterator[None]:
             os.environ[variable] = before
 
 
-def _no_false_alarm(record: logging.LogRecord) -> bool:
-    """Withhold TensorFlow's warning of retracing about Keras' own functions.
+def _worth_saying(record: logging.LogRecord) -> bool:
+    """Withhold what TensorFlow logs as information, which it shows in notebooks, and a false alarm.
 
-    All models share their code, and TensorFlow counts by code: the fifth model that is
-    traced once, as the fifth size of batch, passes for one that is traced five times.
+    That one is its warning of retracing about Keras' own functions.  All models share their
+    code, and TensorFlow counts by code: the fifth model that is traced once, as the fifth size
+    of batch, passes for one that is traced five times.
     """
     said = record.getMessage()
-    return not ("TensorFlowTrainer." in said and "triggered tf.function retracing" in said)
+    alarm = "TensorFlowTrainer." in said and "triggered tf.function retracing" in said
+    return record.levelno > logging.INFO and not alarm

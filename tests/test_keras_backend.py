@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -60,3 +61,19 @@ def test_a_backend_that_is_not_installed_is_refused(monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "abacus")
     with pytest.raises(UsageError, match="abacus"):
         keras_backend.wanted("tensorflow")
+
+
+@pytest.mark.parametrize(
+    ("level", "said", "heard"),
+    [
+        (logging.INFO, "Assets written to: /somewhere", False),
+        (logging.WARNING, "5 out of TensorFlowTrainer.f triggered tf.function retracing", False),
+        (logging.WARNING, "something that matters", True),
+    ],
+)
+def test_tensorflow_is_heard_where_it_matters(level, said, heard, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    keras_backend.choose_backend(Progress(), "tensorflow")
+    logger = logging.getLogger("tensorflow")
+    record = logger.makeRecord("tensorflow", level, "file", 1, said, (), None)
+    assert bool(logger.filter(record)) is heard
