@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from cars_bench.cli.app import app
-from cars_bench.cli.session import Document, Session, TrackOption, accuracy, command, points
-from cars_bench.progress import plural
+from cars_bench.cli.session import Document, Session, TrackOption, command, points
+from cars_bench.progress import accuracy, plural
 
 
 @command(
