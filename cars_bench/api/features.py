@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from cars_bench.api.places import StrPath, files_of, path_of, place_of
 from cars_bench.cache.options import ExtractOptions, why_backbone
 from cars_bench.cache.store import FeatureCache
-from cars_bench.detectors.choose import finder_for
+from cars_bench.detectors.choose import asked_boxes, finder_for
 from cars_bench.keras_backend import load_keras
 from cars_bench.progress import for_stream
 from cars_bench.results.data import CacheResult, DatasetResult
@@ -23,6 +23,7 @@ def prepare(
     group_column: Sequence[str] = (),
     seed: int = 0,
     crop: str = "none",
+    boxes: str = "source",
     detect_classes: str | None = None,
     detect_threshold: float | None = None,
     crop_margin: float | None = None,
@@ -46,6 +47,7 @@ def prepare(
         group_column: Columns of the CSV with a property of the class.
         seed: Of the split.
         crop: `none`, `boxes`, or `detector[:NAME]`.
+        boxes: Of pictures that stay whole: `source` (the labels), or `detector[:NAME]`.
         detect_classes: Of the detector, such as `car,truck,bus`.
         detect_threshold: Least score of a box that is taken, 0.05 to 1.
         crop_margin: Added on each side of a detector's box, as a share of it, 0 to 1.
@@ -68,9 +70,10 @@ def prepare(
 
     place = place_of(workspace)
     progress = for_stream(quiet)
+    found_by, whole = asked_boxes(crop, boxes)
     finder = finder_for(
         place,
-        crop,
+        found_by,
         files_of(detector_weights, detector_python, detector_names),
         classes=detect_classes,
         threshold=detect_threshold,
@@ -83,6 +86,7 @@ def prepare(
         split=split,
         seed=seed,
         crop="none" if finder else crop,
+        whole=whole,
         name=name,
         allow_missing=allow_missing,
         demo=demo,

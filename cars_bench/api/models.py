@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cars_bench.api.places import StrPath, files_of, path_of, place_of
 from cars_bench.data.dataset import Split
+from cars_bench.finetune.plan import last_plan
 from cars_bench.finetune.recipe import FinetuneOptions
 from cars_bench.finetune.request import plan_of, require_one_head
 from cars_bench.keras_backend import load_keras
@@ -15,6 +16,8 @@ from cars_bench.progress import for_stream
 from cars_bench.results.evaluation import EvaluationResult
 from cars_bench.results.model import ModelResult
 from cars_bench.results.prediction import PredictionResult, predicted
+from cars_bench.tracking.follow import Follow, tracked
+from cars_bench.tuning.study import Study
 from cars_bench.workspace import Workspace
 
 
@@ -34,6 +37,7 @@ def finetune(
     refit: str | None = None,
     seed: int = 0,
     study: str | None = None,
+    track: str | None = None,
     workspace: StrPath | None = None,
     quiet: bool = False,
 ) -> ModelResult:
@@ -54,6 +58,7 @@ def finetune(
         refit: `train+val` trains on the validation images too, for all epochs.
         seed: Of order, views and a random head.
         study: Name; by default the last one.
+        track: `tensorboard[:FOLDER]` or `mlflow[:ADDRESS or FOLDER]` shows it there.
         workspace: Folder with `cache/`, `tuning/` and `reports/`.
         quiet: No progress.
 
@@ -78,15 +83,18 @@ def finetune(
         seed=seed,
         study=study,
     )
-    if top is not None:
-        return _top(place, options, top, quiet)
-    plan = plan_of(place, options, begin=begin, resume=resume)
-    load_keras(progress, "tensorflow")
-    from cars_bench.finetune import run
+    with tracked(track, place, progress) as follow:
+        if top is not None:
+            return _top(place, options, top, quiet, follow)
+        plan = plan_of(place, options, begin=begin, resume=resume)
+        if going := plan or last_plan(place):
+            follow(going.study)
+        load_keras(progress, "tensorflow")
+        from cars_bench.finetune import run
 
-    if plan is None:
-        return ModelResult(place, run.resume(place, options, progress))
-    return ModelResult(place, run.perform(place, plan, progress))
+        if plan is None:
+            return ModelResult(place, run.resume(place, options, progress))
+        return ModelResult(place, run.perform(place, plan, progress))
 
 
 def evaluate(
@@ -166,7 +174,10 @@ def predict(
     )
 
 
-def _top(place: Workspace, options: FinetuneOptions, count: int, quiet: bool) -> ModelResult:
+def _top(
+    place: Workspace, options: FinetuneOptions, count: int, quiet: bool, follow: Follow
+) -> ModelResult:
+    follow(Study.open(place, options.study).name)
     progress = for_stream(quiet)
     load_keras(progress, "tensorflow")
     from cars_bench.finetune.top import finetune_top

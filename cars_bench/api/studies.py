@@ -5,10 +5,11 @@ from __future__ import annotations
 from cars_bench.api.places import StrPath, place_of
 from cars_bench.cache.store import FeatureCache
 from cars_bench.finetune.runs import frozen_test_top1
-from cars_bench.keras_backend import load_keras, wanted
+from cars_bench.keras_backend import fastest_first, load_keras, wanted
 from cars_bench.progress import for_stream
 from cars_bench.results.data import CacheResult
 from cars_bench.results.study import StudyResult
+from cars_bench.tracking.follow import tracked
 from cars_bench.tuning.study import Study
 
 
@@ -24,6 +25,7 @@ def tune(
     refit: str = "",
     study: str | None = None,
     cache: str | None = None,
+    track: str | None = None,
     workspace: StrPath | None = None,
     quiet: bool = False,
 ) -> StudyResult:
@@ -40,6 +42,7 @@ def tune(
         refit: `train+val` trains the winner on both, for its chosen epochs.
         study: Name; by default one for the cache.
         cache: Start of a cache's key; by default the last one.
+        track: `tensorboard[:FOLDER]` or `mlflow[:ADDRESS or FOLDER]` shows it there.
         workspace: Folder with `cache/`, `tuning/` and `reports/`.
         quiet: No progress.
 
@@ -50,7 +53,8 @@ def tune(
     """
     place = place_of(workspace)
     progress = for_stream(quiet)
-    backend = wanted("jax", "tensorflow")
+    maps = FeatureCache.open(place, cache).manifest.holds_maps
+    backend = wanted(*fastest_first(maps))
     load_keras(progress, "tensorflow", backend)
     from cars_bench.tuning.search import TuneOptions
     from cars_bench.tuning.search import tune as run
@@ -68,7 +72,9 @@ def tune(
         refit=refit,
         backend=backend,
     )
-    return StudyResult(place, run(place, options, progress, frozen_test_top1).study)
+    with tracked(track, place, progress) as follow:
+        found = run(place, options, progress, frozen_test_top1, follow)
+    return StudyResult(place, found.study)
 
 
 def open_study(study: str | None = None, *, workspace: StrPath | None = None) -> StudyResult:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cars_bench.cli.app import app
-from cars_bench.cli.session import Document, Session, command
+from cars_bench.cli.session import Document, Session, TrackOption, command
 from cars_bench.progress import accuracy, duration
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done and what is reused.")
     ] = False,
+    track: TrackOption = None,
 ) -> Document:
     """Run an experiment's attempts, and lay its published score beside ours.
 
@@ -60,8 +61,12 @@ def run(
     from cars_bench.documents import to_json
     from cars_bench.experiments.run import run_experiment
     from cars_bench.experiments.table import rows_of
+    from cars_bench.tracking.follow import tracked
 
-    record = run_experiment(workspace, found, pictures, session.progress, tuple(only or ()))
+    with tracked(track, workspace, session.progress) as follow:
+        record = run_experiment(
+            workspace, found, pictures, session.progress, tuple(only or ()), follow
+        )
     rows = rows_of(record)
     for row in rows:
         session.say(_line(row))

@@ -120,9 +120,10 @@ def tune(
 def choose_backend(session: Session, cache: str | None) -> None:
     """JAX, where it is installed; but for maps, whose convolutions it compiles for minutes."""
     from cars_bench.cache.store import FeatureCache
+    from cars_bench.keras_backend import fastest_first
 
     maps = FeatureCache.open(session.workspace, cache).manifest.holds_maps
-    chosen = session.choose_backend(*(("tensorflow",) if maps else ("jax", "tensorflow")))
+    chosen = session.choose_backend(*fastest_first(maps))
     if maps and chosen == "jax":
         session.progress.log(
             "KERAS_BACKEND=jax: on a CPU JAX compiles convolutions for minutes; unset it for "
