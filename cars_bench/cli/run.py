@@ -12,7 +12,7 @@ from cars_bench.cli.session import Document, Session, TrackOption, command
 from cars_bench.progress import accuracy, duration
 
 if TYPE_CHECKING:
-    from cars_bench.experiments.config import Experiment
+    from cars_bench.experiments.experiment import Experiment
     from cars_bench.experiments.table import Row
     from cars_bench.workspace import Workspace
 
@@ -49,7 +49,7 @@ def run(
     Written to the folder's own runs/, unless --workspace names another place.  The same
     command again goes on, and repeats nothing that is finished.
     """
-    from cars_bench.experiments.config import load_experiment
+    from cars_bench.experiments.experiment import load_experiment
     from cars_bench.workspace import Workspace
 
     found = load_experiment(experiment)

@@ -15,7 +15,7 @@ from typing import TypeVar
 from cars_bench.checksums import checksum
 from cars_bench.errors import Interrupted, WeightsUnavailable
 from cars_bench.experiments import stages
-from cars_bench.experiments.config import Experiment, Planned
+from cars_bench.experiments.experiment import Experiment, Planned
 from cars_bench.experiments.forecast import is_done, refuse_unknown, seconds_left
 from cars_bench.experiments.names import dataset_name, study_name
 from cars_bench.experiments.record import AttemptRecord, ExperimentRecord, begun_record

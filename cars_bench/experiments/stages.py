@@ -15,7 +15,8 @@ from cars_bench.detectors.choose import SOURCE, asked_boxes, detector_files, fin
 from cars_bench.documents import from_json, to_json
 from cars_bench.errors import DatasetMissing
 from cars_bench.evaluation.metrics import SplitScore, score
-from cars_bench.experiments.config import Data, Planned
+from cars_bench.experiments.config import Data
+from cars_bench.experiments.experiment import Planned
 from cars_bench.experiments.record import KeptCheck
 from cars_bench.finetune.evaluate import evaluate_frozen
 from cars_bench.finetune.plan import planned, run_folder

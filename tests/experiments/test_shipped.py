@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cars_bench.detectors import ssd
-from cars_bench.experiments.config import load_experiment
+from cars_bench.experiments.experiment import load_experiment
 from cars_bench.experiments.run import run_experiment
 from cars_bench.packages import PackagedFile
 from cars_bench.progress import Progress
