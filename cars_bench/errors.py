@@ -46,6 +46,12 @@ class CarsBenchError(Exception):
         super().__init__(message)
         self.message = message
         self.fix = fix
+        if fix:
+            self.add_note(f"  fix: {fix}")  # Python shows it below a traceback
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows of it (IPython asks for this): as on the command line."""
+        return [f"error: {self.message}", *([f"  fix: {self.fix}"] if self.fix else [])]
 
 
 class UsageError(CarsBenchError):

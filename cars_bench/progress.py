@@ -10,6 +10,7 @@ import tempfile
 import textwrap
 import time
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -213,10 +214,17 @@ class _BarTask(Task):
 
 
 def for_stream(quiet: bool) -> Progress:
-    """The progress that fits standard error: silent, a live bar, or plain lines."""
+    """The progress that fits standard error, or a notebook: silent, a live bar, or lines."""
     if quiet:
         return Progress()
-    return TerminalProgress() if sys.stderr.isatty() else PlainProgress()
+    live = sys.stderr.isatty() or in_notebook_with_widgets()
+    return TerminalProgress() if live else PlainProgress()
+
+
+def in_notebook_with_widgets() -> bool:
+    """Whether this is a notebook in which rich can redraw a bar; it takes ipywidgets for that."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return type(shell).__name__ == "ZMQInteractiveShell" and bool(find_spec("ipywidgets"))
 
 
 def folded(text: str, width: int, hang: int = 2) -> str:
@@ -249,6 +257,13 @@ def plural(number: int, noun: str) -> str:
     if number == 1:
         return f"1 {noun}"
     return f"{number:,} {noun}{'es' if noun.endswith(('s', 'x')) else 's'}"
+
+
+def accuracy(value: float | None, low: float | None, high: float | None) -> str:
+    """A share in [0, 1] and its 95% interval as a person reads them: `63.8% (60.1 to 67.2)`."""
+    if value is None or low is None or high is None:
+        return "not measured"
+    return f"{value:.1%} ({100 * low:.1f} to {100 * high:.1f})"
 
 
 def size(count: float) -> str:

@@ -3,6 +3,7 @@
 import io
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -173,3 +174,16 @@ def test_nothing_that_is_said_moves_the_terminal(text: str, said: str) -> None:
     stream = io.StringIO()
     PlainProgress(stream).log(text)
     assert stream.getvalue() == f"{printable(text)}\n" == f"{said}\n"
+
+
+@pytest.mark.parametrize(
+    ("shell", "widgets", "live"),
+    [("ZMQInteractiveShell", 1, True), ("ZMQInteractiveShell", None, False),
+     ("TerminalInteractiveShell", 1, False), ("NoneType", 1, False)],
+)  # fmt: skip
+def test_a_notebook_has_a_bar_where_it_can_redraw_one(monkeypatch, shell, widgets, live):
+    instance = type(shell, (), {})()
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: instance))
+    monkeypatch.setattr("cars_bench.progress.find_spec", lambda name: widgets)
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    assert isinstance(for_stream(False), TerminalProgress if live else PlainProgress)

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 import typer
 
 from cars_bench.cli.app import app
-from cars_bench.cli.session import Document, Session, accuracy, command, score_lines
-from cars_bench.errors import UsageError
+from cars_bench.cli.session import Document, Session, command, score_lines
+from cars_bench.progress import accuracy
 
 
 @command(
@@ -36,16 +36,10 @@ def evaluate(
     What they answer is kept beside them, and the next report shows it.  Where nothing was
     fine-tuned yet, the last study's winner is measured on the cached features.
     """
-    if model and study:
-        raise UsageError("--model and --study exclude each other.", "give one of them")
     session.choose_backend("tensorflow")
-    from cars_bench.finetune.evaluate import evaluate as run
-    from cars_bench.finetune.evaluate import evaluate_frozen
+    from cars_bench.finetune.evaluate import evaluate_either
 
-    if study or (model is None and "model" not in session.workspace.settings()):
-        document = evaluate_frozen(session.workspace, study, split, session.progress)
-    else:
-        document = run(session.workspace, model, split, session.progress)
+    document = evaluate_either(session.workspace, model, study, split, session.progress)
     for line in (*score_lines(document), *_more(document)):
         session.say(line)
     session.say(f"next: cars-bench report --study {quote(document['model'].partition('/')[0])}")

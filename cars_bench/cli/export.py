@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cars_bench.cli.app import app
-from cars_bench.cli.session import Document, Session, accuracy, command
-from cars_bench.progress import size
+from cars_bench.cli.session import Document, Session, command
+from cars_bench.progress import accuracy, size
 
 if TYPE_CHECKING:
     from cars_bench.evaluation.metrics import SplitScore

@@ -9,7 +9,6 @@ import typer
 from cars_bench.cli.app import app
 from cars_bench.cli.session import Document, Session, TrackOption, command, score_lines
 from cars_bench.documents import to_json
-from cars_bench.errors import UsageError
 
 if TYPE_CHECKING:
     from cars_bench.finetune.recipe import FinetuneOptions
@@ -102,16 +101,11 @@ def finetune(
     Before the top block is unfrozen, the two together must say what the head said on
     the cache.
     """
-    heads = sum((best, trial is not None, top is not None))
-    if heads > 1 or (heads == 0 and not resume):
-        raise UsageError("Say which head to finish.", "add one of --best, --trial ID, --top N")
-    if dry_run and heads == 0:
-        raise UsageError("--dry-run shows a run that is not begun.", "add --best or --trial ID")
-    if top is not None and (resume or dry_run or refit):
-        raise UsageError(
-            "--top goes with neither --resume, --dry-run nor --refit.",
-            "the same --top command again goes on where it stopped",
-        )
+    from cars_bench.finetune.request import require_one_head
+
+    begin = require_one_head(
+        best=best, trial=trial, top=top, resume=resume, dry_run=dry_run, refit=refit
+    )
     from cars_bench.finetune.recipe import FinetuneOptions
 
     options = FinetuneOptions(
@@ -134,20 +128,16 @@ def finetune(
     with tracked(track, session.workspace, session.progress) as follow:
         if top is not None:
             return _top(session, options, top, follow)
-        return _one(session, options, resume, begin=heads > 0, follow=follow)
+        return _one(session, options, resume, begin, follow)
 
 
 def _one(
     session: Session, options: FinetuneOptions, resume: bool, begin: bool, follow: Follow
 ) -> Document:
-    from cars_bench.finetune.plan import is_begun, last_plan, planned
+    from cars_bench.finetune.plan import last_plan
+    from cars_bench.finetune.request import plan_of
 
-    plan = planned(session.workspace, options) if begin else None
-    if plan and resume and not is_begun(session.workspace, plan) and last_plan(session.workspace):
-        plan = None
-    if plan:
-        # Stored before Keras is even imported, so that a run killed from here on can be resumed.
-        plan.write(session.workspace)
+    plan = plan_of(session.workspace, options, begin=begin, resume=resume)
     if going := plan or last_plan(session.workspace):
         follow(going.study)
     session.choose_backend("tensorflow")

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from cars_bench.cli.app import app
-from cars_bench.cli.session import Document, Session, accuracy, command
+from cars_bench.cli.session import Document, Session, command
+from cars_bench.progress import accuracy
 
 
 @command(app, "probe", "cars-bench probe", "cars-bench probe --cache 3f2a --study uncropped")

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cars_bench.cli.app import app
-from cars_bench.cli.session import Document, Session, accuracy, command
-from cars_bench.progress import duration
+from cars_bench.cli.session import Document, Session, TrackOption, command
+from cars_bench.progress import accuracy, duration
 
 if TYPE_CHECKING:
-    from cars_bench.experiments.config import Experiment
+    from cars_bench.experiments.experiment import Experiment
     from cars_bench.experiments.table import Row
     from cars_bench.workspace import Workspace
 
@@ -42,13 +42,14 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done and what is reused.")
     ] = False,
+    track: TrackOption = None,
 ) -> Document:
     """Run an experiment's attempts, and lay its published score beside ours.
 
     Written to the folder's own runs/, unless --workspace names another place.  The same
     command again goes on, and repeats nothing that is finished.
     """
-    from cars_bench.experiments.config import load_experiment
+    from cars_bench.experiments.experiment import load_experiment
     from cars_bench.workspace import Workspace
 
     found = load_experiment(experiment)
@@ -60,8 +61,12 @@ def run(
     from cars_bench.documents import to_json
     from cars_bench.experiments.run import run_experiment
     from cars_bench.experiments.table import rows_of
+    from cars_bench.tracking.follow import tracked
 
-    record = run_experiment(workspace, found, pictures, session.progress, tuple(only or ()))
+    with tracked(track, workspace, session.progress) as follow:
+        record = run_experiment(
+            workspace, found, pictures, session.progress, tuple(only or ()), follow
+        )
     rows = rows_of(record)
     for row in rows:
         session.say(_line(row))

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import importlib
 import importlib.util
 import inspect
 import json
-import logging
 import os
 import re
 import shutil
@@ -26,8 +24,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from cars_bench import SCHEMA_VERSION
-from cars_bench.errors import CarsBenchError, InputError, UsageError
+from cars_bench.errors import CarsBenchError, InputError
 from cars_bench.interrupts import INTERRUPTED, Remembered, interrupts_remembered
+from cars_bench.progress import accuracy
 
 if TYPE_CHECKING:
     from cars_bench.progress import Progress
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 READER_GONE = 128 + 13
 """Exit code where the reader of the output went away (`| head -1`): that of SIGPIPE."""
-BACKENDS = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 
 WorkspaceOption = Annotated[
     Path | None,
@@ -121,23 +119,9 @@ class Session:
         Raises:
             UsageError: KERAS_BACKEND names one that is not there.
         """
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        installed = [name for name in BACKENDS if importlib.util.find_spec(name)]
-        chosen = os.environ.get("KERAS_BACKEND") or next(
-            (name for name in preferred if name in installed), "tensorflow"
-        )
-        if chosen not in installed:
-            raise UsageError(
-                f"The Keras backend {chosen!r} is not installed here.",
-                f"KERAS_BACKEND={' or '.join(installed)}, or unset it",
-            )
-        os.environ["KERAS_BACKEND"] = chosen
-        if "keras" not in sys.modules:  # takes seconds, on a cold disk many
-            self.progress.log(f"Loading Keras on {BACKENDS[chosen]}")
-        if chosen == "tensorflow":
-            import_without_chatter("tensorflow")
-            logging.getLogger("tensorflow").addFilter(_no_false_alarm)
-        return chosen
+        from cars_bench.keras_backend import choose_backend
+
+        return choose_backend(self.progress, *preferred)
 
     def run(self, body: Callable[[], Document]) -> int:
         """Run a command's body and report what became of it.
@@ -193,21 +177,6 @@ def _fitted(text: str, stream: TextIO, hang: int = 2) -> str:
     if not stream.isatty():
         return printable(text)
     return folded(printable(text), shutil.get_terminal_size().columns, hang)
-
-
-def accuracy(value: float | None, low: float | None, high: float | None) -> str:
-    """A share in [0, 1] and its 95% interval as a person reads them: `63.8% (60.1 to 67.2)`."""
-    if value is None or low is None or high is None:
-        return "not measured"
-    return f"{value:.1%} ({100 * low:.1f} to {100 * high:.1f})"
-
-
-def import_without_chatter(module: str) -> None:
-    """Import a library that logs to stderr from C++ while it loads; kept quiet unless it fails."""
-    from cars_bench.progress import chatter_withheld
-
-    with chatter_withheld():
-        importlib.import_module(module)
 
 
 def print_json(document: Document) -> None:
@@ -288,16 +257,6 @@ def _told_by_hdf5(error: OSError) -> int | None:
     """The number of the system's error in the text of one of HDF5's, which has no other."""
     found = re.search(r"errno = (\d+)", str(error))
     return int(found[1]) if found else None
-
-
-def _no_false_alarm(record: logging.LogRecord) -> bool:
-    """Withhold TensorFlow's warning of retracing about Keras' own functions.
-
-    All models share their code, and TensorFlow counts by code: the fifth model that is
-    traced once, as the fifth size of batch, passes for one that is traced five times.
-    """
-    said = record.getMessage()
-    return not ("TensorFlowTrainer." in said and "triggered tf.function retracing" in said)
 
 
 def points(share: float) -> str:

@@ -121,6 +121,8 @@ def _print_csv(session: Session, rows: Sequence[LeaderboardRow]) -> None:
 
 
 def _csv(rows: Sequence[LeaderboardRow]) -> str:
-    names = ["trial_id", "kind", "status", "score", "low", "high", "tied", "seconds", "epochs"]
-    names += ["repeats", "single", "beats_probes", "parameters", "description", "reason"]
-    return table_text(names, ([getattr(row, name) for name in names] for row in rows)).rstrip("\n")
+    from cars_bench.tuning.leaderboard import COLUMNS
+
+    return table_text(COLUMNS, ([getattr(row, name) for name in COLUMNS] for row in rows)).rstrip(
+        "\n"
+    )

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from cars_bench.cli.app import app
-from cars_bench.cli.session import Document, Session, TrackOption, accuracy, command, points
-from cars_bench.progress import plural
+from cars_bench.cli.session import Document, Session, TrackOption, command, points
+from cars_bench.progress import accuracy, plural
 
 
 @command(
@@ -120,9 +120,10 @@ def tune(
 def choose_backend(session: Session, cache: str | None) -> None:
     """JAX, where it is installed; but for maps, whose convolutions it compiles for minutes."""
     from cars_bench.cache.store import FeatureCache
+    from cars_bench.keras_backend import fastest_first
 
     maps = FeatureCache.open(session.workspace, cache).manifest.holds_maps
-    chosen = session.choose_backend(*(("tensorflow",) if maps else ("jax", "tensorflow")))
+    chosen = session.choose_backend(*fastest_first(maps))
     if maps and chosen == "jax":
         session.progress.log(
             "KERAS_BACKEND=jax: on a CPU JAX compiles convolutions for minutes; unset it for "

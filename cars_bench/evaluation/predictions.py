@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from cars_bench.errors import InputError, RecordDamaged, shown
 from cars_bench.evaluation.metrics import TOP_K, SplitScore, ranking, softmax, split_score
 from cars_bench.tables import table_rows, write_table
 from cars_bench.workspace import plain_bytes
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RANKS = range(1, TOP_K + 1)
 COLUMNS = (
@@ -185,6 +189,23 @@ def write_predictions(path: Path, rows: Iterable[Prediction], boxed: bool = Fals
         boxed: Whether they have boxes, which then stand in four columns more.
     """
     write_table(path, COLUMNS + (BOX_COLUMNS if boxed else ()), map(_cells, rows))
+
+
+def frame_of(answers: Predictions) -> pd.DataFrame:
+    """The same table as pandas has it; where there are fewer than five classes, without value."""
+    # Slow to import, and who only measures needs it not.
+    import pandas as pd
+
+    rows = [
+        [row.image_id, row.true, *_padded(row.answers), *_padded(row.probabilities)]
+        for row in answers
+    ]
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    return table.astype({f"prob{rank}": float for rank in RANKS})
+
+
+def _padded(values: tuple[str, ...] | tuple[float, ...]) -> list[str | float]:
+    return [*values, *[np.nan] * (TOP_K - len(values))]
 
 
 def read_predictions(path: Path, class_names: Sequence[str] | None = None) -> Predictions:

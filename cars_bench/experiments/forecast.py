@@ -10,7 +10,7 @@ from pathlib import Path
 from cars_bench.checksums import checksum
 from cars_bench.data.dataset import Dataset
 from cars_bench.errors import CarsBenchError, UsageError
-from cars_bench.experiments.config import Experiment, Planned
+from cars_bench.experiments.experiment import Experiment, Planned
 from cars_bench.experiments.names import dataset_name, study_name
 from cars_bench.experiments.record import AttemptRecord, ExperimentRecord, begun_record
 from cars_bench.workspace import Workspace

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from cars_bench.checksums import checksum
-from cars_bench.experiments.config import Experiment, Planned
+from cars_bench.experiments.experiment import Experiment, Planned
 
 DIGITS = 6
 LONGEST = 150

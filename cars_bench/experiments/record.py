@@ -12,7 +12,8 @@ from pathlib import Path
 from cars_bench.documents import read_record, write_record
 from cars_bench.errors import InputError, ModelMissing
 from cars_bench.evaluation.metrics import SplitScore
-from cars_bench.experiments.config import RUNS, Expected, Experiment, Published
+from cars_bench.experiments.config import Expected, Published
+from cars_bench.experiments.experiment import RUNS, Experiment
 from cars_bench.finetune.plan import run_folder
 from cars_bench.finetune.runs import Run
 from cars_bench.training.checkpoint import EpochResult

@@ -15,11 +15,12 @@ from typing import TypeVar
 from cars_bench.checksums import checksum
 from cars_bench.errors import Interrupted, WeightsUnavailable
 from cars_bench.experiments import stages
-from cars_bench.experiments.config import Experiment, Planned
+from cars_bench.experiments.experiment import Experiment, Planned
 from cars_bench.experiments.forecast import is_done, refuse_unknown, seconds_left
 from cars_bench.experiments.names import dataset_name, study_name
 from cars_bench.experiments.record import AttemptRecord, ExperimentRecord, begun_record
 from cars_bench.progress import Progress, duration
+from cars_bench.tracking.follow import Follow
 from cars_bench.workspace import Workspace, locked
 
 T = TypeVar("T")
@@ -31,6 +32,7 @@ def run_experiment(
     source: Path,
     progress: Progress,
     only: Collection[str] = (),
+    follow: Follow = lambda study: None,
 ) -> ExperimentRecord:
     """Run what is not finished yet, choose on validation, and read the test split for the chosen.
 
@@ -41,6 +43,7 @@ def run_experiment(
         progress: Told what goes on.
         only: Names of the attempts to run; all where it is empty. Nothing is chosen, and no
             test split is read, before all attempts have an end.
+        follow: Told the name of each study before its first trial, as a tracker wants it.
 
     Raises:
         UsageError: `only` names what is no attempt.
@@ -51,7 +54,14 @@ def run_experiment(
     record = begun_record(workspace, experiment)
     with locked(record.folder(workspace) / ".lock", f"The experiment {record.name}"):
         record = begun_record(workspace, experiment).write(workspace)
-        runner = _Runner(workspace, experiment, source, progress, record)
+        runner = _Runner(
+            workspace=workspace,
+            experiment=experiment,
+            source=source,
+            progress=progress,
+            record=record,
+            follow=follow,
+        )
         try:
             runner.run(only)
         except Interrupted as stopped:
@@ -60,7 +70,7 @@ def run_experiment(
     return runner.record
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Runner:
     """One session of an experiment; its record grows.
 
@@ -70,6 +80,7 @@ class _Runner:
         source: Where the pictures are.
         progress: Told what goes on.
         record: What is known, as it stands on disk.
+        follow: Told the name of each study.
     """
 
     workspace: Workspace
@@ -77,6 +88,7 @@ class _Runner:
     source: Path
     progress: Progress
     record: ExperimentRecord
+    follow: Follow
 
     def run(self, only: Collection[str]) -> None:
         asked = [item for item in self.experiment.planned if not only or item.name in only]
@@ -140,7 +152,7 @@ class _Runner:
         attempt, found = self._timed(
             attempt,
             "tune",
-            lambda: stages.search(self.workspace, wanted, study, key, self.progress),
+            lambda: stages.search(self.workspace, wanted, study, key, self.progress, self.follow),
         )
         attempt = self._keep(replace(attempt, study=found.study, trial_id=found.trial_id))
         val = found.val

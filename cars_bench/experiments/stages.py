@@ -15,13 +15,15 @@ from cars_bench.detectors.choose import SOURCE, asked_boxes, detector_files, fin
 from cars_bench.documents import from_json, to_json
 from cars_bench.errors import DatasetMissing
 from cars_bench.evaluation.metrics import SplitScore, score
-from cars_bench.experiments.config import Data, Planned
+from cars_bench.experiments.config import Data
+from cars_bench.experiments.experiment import Planned
 from cars_bench.experiments.record import KeptCheck
 from cars_bench.finetune.evaluate import evaluate_frozen
 from cars_bench.finetune.plan import planned, run_folder
 from cars_bench.finetune.run import measure_test, perform
 from cars_bench.finetune.runs import FINETUNED, Run
 from cars_bench.progress import Progress
+from cars_bench.tracking.follow import Follow
 from cars_bench.tuning.sanity import run_checks
 from cars_bench.tuning.search import TuneOptions, tune
 from cars_bench.tuning.stored_head import WINNER
@@ -97,9 +99,9 @@ def check_cache(workspace: Workspace, key: str) -> tuple[KeptCheck, ...]:
 
 
 def search(
-    workspace: Workspace, wanted: Planned, study: str, key: str, progress: Progress
+    workspace: Workspace, wanted: Planned, study: str, key: str, progress: Progress, follow: Follow
 ) -> Searched:
-    """As `cars-bench tune --study NAME --cache KEY`."""
+    """As `cars-bench tune --study NAME --cache KEY`; `follow` is told of the study."""
     attempt = wanted.attempt
     fastest = FASTEST if importlib.util.find_spec(FASTEST) else None
     options = TuneOptions(
@@ -115,7 +117,7 @@ def search(
         workers=None if wanted.space.hyperparameters else 1,
         backend=None if wanted.convolves else fastest,
     )
-    result = tune(workspace, options, progress)
+    result = tune(workspace, options, progress, begun=follow)
     head = read_head(result.study.folder / WINNER)
     return Searched(result.study.name, result.winner.trial_id, score(head.logits, head.labels))
 

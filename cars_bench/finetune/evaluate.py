@@ -23,7 +23,7 @@ from cars_bench.finetune.finished import FinishedModel
 from cars_bench.finetune.gain import gain_in
 from cars_bench.finetune.model_card import write_card
 from cars_bench.finetune.run_record import BoxScores, RunBoxes, RunRecord
-from cars_bench.finetune.runs import FINETUNED, FROZEN, Run, Stage
+from cars_bench.finetune.runs import FINETUNED, FROZEN, MEASURED, Run, Stage
 from cars_bench.progress import Progress
 from cars_bench.training.answers import Answers
 from cars_bench.training.engine import answers_of
@@ -53,6 +53,26 @@ class Asked:
     logits: np.ndarray
     labels: np.ndarray
     boxes: Mapping[Stage, BoxScore | None]
+
+
+def evaluate_either(
+    workspace: Workspace, model: str | None, study: str | None, split: Split, progress: Progress
+) -> dict[str, Any]:
+    """Measure the model or the study that is named; by default the last model.
+
+    Where nothing was fine-tuned yet it is the last study's winner.
+
+    Raises:
+        UsageError: Both are named, or a split that is not measured.
+        As `evaluate` and `evaluate_frozen`.
+    """
+    if model and study:
+        raise UsageError("--model and --study exclude each other.", "give one of them")
+    if split not in MEASURED:
+        raise UsageError(f"Models are not measured on {split!r}.", "--split val or --split test")
+    if study or (model is None and "model" not in workspace.settings()):
+        return evaluate_frozen(workspace, study, split, progress)
+    return evaluate(workspace, model, split, progress)
 
 
 def evaluate(

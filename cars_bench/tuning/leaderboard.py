@@ -31,6 +31,11 @@ from cars_bench.tuning.ranking import (
 from cars_bench.tuning.study import Study
 
 CANDIDATES = 5
+COLUMNS = (
+    "trial_id", "kind", "status", "score", "low", "high", "tied", "seconds", "epochs",
+    "repeats", "single", "beats_probes", "parameters", "description", "reason",
+)  # fmt: skip
+"""Of a row, as a table shows it."""
 
 
 @dataclass(frozen=True, kw_only=True)

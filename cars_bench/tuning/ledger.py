@@ -170,7 +170,10 @@ class Ledger(Lines):
 
     def epoch(self, trial_id: str, row: EpochResult) -> None:
         """One epoch has ended."""
-        self._append("epoch", trial_id, **asdict(row))
+        told = asdict(row)
+        if row.val_iou is None:  # of heads without a box, which are most
+            del told["val_iou"]
+        self._append("epoch", trial_id, **told)
 
     def repeat(self, trial_id: str, repeat: Repeat) -> None:
         """A training again with another seed has ended."""

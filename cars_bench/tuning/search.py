@@ -13,6 +13,7 @@ import yaml
 from cars_bench.atomic import write_text
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset
+from cars_bench.documents import at_least
 from cars_bench.errors import CarsBenchError, Interrupted, UsageError
 from cars_bench.interrupts import stop_when_asked
 from cars_bench.progress import Progress
@@ -52,7 +53,7 @@ class TuneOptions:
         workers: Processes that train; `None` is one a core, up to four.
         repeats: New seeds that the best five are trained again with.
         refit: `train+val` trains the winner's weights on both splits.
-        backend: Keras backend of the workers; by default this process's own.
+        backend: That Keras runs on where heads are trained; `None` is this process's own.
     """
 
     trials: int = 100
@@ -66,6 +67,12 @@ class TuneOptions:
     repeats: int = 3
     refit: str = ""
     backend: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("trials", "epochs", "workers"):
+            at_least(name, 1 if getattr(self, name) is None else getattr(self, name), 1)
+        for name in ("seed", "repeats"):
+            at_least(name, getattr(self, name), 0)
 
 
 @dataclass(frozen=True)
@@ -150,13 +157,12 @@ def _refuse_unknown(options: TuneOptions) -> None:
 
 
 def _settled(study: Study, space: Space, options: TuneOptions) -> Study:
-    backend = options.backend or keras.backend.backend()
     plan = SearchPlan(
         space=space.document,
         oracle=options.oracle,
         seed=options.seed,
         epochs=options.epochs,
-        backend=backend,
+        backend=options.backend or keras.backend.backend(),
     )
     study = study.settle(plan, options.trials)
     window = study.record.window or max(WINDOW, options.workers or 0)
@@ -182,12 +188,11 @@ def _searched(
         study=study.name,
         cache_key=study.cache_key,
         classes=len(study.class_names),
-        backend=study.record.backend or "",
     )
     with (
         Ledger(study.ledger_path) as ledger,
         stop_when_asked(progress, STOPPING) as stop,
-        WorkerPool(size, config, study.folder, progress.log) as pool,
+        WorkerPool(size, config, study.folder, progress.log, study.record.backend) as pool,
     ):
         tidy_checkpoints(study)
         total = _total(study, space, options)

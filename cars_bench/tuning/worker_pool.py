@@ -54,7 +54,6 @@ class WorkerConfig:
         study: Name of the study.
         cache_key: Of the features.
         classes: Number of classes.
-        backend: Of Keras in the worker; empty leaves it to KERAS_BACKEND.
         checkpoint_after_seconds: A training longer than this is written down
             after every epoch.
     """
@@ -63,7 +62,6 @@ class WorkerConfig:
     study: str
     cache_key: str
     classes: int
-    backend: str = ""
     checkpoint_after_seconds: float = CHECKPOINT_AFTER_SECONDS
 
 
@@ -161,6 +159,7 @@ class WorkerPool:
         config: Where the data is.
         folder: Of the study; `workers.log` there takes what the workers' libraries print.
         tell: Says that a worker died.
+        backend: That Keras runs on there; `None` leaves it to the environment.
     """
 
     def __init__(
@@ -169,6 +168,7 @@ class WorkerPool:
         config: WorkerConfig,
         folder: Path,
         tell: Callable[[str], None] = lambda _: None,
+        backend: str | None = None,
     ) -> None:
         self.size = size
         self.config = config
@@ -176,8 +176,9 @@ class WorkerPool:
         self.log = folder / "workers.log"
         self.compiled = folder / "compiled"
         threads = None if size == 1 else max(1, cores() // size)
-        backend = {"KERAS_BACKEND": config.backend} if config.backend else {}
-        self.environment = thread_limits(threads) | shared_programs(self.compiled) | backend
+        self.environment = thread_limits(threads) | shared_programs(self.compiled)
+        if backend:
+            self.environment |= {"KERAS_BACKEND": backend}
         self._members: list[_Member] = []
         self.log.unlink(missing_ok=True)
         shutil.rmtree(self.compiled, ignore_errors=True)

@@ -13,6 +13,8 @@ from cars_bench.errors import InputError, RecordDamaged
 from cars_bench.evaluation.predictions import (
     COLUMNS,
     Prediction,
+    Predictions,
+    frame_of,
     predictions,
     read_predictions,
     write_predictions,
@@ -130,3 +132,13 @@ def test_the_table_has_columns_and_is_found_by_image():
 
 def test_a_truth_that_is_not_among_the_answers_was_given_nothing():
     assert Prediction("a", "z", ("x", "y"), (0.6, 0.4)).given is None
+
+
+def test_as_a_frame_what_is_not_answered_has_no_value():
+    two = Prediction("a.jpg", "x", ("x", "y"), (0.75, 0.25))
+    frame = frame_of(Predictions((two,)))
+    assert tuple(frame.columns) == COLUMNS
+    row = frame.iloc[0]
+    assert (row["image_id"], row["pred2"], row["prob2"]) == ("a.jpg", "y", 0.25)
+    assert row[["pred3", "prob3"]].isna().all()
+    assert frame_of(Predictions(())).empty

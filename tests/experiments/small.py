@@ -6,13 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cars_bench.experiments.config import (
-    Data,
-    Experiment,
-    Finish,
-    Planned,
-    read_experiment,
-)
+from cars_bench.experiments.config import Data, Finish
+from cars_bench.experiments.experiment import Experiment, Planned, read_experiment
 from cars_bench.tuning.space import Space, space_of
 
 CONFIG = """\

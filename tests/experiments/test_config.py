@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cars_bench.errors import InputError, UsageError
-from cars_bench.experiments.config import load_experiment, read_experiment
+from cars_bench.experiments.experiment import load_experiment, read_experiment
 from cars_bench.experiments.names import dataset_name, study_name
 from cars_bench.finetune.recipe import Recipe
 from tests.experiments.small import CONFIG, small

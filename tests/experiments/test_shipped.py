@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cars_bench.experiments.config import load_experiment
+from cars_bench.experiments.experiment import load_experiment
 from cars_bench.experiments.run import run_experiment
 from cars_bench.progress import Progress
 from cars_bench.tuning.oracles import Proposer

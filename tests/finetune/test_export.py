@@ -21,6 +21,7 @@ from cars_bench.finetune.export_record import digest_of, exports, read_export, s
 from cars_bench.finetune.finished import FinishedModel
 from cars_bench.finetune.formats import FORMATS, Format, FormatName
 from cars_bench.progress import Progress
+from cars_bench.training.answers import PROBABILITIES
 from cars_bench.workspace import Workspace
 from tests.finetune.test_formats import skip_without_packages
 from tests.rewriting import rewrite
@@ -62,7 +63,7 @@ def test_calibrated_the_temperature_is_inside_and_the_answers_stay(
     pixels = np.full((1, 48, 48, 3), 99, np.float32)
     logits = np.asarray(model.load()(pixels))[0] / model.temperature.value
     wanted = np.exp(logits - logits.max())
-    found = FORMATS[name].open(exported.path, 1)(pixels)[0]
+    found = FORMATS[name].open(exported.path, 1)(pixels)[PROBABILITIES][0]
     np.testing.assert_allclose(found, wanted / wanted.sum(), atol=1e-4)
     assert export(finished, ExportOptions(format=name), Progress()).record.temperature == 1
 

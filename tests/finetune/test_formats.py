@@ -18,6 +18,7 @@ from cars_bench.finetune.assemble import Assembled
 from cars_bench.finetune.finished import FinishedModel
 from cars_bench.finetune.formats import FORMATS, Exportable, FormatName
 from cars_bench.finetune.runs import Run
+from cars_bench.training.answers import PROBABILITIES
 from cars_bench.training.heads import OUTPUT_LAYER, build_head
 from cars_bench.training.specs import ACTIVATIONS, DenseLayer, HeadSpec
 from cars_bench.workspace import Workspace
@@ -57,7 +58,7 @@ def test_what_is_written_answers_as_the_model(
     name: FormatName, source: Exportable, images: np.ndarray, tmp_path: Path
 ) -> None:
     answer = FORMATS[name].open(written(source, name, tmp_path), 1)
-    said = np.concatenate([answer(image[None]) for image in images])
+    said = np.concatenate([answer(image[None])[PROBABILITIES] for image in images])
     np.testing.assert_allclose(said, source.model.predict_on_batch(images), atol=1e-5)
 
 
@@ -67,7 +68,7 @@ def test_eight_bits_are_smaller_and_answer_nearly_so(
 ) -> None:
     path = written(source, name, tmp_path, images)
     answer = FORMATS[name].open(path, 1)
-    said = np.concatenate([answer(image[None]) for image in images])
+    said = np.concatenate([answer(image[None])[PROBABILITIES] for image in images])
     assert said.dtype == np.float32
     own = source.model.predict_on_batch(images)
     assert 1e-5 < np.abs(said - own).max() < 0.05
@@ -136,7 +137,7 @@ def test_an_onnx_file_asks_for_pixels_and_nothing_else(images: np.ndarray, tmp_p
     pooled = keras.layers.GlobalAveragePooling2D()(normalised(pixels))
     model = keras.Model(pixels, keras.layers.Dense(4, activation="softmax")(pooled))
     path = written(Exportable(model, "abcd", SIDE), "onnx", tmp_path)
-    said = FORMATS["onnx"].open(path, 1)(images)
+    said = FORMATS["onnx"].open(path, 1)(images)[PROBABILITIES]
     np.testing.assert_allclose(said, model.predict_on_batch(images), atol=1e-5)
 
 
@@ -154,5 +155,5 @@ def test_every_part_that_a_head_may_have_can_be_written(
     own = source.model.predict_on_batch(images)
     for scales, tolerance in ((None, 1e-5), (images, 0.2)):
         answer = FORMATS[name].open(written(source, name, tmp_path, scales), 1)
-        said = np.concatenate([answer(image[None]) for image in images])
+        said = np.concatenate([answer(image[None])[PROBABILITIES] for image in images])
         np.testing.assert_allclose(said, own, atol=tolerance)

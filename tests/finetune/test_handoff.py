@@ -16,6 +16,7 @@ from cars_bench.finetune.handoff import (
     require_handoff,
     require_whole,
 )
+from cars_bench.training.answers import Answers
 
 Judge = Callable[["Case"], str | None]
 
@@ -27,7 +28,8 @@ WITNESS = np.eye(4, dtype=np.float32)[LABELS]
 
 def measured(recomputed: np.ndarray, assembled: np.ndarray, drift: Drift = NO_DRIFT) -> Handoff:
     """The proof of a head that got every image right on the cache."""
-    return measure_handoff(WITNESS, LABELS, drift, recomputed=recomputed, assembled=assembled)
+    said = {"recomputed": Answers(recomputed), "assembled": Answers(assembled)}
+    return measure_handoff(Answers(WITNESS), LABELS, drift, **said)
 
 
 def test_what_stays_as_it_was_passes() -> None:
@@ -54,6 +56,24 @@ def test_the_likeliest_cause_is_named(drift: Drift, assembled_is_right: bool, ca
     assembled = WITNESS if assembled_is_right else -WITNESS
     with pytest.raises(HandoffFailed, match=cause):
         require_handoff(measured(-WITNESS, assembled, drift), *NAMES)
+
+
+@pytest.mark.parametrize(
+    ("recomputed", "assembled", "said"),
+    [
+        (0.05, 0.0, "does not reproduce its boxes: their edges differ by up to 0.05"),
+        (0.0, 0.3, "puts boxes elsewhere than the head on the cache"),
+    ],
+)
+def test_boxes_that_move_stop_it(recomputed: float, assembled: float, said: str) -> None:
+    boxes = np.tile(np.array([0.1, 0.2, 0.4, 0.5], np.float32), (12, 1))
+    still = (Answers(WITNESS, boxes), LABELS, NO_DRIFT)
+    require_handoff(measure_handoff(*still, *[Answers(WITNESS, boxes)] * 2), *NAMES)
+    moved = [Answers(WITNESS, boxes + np.float32(by)) for by in (recomputed, assembled)]
+    found = measure_handoff(*still, *moved)
+    assert from_json(Handoff, to_json(found)) == found
+    with pytest.raises(HandoffFailed, match=said):
+        require_handoff(found, *NAMES)
 
 
 def test_a_fall_of_all_images_stops_it() -> None:
@@ -93,14 +113,18 @@ WORSE = [Case(120, 8), Case(120, 6), Case(1600, 40, 8)]
 def handed_off(case: Case) -> str | None:
     drift = Drift(case.images, 0.0, 1.0)
     found = measure_handoff(
-        case.before, case.labels, drift, recomputed=case.before, assembled=case.after
+        Answers(case.before),
+        case.labels,
+        drift,
+        recomputed=Answers(case.before),
+        assembled=Answers(case.after),
     )
     assert (found.only_witness_right, found.only_assembled_right) == (case.lost, case.won)
     return require_handoff(found, *NAMES)
 
 
 def finished(case: Case) -> str | None:
-    found = measure_whole(case.before, case.after, case.labels)
+    found = measure_whole(Answers(case.before), Answers(case.after), case.labels)
     assert (found.only_trained_right, found.only_whole_right) == (case.lost, case.won)
     return require_whole(found)
 
@@ -138,7 +162,7 @@ def test_a_proof_from_before_the_images_were_counted_is_read() -> None:
 def test_a_finished_model_is_compared_with_its_trained_part() -> None:
     trained = np.eye(4, dtype=np.float32)
     labels = np.arange(4)
-    found = measure_whole(trained, trained + np.float32(0.001), labels)
+    found = measure_whole(Answers(trained), Answers(trained + np.float32(0.001)), labels)
     assert (found.top1_agreement, found.trained_top1, found.whole_top1) == (1.0, 1.0, 1.0)
     assert found.max_abs_diff == pytest.approx(0.001, rel=1e-3)
     assert (found.images, found.p_value) == (4, 1.0)
