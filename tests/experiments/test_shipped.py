@@ -1,6 +1,6 @@
 """Every shipped experiment parses, and runs for a few steps on drawn images.
 
-Covers cars_bench/experiments/config.py.
+Covers cars_bench/experiments/config.py and cars_bench/experiments/experiment.py.
 """
 
 from __future__ import annotations
