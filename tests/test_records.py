@@ -29,6 +29,7 @@ class Document:
 
 
 MARK = "tests for and removes the mark that its own folder is done"
+SHOWN = "hands the file as it is to a tracker, or says how large it is"
 PLACE = "says where in a run's folder it lies; the owner reads and writes it"
 
 DOCUMENTS = {
@@ -46,15 +47,17 @@ DOCUMENTS = {
     ),
     "study.json": Document("tuning/study.py", "STUDY_FILE"),
     "ledger.jsonl": Document("tuning/study.py", "LEDGER_FILE"),  # tuning/ledger.py takes the path
-    "winner.json": Document("tuning/stored_head.py", "RECORD_FILE"),
+    "winner.json": Document("tuning/stored_head.py", "RECORD_FILE", {"tracking/rows.py": SHOWN}),
     "witness.npz": Document("tuning/trained_head.py", "WITNESS_FILE"),
     "checkpoint.npz": Document(
-        "training/checkpoint.py", "CHECKPOINT_FILE", {"finetune/run.py": PLACE}
+        "training/checkpoint.py",
+        "CHECKPOINT_FILE",
+        {"finetune/run.py": PLACE, "tracking/rows.py": PLACE},
     ),
     "history.csv": Document(
         "training/checkpoint.py",
         "HISTORY_FILE",
-        {"finetune/artifacts.py": PLACE, "finetune/runs.py": PLACE},
+        {"finetune/artifacts.py": PLACE, "finetune/runs.py": PLACE, "tracking/rows.py": SHOWN},
     ),
     "plan.json": Document("finetune/plan.py", "PLAN_FILE"),
     "run.json": Document("finetune/runs.py", "RUN_FILE"),
@@ -64,10 +67,10 @@ DOCUMENTS = {
 }
 
 PARSERS = {
-    "cache/keys.py": "a policy is canonical JSON inside a feature recipe",
     "checksums.py": "reads every document on disk",
     "cli/demo.py": "what its stages print, each a process of its own",
     "data/mat_labels.py": "what its reader of .mat files says, a process of its own",
+    "data/policies.py": "a policy is canonical JSON inside recipes and plans",
     "detectors/detectron2.py": "answers of detectron2's worker, one a line",
     "detectors/detectron2_worker.py": "the question to detectron2's worker, its first frame",
     "training/checkpoint.py": "owns checkpoints, whose description is JSON inside an .npz",
@@ -81,6 +84,8 @@ RECORDS = {"card", "document", "event", "manifest", "plan", "record", "run", "st
 
 READERS = {
     "cli/evaluate.py": "prints the document that `evaluate` has just made; it is not on disk",
+    "experiments/stages.py": "is handed the document that `evaluate` has just made",
+    "results/evaluation.py": "shows the document that `evaluate` has just made",
     "tuning/ledger.py": "owns ledger.jsonl",
 }
 

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cars_bench.checksums import checksum
+from cars_bench.data.card import prepared
 from cars_bench.data.dataset import Dataset
 from cars_bench.errors import CarsBenchError, UsageError
 from cars_bench.experiments.experiment import Experiment, Planned
 from cars_bench.experiments.names import dataset_name, study_name
 from cars_bench.experiments.record import AttemptRecord, ExperimentRecord, begun_record
+from cars_bench.tuning.study import study_names
 from cars_bench.workspace import Workspace
 
 
@@ -128,12 +130,13 @@ def _ahead(
 def _reused(
     workspace: Workspace, experiment: Experiment, known: AttemptRecord | None, wanted: Planned
 ) -> tuple[str, ...]:
-    places = {
-        "dataset": workspace.dataset(dataset_name(experiment, wanted)) / "card.json",
-        "study": workspace.study(study_name(experiment, wanted)) / "study.json",
+    prepared_names = {folder.name for folder in prepared(workspace)}
+    there = {
+        "dataset": dataset_name(experiment, wanted) in prepared_names,
+        "study": study_name(experiment, wanted) in study_names(workspace),
+        "run": bool(known and known.run),
     }
-    there = [name for name, path in places.items() if path.is_file()]
-    return (*there, *(["run"] if known and known.run else []))
+    return tuple(name for name, found in there.items() if found)
 
 
 def _images(workspace: Workspace, experiment: Experiment) -> int | None:

@@ -258,6 +258,11 @@ def begun(study: Study) -> list[Path]:
     return _begun(study.folder)
 
 
+def begun_seconds(folder: Path) -> float:
+    """When a run's plan was written, in seconds since 1970."""
+    return (folder / PLAN_FILE).stat().st_mtime
+
+
 def _begun(study_folder: Path) -> list[Path]:
     return [path.parent for path in sorted(study_folder.glob(f"{FINAL}/*/{PLAN_FILE}"))]
 

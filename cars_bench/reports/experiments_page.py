@@ -117,7 +117,7 @@ def figures(told: Told, place: int) -> Markup:
         return Markup("")
     note = "Head first, then fine-tuning."
     drawn = [
-        curves_figure(f"e{place}-top1", TOP1, told.curves[TOP1], share=True, note=note),
+        curves_figure(f"e{place}-accuracy", TOP1, told.curves[TOP1], share=True, note=note),
         curves_figure(f"e{place}-loss", LOSS, told.curves[LOSS], note=note),
     ]
     return Markup('<div class="panels">{}</div>').format(Markup("").join(drawn))

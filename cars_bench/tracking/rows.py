@@ -19,7 +19,7 @@ from cars_bench.errors import ModelMissing
 from cars_bench.evaluation.metrics import Estimate
 from cars_bench.finetune.gain import gain_of
 from cars_bench.finetune.model_card import CARD_FILE
-from cars_bench.finetune.plan import RunPlan, begun, read_plan
+from cars_bench.finetune.plan import FINAL, RunPlan, begun, begun_seconds, read_plan
 from cars_bench.finetune.runs import STAGES, Run
 from cars_bench.training.checkpoint import (
     CHECKPOINT_FILE,
@@ -39,7 +39,6 @@ Parameter = str | int | float | bool
 
 CURVES = ("train_loss", "val_loss", "val_top1", "learning_rate")
 STUDY = "study"
-RUNS = "final"
 REPORTED = ("report.html", "report.json")
 
 
@@ -114,12 +113,11 @@ def tracked_runs(workspace: Workspace, study: Study) -> Iterator[TrackedRun]:
 
 
 def sources(workspace: Workspace, study: Study) -> tuple[tuple[str, int, int], ...]:
-    """Name, size and time of every file that the rows are read from; tells whether any changed."""
-    final = study.folder / RUNS
-    names = ("*/plan.json", "*/run.json", f"*/{CHECKPOINT_FILE}", f"*/{HISTORY_FILE}")
-    found = [study.folder / "study.json", study.ledger_path, *_study_files(workspace, study)]
-    found += [path for name in names for path in sorted(final.glob(name))]
-    return tuple(_seen(path) for path in found)
+    """Name, size and time of every file that rows may be read from; tells whether any changed."""
+    found = [
+        path for name in ("*.json*", f"{FINAL}/*/*") for path in sorted(study.folder.glob(name))
+    ]
+    return tuple(_seen(path) for path in (*found, *_study_files(workspace, study)))
 
 
 def group_of(study: Study) -> str:
@@ -240,8 +238,8 @@ def _run(study: Study, folder: Path) -> TrackedRun:
     return TrackedRun(
         study=study.name,
         group=group_of(study),
-        key=f"{RUNS}/{plan.run}",
-        begun=(folder / "plan.json").stat().st_mtime,
+        key=f"{FINAL}/{plan.run}",
+        begun=begun_seconds(folder),
         status="completed" if run else "running",
         parameters=_features(study) | _plan(plan) | _specs(run.record.head if run else None, None),
         points=[*_curves(epochs), *(_results(run) if run else ())],

@@ -1,4 +1,7 @@
-"""`cars-bench run`: where it writes, what it says, and that killed it goes on."""
+"""`cars-bench run`: where it writes, what it says, and that killed it goes on.
+
+Covers cars_bench/experiments/forecast.py.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """An experiment's config: what it says, and what is refused by line and nearest key.
 
-Covers cars_bench/experiments/names.py.
+Covers cars_bench/experiments/config.py and cars_bench/experiments/names.py.
 """
 
 from __future__ import annotations
