@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cars_bench.experiments.config import Finish
+from cars_bench.experiments.config import Data, Finish
 from cars_bench.experiments.experiment import Experiment, Planned, read_experiment
 from cars_bench.tuning.space import Space, space_of
 
@@ -78,10 +78,18 @@ def _shrunk(planned: Planned) -> Planned:
     return replace(
         planned,
         attempt=attempt,
+        data=_without_detector(planned.data),
         features=features,
         space=space,
         finish=planned.finish and _short(planned.finish),
     )
+
+
+def _without_detector(data: Data) -> Data:
+    """The source's own boxes, since no detector sees anything in a drawn shape."""
+    own = replace(data, detect_classes=None, detect_threshold=None, crop_margin=None)
+    cut = "boxes" if (data.crop or "").startswith("detector") else data.crop
+    return replace(own, crop=cut, boxes="source" if data.boxes else None)
 
 
 def _narrow(space: Space) -> Space:
