@@ -222,7 +222,8 @@ def _measured(answer: Answer, source: Exportable, dataset: Dataset, progress: Pr
     with progress.stage("Asking both about the validation images", len(records), "images") as task:
         model = _outputs(lambda x: named_outputs(source.model.predict_on_batch(x)), images, BATCH)
         file = _outputs(answer, images, 1, task)
-    reference, said = model[PROBABILITIES], file[PROBABILITIES]
+    reference = model[PROBABILITIES]
+    said = file[PROBABILITIES]
     agreement = ExportAgreement(
         images=len(records),
         top1_agreement=float((said.argmax(1) == reference.argmax(1)).mean()),

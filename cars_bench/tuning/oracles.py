@@ -141,8 +141,10 @@ class SingleTrial:
 
     def propose(self, trial_id: str) -> Values | None:
         """No values, once."""
-        given, self._given = self._given, True
-        return None if given else {}
+        if self._given:
+            return None
+        self._given = True
+        return {}
 
     def tell(self, trial_id: str, score: float | None) -> None:
         """Nothing depends on the score."""

@@ -160,7 +160,8 @@ def with_boxes(picture: Image.Image, look: BoxLook) -> Image.Image:
 
 def _pieces(start: tuple[float, float], end: tuple[float, float]) -> list[Box]:
     """The dashes of a line."""
-    first, last = np.array(start), np.array(end)
+    first = np.array(start)
+    last = np.array(end)
     many = max(1, round(float(np.abs(last - first).max()) / DASH_PIXELS / 2))
     ends = [(first + (last - first) * at / (2 * many)).tolist() for at in range(2 * many + 1)]
     return [(*ends[at], *ends[at + 1]) for at in range(0, 2 * many, 2)]

@@ -187,15 +187,15 @@ def _place(value: float, low: float, high: float, log: bool) -> float:
 
 def facts(varied: Varied) -> ImportanceFacts:
     """Estimate how much each of the hyperparameters that varied mattered."""
-    found, scores = varied.hyperparameters, varied.scores
+    scores = varied.scores
     ordered = sorted(scores, key=lambda trial: -scores[trial])
     half = ordered[: len(ordered) // 2]
     return ImportanceFacts(
         trials=len(scores),
-        varied=len(found),
-        needed=_needed(found),
-        overall=tuple(_importances(found, ordered, scores)),
-        top_half=tuple(_importances(found, half, scores)),
+        varied=len(varied.hyperparameters),
+        needed=_needed(varied.hyperparameters),
+        overall=tuple(_importances(varied.hyperparameters, ordered, scores)),
+        top_half=tuple(_importances(varied.hyperparameters, half, scores)),
     )
 
 
@@ -260,15 +260,15 @@ def slices(varied: Varied) -> Markup:
 
 def _slice(item: Hyperparameter, varied: Varied) -> tuple[str, Callable[[Figure], None]]:
     """What a slice says, and what draws it."""
-    scores, winner = varied.scores, varied.winner
+    scores = varied.scores
     places = {trial: _position(item, value) for trial, value in item.values.items()}
 
     def paint(figure: Figure) -> None:
         axes = plain_axes(figure)
         axes.plot(list(places.values()), [scores[trial] for trial in places], "o", color=BLUE,
                   markersize=3.5, alpha=0.6)  # fmt: skip
-        if winner in places:
-            axes.plot(places[winner], scores[winner], "*", color=VERMILLION,
+        if varied.winner in places:
+            axes.plot(places[varied.winner], scores[varied.winner], "*", color=VERMILLION,
                       markersize=11, markeredgecolor=PAPER, markeredgewidth=0.8)  # fmt: skip
         for option, mean in choice_means(item.values, scores).items() if item.options else ():
             at = item.options.index(option)
@@ -278,7 +278,7 @@ def _slice(item: Hyperparameter, varied: Varied) -> tuple[str, Callable[[Figure]
         axes.set_title(item.name + EDGE_WORDS.get(item.edge, ""), fontsize=9, parse_math=False)
         percent_axis(axes)
 
-    won = item.values.get(winner)
+    won = item.values.get(varied.winner)
     said = f"{len(places)} trials by {item.name}; " + (
         "it is not active in the winner." if won is None else f"the winner has {choice_text(won)}."
     )
