@@ -192,7 +192,7 @@ def _grid(every: int) -> tuple[list[Trial], Space]:
     dimensions = (
         Dimension(name=name, kind="choice", values=tuple(values)) for name, values in GRID.items()
     )
-    return trials, Space("grid", tuple(dimensions), {}, {})
+    return trials, Space(name="grid", hyperparameters=tuple(dimensions), fixed={}, document={})
 
 
 def test_a_grid_of_eight_choices_is_drawn_whole():
