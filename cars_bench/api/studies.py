@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cars_bench.api.places import StrPath, place_of
-from cars_bench.cache.store import FeatureCache
+from cars_bench.cache.store import FeatureCache, holds_maps
 from cars_bench.finetune.runs import frozen_test_top1
 from cars_bench.keras_backend import fastest_first, load_keras, wanted
 from cars_bench.progress import for_stream
@@ -53,8 +53,7 @@ def tune(
     """
     place = place_of(workspace)
     progress = for_stream(quiet)
-    maps = FeatureCache.open(place, cache).manifest.holds_maps
-    backend = wanted(*fastest_first(maps))
+    backend = wanted(*fastest_first(holds_maps(place, cache)))
     load_keras(progress, "tensorflow", backend)
     from cars_bench.tuning.search import TuneOptions
     from cars_bench.tuning.search import tune as run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ from cars_bench.errors import (
     CacheCorrupt,
     CacheMissing,
     CacheStale,
+    CarsBenchError,
     DatasetMissing,
     UsageError,
     known,
@@ -218,6 +220,16 @@ def cache_keys(workspace: Workspace) -> list[str]:
     if not workspace.features.is_dir():
         return []
     return sorted(path.name for path in workspace.features.iterdir() if _KEY.fullmatch(path.name))
+
+
+def holds_maps(workspace: Workspace, prefix: str | None = None) -> bool:
+    """Whether a cache's records are maps; also `False` where none can be opened.
+
+    That there is none is said by whoever opens it to read from it.
+    """
+    with contextlib.suppress(CarsBenchError):
+        return FeatureCache.open(workspace, prefix).manifest.holds_maps
+    return False
 
 
 def lock_path(workspace: Workspace, key: str) -> Path:

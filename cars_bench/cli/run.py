@@ -44,7 +44,7 @@ def run(
     ] = False,
     track: TrackOption = None,
 ) -> Document:
-    """Run an experiment's attempts, and lay its published score beside ours.
+    """Run an experiment, its published score beside ours.
 
     Written to the folder's own runs/, unless --workspace names another place.  The same
     command again goes on, and repeats nothing that is finished.

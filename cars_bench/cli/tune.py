@@ -119,10 +119,10 @@ def tune(
 
 def choose_backend(session: Session, cache: str | None) -> None:
     """JAX, where it is installed; but for maps, whose convolutions it compiles for minutes."""
-    from cars_bench.cache.store import FeatureCache
+    from cars_bench.cache.store import holds_maps
     from cars_bench.keras_backend import fastest_first
 
-    maps = FeatureCache.open(session.workspace, cache).manifest.holds_maps
+    maps = holds_maps(session.workspace, cache)
     chosen = session.choose_backend(*fastest_first(maps))
     if maps and chosen == "jax":
         session.progress.log(

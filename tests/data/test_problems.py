@@ -72,7 +72,7 @@ def test_what_cannot_be_used_is_set_aside_with_its_reason():
 
 def test_names_that_are_not_utf8_are_set_aside():
     problems = Problems()
-    rows = pd.DataFrame({"image_id": ["a/1.png", "a/\udcff.png", "\udcfe/2.png"]})
+    rows = pd.DataFrame({"image_id": ["a/1.png", "a/\udcff.png", "\udcfe/2.png"]}, dtype=object)
     assert put_aside_other_bytes(rows, problems)["image_id"].tolist() == ["a/1.png"]
     assert problems.quarantined == [
         Quarantined(r"a/\udcff.png", "its name is not UTF-8"),

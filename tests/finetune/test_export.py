@@ -127,8 +127,9 @@ def test_a_format_that_cannot_hold_the_model_says_so_in_one_sentence(
         raise RuntimeError("no such operation\nat great length")
 
     monkeypatch.setitem(FORMATS, "keras", _changed("keras", write=refuse))
-    with pytest.raises(CarsBenchError, match=r"^Keras cannot hold this model: no such operation.$"):
+    with pytest.raises(CarsBenchError) as caught:
         export(finished, ExportOptions(format="keras"), Progress())
+    assert caught.value.message == "Keras cannot hold this model: no such operation."
     assert exports(FinishedModel.open(finished).run) == ()
 
 

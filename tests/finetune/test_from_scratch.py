@@ -17,6 +17,7 @@ from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset
 from cars_bench.data.pixels import prepared_view
 from cars_bench.data.prepare import PrepareOptions, prepare
+from cars_bench.documents import to_json
 from cars_bench.errors import UsageError
 from cars_bench.finetune.assemble import Assembled
 from cars_bench.finetune.evaluate import evaluate, evaluate_frozen
@@ -36,10 +37,10 @@ from cars_bench.training.engine import Examples, logits_of
 from cars_bench.training.examples import FRESH, training_examples
 from cars_bench.training.loop import TrainingControl
 from cars_bench.training.specs import ConvStage, DenseLayer, HeadSpec, TrainingSpec
-from cars_bench.tuning import search
 from cars_bench.tuning.probes import run_probes
 from cars_bench.tuning.sanity import run_checks
 from cars_bench.tuning.search import TuneOptions, tune
+from cars_bench.tuning.space import space_of
 from cars_bench.tuning.trained_head import HeadTraining, read_head, train_head
 from cars_bench.workspace import Workspace
 from tests.finetune.conftest import copied
@@ -58,10 +59,10 @@ TRAINING = TrainingSpec(epochs=2, batch_size=16, learning_rate=0.01)
 PIXELS = ExtractOptions(backbone="pixels", image_size=SIDE, augment="strong")
 
 
-def tuned_as(monkeypatch: pytest.MonkeyPatch, workspace: Workspace, head: HeadSpec, **options):
+def tuned_as(workspace: Workspace, head: HeadSpec, **options):
     """A study of one trial of this very head."""
-    monkeypatch.setattr(search, "specs_of", lambda values: (head, TRAINING))
-    asked = TuneOptions(trials=1, space="quick", workers=1, repeats=0, **options)
+    space = space_of({"name": "one", "head": to_json(head), "training": to_json(TRAINING)})
+    asked = TuneOptions(trials=1, space=space, workers=1, repeats=0, **options)
     return tune(workspace, asked, Progress())
 
 
@@ -86,8 +87,7 @@ def pixels(pixels_once: Path, tmp_path: Path) -> Workspace:
 def scratch_once(pixels_once: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run]:
     """Root of a workspace with a finished network from scratch, and its run."""
     workspace = copied(pixels_once, tmp_path_factory.mktemp("scratch") / "workspace")
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        tuned_as(monkeypatch, workspace, CNN)
+    tuned_as(workspace, CNN)
     return workspace.root, finetune(workspace, FinetuneOptions(), Progress())
 
 
@@ -215,14 +215,12 @@ def test_a_shipped_space_pools_a_map_and_a_refit_ends_well(pixels):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cached", [{"pooling": "none"}, {"boundary": "block2"}])
-def test_convolutions_go_on_from_a_frozen_networks_map(
-    pixels, monkeypatch, recipe, cached, tmp_path
-):
+def test_convolutions_go_on_from_a_frozen_networks_map(pixels, recipe, cached, tmp_path):
     options = ExtractOptions(
         backbone="tiny", weights="none", image_size=SIDE, runtime="tensorflow", **cached
     )
     key = extract(pixels, options, Progress()).key
-    tuned_as(monkeypatch, pixels, CNN, cache=key)
+    tuned_as(pixels, CNN, cache=key)
     block = "block2" if "boundary" in cached else "block3"
     asked = FinetuneOptions(recipe=str(recipe), unfreeze=block, epochs=1)
     run = finetune(pixels, asked, Progress())
