@@ -94,11 +94,9 @@ def refuse_unknown(experiment: Experiment, only: Collection[str]) -> None:
 
 
 def is_done(record: ExperimentRecord, wanted: Planned) -> bool:
-    """Whether an attempt has an end, and is still what the config wants."""
+    """Whether an attempt was done to its end, and is still what the config wants."""
     known = record.attempt(wanted.name)
-    if known is None or known.digest != checksum(wanted.document()):
-        return False
-    return known.finished or bool(known.lacking)
+    return known is not None and known.finished and known.digest == checksum(wanted.document())
 
 
 def seconds_left(experiment: Experiment, record: ExperimentRecord, left: int) -> float | None:

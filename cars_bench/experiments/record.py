@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from cars_bench.checksums import checksum
 from cars_bench.documents import read_record, write_record
 from cars_bench.errors import InputError, ModelMissing
 from cars_bench.evaluation.metrics import SplitScore
 from cars_bench.experiments.config import Expected, Published
-from cars_bench.experiments.experiment import RUNS, Experiment
+from cars_bench.experiments.experiment import RUNS, Experiment, Planned
 from cars_bench.finetune.plan import run_folder
 from cars_bench.finetune.runs import Run
 from cars_bench.training.checkpoint import EpochResult
@@ -144,7 +145,7 @@ class ExperimentRecord:
 def begun_record(workspace: Workspace, experiment: Experiment) -> ExperimentRecord:
     """The record of an experiment, with what its config says now; a new one at first.
 
-    Attempts that the config does not have any more are dropped.
+    Attempts that the config does not have any more, or wants otherwise now, are dropped.
 
     Raises:
         RecordDamaged: It is not what was written.
@@ -162,9 +163,19 @@ def begun_record(workspace: Workspace, experiment: Experiment) -> ExperimentReco
     if not path.is_file():
         return fresh
     before = read_experiment_record(path)
-    kept = [before.attempt(item.name) for item in experiment.planned]
+    kept = [_as_now(before.attempt(item.name), item) for item in experiment.planned]
     attempts = tuple(item for item in kept if item)
-    return replace(fresh, attempts=attempts, datasets=before.datasets)
+    whole = len(attempts) == len(experiment.planned)
+    chosen = before.chosen if whole else ""
+    return replace(fresh, attempts=attempts, chosen=chosen, datasets=before.datasets)
+
+
+def _as_now(attempt: AttemptRecord | None, wanted: Planned) -> AttemptRecord | None:
+    """A kept attempt in the config's words of today; `None` where it was of other work."""
+    if attempt is None or attempt.digest != checksum(wanted.document()):
+        return None
+    said = wanted.attempt
+    return replace(attempt, summary=said.summary, published=said.published)
 
 
 def read_experiment_record(path: Path) -> ExperimentRecord:

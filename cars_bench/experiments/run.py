@@ -99,11 +99,16 @@ class _Runner:
             ahead = self._ahead(asked[number - 1 :])
             self.progress.log(f"[{number}/{len(asked)}] {wanted.name}{ahead}")
             self._attempt(wanted)
-        if all(map(self._is_done, self.experiment.planned)):
+        if all(self._is_done(item) or self._lacks(item) for item in self.experiment.planned):
             self._judge()
 
     def _is_done(self, wanted: Planned) -> bool:
         return is_done(self.record, wanted)
+
+    def _lacks(self, wanted: Planned) -> bool:
+        """Whether it was passed over, its weights not being here."""
+        known = self.record.attempt(wanted.name)
+        return known is not None and bool(known.lacking)
 
     def _ahead(self, left: list[Planned]) -> str:
         count = sum(not self._is_done(item) for item in left)
@@ -201,7 +206,8 @@ class _Runner:
                 self._keep(replace(attempt, test=read))
 
     def _best(self) -> str:
-        finished = [(item.val, item.name) for item in self.record.attempts if item.val]
+        known = (self.record.attempt(item.name) for item in self.experiment.planned)
+        finished = [(item.val, item.name) for item in known if item and item.val]
         if not finished:
             raise WeightsUnavailable(
                 f"No attempt of {self.record.name} has its weights here.",

@@ -241,6 +241,7 @@ def _predictions(
             # The batch is always full, so that the network is compiled once.
             outputs = np.asarray(network.predict_on_batch(pixels))[: len(names)]
             said = Answers.of(outputs, len(finished.class_names))
-            boxes = None if said.boxes is None else said.boxes * np.tile(sizes, 2)
+            sides = np.tile(np.reshape(sizes, (-1, 2)), 2)  # no row where no image could be read
+            boxes = None if said.boxes is None else said.boxes * sides
             logits = temperature.applied(said.logits)
             yield from predictions(names, logits, finished.class_names, boxes=boxes)

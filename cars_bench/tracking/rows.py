@@ -37,7 +37,7 @@ from cars_bench.workspace import Workspace, sha256_file
 Status = Literal["running", "completed", "failed"]
 Parameter = str | int | float | bool
 
-CURVES = ("train_loss", "val_loss", "val_top1", "learning_rate")
+CURVES = ("train_loss", "val_loss", "val_top1", "val_iou", "learning_rate")
 STUDY = "study"
 REPORTED = ("report.html", "report.json")
 
@@ -214,7 +214,7 @@ def _trial(study: Study, trial: Trial, ended: float) -> TrackedRun:
 
 def _outcome(trial: Trial) -> Iterator[Point]:
     """The figures that a trial ended with."""
-    names = ("score", "low", "high", "best_epoch", "parameters", "seconds")
+    names = ("score", "low", "high", "val_iou", "best_epoch", "parameters", "seconds")
     for name in names:
         value = getattr(trial, name)
         if value is not None:
@@ -265,6 +265,9 @@ def _results(run: Run) -> Iterator[Point]:
         for split, score in run.scores(stage).items():
             yield from _estimate(f"{stage}/{split}_top1", score.top1)
             yield from _estimate(f"{stage}/{split}_top5", score.top5)
+    for stage, scores in run.record.boxes.by_stage().items():
+        for split, found in scores.items():
+            yield from _estimate(f"{stage}/{split}_iou", found.mean_iou)
     gain = gain_of(run)
     if gain:
         yield from _estimate(f"gain/{gain.split}_top1", gain.changed.difference)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cars_bench.documents import FieldError, from_json, meant, named_text
+from cars_bench.documents import FieldError, from_json, meant, named_text, to_json
 from cars_bench.errors import UsageError
 from cars_bench.training.specs import (
     DenseLayer,
@@ -340,7 +340,8 @@ class _Entry:
         depth = {"depth": 1} if self.name in (*LAYER_FIELDS, "units_1") else {}
         for value in values:
             try:
-                specs_of(depth | {self.name: value})
+                for spec in specs_of(depth | {self.name: value}):
+                    from_json(type(spec), to_json(spec))  # as the ledger reads it again
             except (UsageError, TypeError, ValueError) as error:
                 raise self._error(f"cannot be {value!r}: {str(error).rstrip('.')}") from error
 
