@@ -265,9 +265,9 @@ def _results(run: Run) -> Iterator[Point]:
         for split, score in run.scores(stage).items():
             yield from _estimate(f"{stage}/{split}_top1", score.top1)
             yield from _estimate(f"{stage}/{split}_top5", score.top5)
-    for stage, scores in run.record.boxes.by_stage().items():
+    for name, scores in run.record.boxes.by_stage().items():
         for split, found in scores.items():
-            yield from _estimate(f"{stage}/{split}_iou", found.mean_iou)
+            yield from _estimate(f"{name}/{split}_iou", found.mean_iou)
     gain = gain_of(run)
     if gain:
         yield from _estimate(f"gain/{gain.split}_top1", gain.changed.difference)
