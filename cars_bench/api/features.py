@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from cars_bench.api.places import StrPath, files_of, path_of, place_of
 from cars_bench.cache.options import ExtractOptions, why_backbone
 from cars_bench.cache.store import FeatureCache
-from cars_bench.detectors.choose import asked_boxes, finder_for
 from cars_bench.keras_backend import load_keras
 from cars_bench.progress import for_stream
 from cars_bench.results.data import CacheResult, DatasetResult
@@ -66,18 +65,16 @@ def prepare(
     """
     from cars_bench.data.box_sheet import write_sheet
     from cars_bench.data.prepare import PrepareOptions
-    from cars_bench.data.prepare import prepare as run
+    from cars_bench.detectors.prepare import BoxesAsked, prepare_boxed
 
     place = place_of(workspace)
     progress = for_stream(quiet)
-    found_by, whole = asked_boxes(crop, boxes)
-    finder = finder_for(
-        place,
-        found_by,
-        files_of(detector_weights, detector_python, detector_names),
+    asked = BoxesAsked(
+        boxes=boxes,
         classes=detect_classes,
         threshold=detect_threshold,
         margin=crop_margin,
+        files=files_of(detector_weights, detector_python, detector_names),
     )
     options = PrepareOptions(
         source=path_of(source),
@@ -85,16 +82,15 @@ def prepare(
         images=path_of(images),
         split=split,
         seed=seed,
-        crop="none" if finder else crop,
-        whole=whole,
+        crop=crop,
         name=name,
         allow_missing=allow_missing,
         demo=demo,
         columns=columns,
         group_columns=tuple(group_column),
     )
-    dataset = run(place, options, progress, finder)
-    if finder:
+    dataset = prepare_boxed(place, options, asked, progress)
+    if dataset.card.detection:
         progress.log(f"boxes drawn: {write_sheet(dataset)}")
     return DatasetResult(dataset)
 

@@ -131,18 +131,16 @@ def prepare(
     from cars_bench.data.box_sheet import write_sheet
     from cars_bench.data.card import card_lines
     from cars_bench.data.prepare import PrepareOptions
-    from cars_bench.data.prepare import prepare as run
-    from cars_bench.detectors.choose import asked_boxes, detector_files, finder_for
+    from cars_bench.detectors.choose import detector_files
+    from cars_bench.detectors.prepare import BoxesAsked, prepare_boxed
     from cars_bench.documents import to_json
 
-    found_by, whole = asked_boxes(crop, boxes)
-    finder = finder_for(
-        session.workspace,
-        found_by,
-        detector_files(detector_weights, detector_python, detector_names),
+    asked = BoxesAsked(
+        boxes=boxes,
         classes=detect_classes,
         threshold=detect_threshold,
         margin=crop_margin,
+        files=detector_files(detector_weights, detector_python, detector_names),
     )
     options = PrepareOptions(
         source=source,
@@ -150,18 +148,17 @@ def prepare(
         images=images,
         split=split,
         seed=seed,
-        crop="none" if finder else crop,
-        whole=whole,
+        crop=crop,
         name=name,
         allow_missing=allow_missing,
         demo=demo,
         columns=columns,
         group_columns=tuple(group_column or ()),
     )
-    dataset = run(session.workspace, options, session.progress, finder)
+    dataset = prepare_boxed(session.workspace, options, asked, session.progress)
     for line in card_lines(dataset.name, dataset.card):
         session.say(line)
-    if finder:
+    if dataset.card.detection:
         session.say(f"boxes drawn: {write_sheet(dataset)}")
     session.say(f"written: {dataset.folder}\nnext: cars-bench extract")
     card = to_json(dataset.card)

@@ -49,7 +49,7 @@ class Planned:
     @property
     def convolves(self) -> bool:
         """Whether its head is a network with convolutions of its own."""
-        return bool((self.space.document.get("head") or {}).get("stages"))
+        return bool(self.space.head.stages)
 
     def searched(self) -> dict[str, Any]:
         """Everything that a study depends on, as plain values: attempts alike share one."""

@@ -124,16 +124,15 @@ class _Runner:
             self._keep(replace(attempt, lacking=error.message))
 
     def _begun(self, wanted: Planned) -> AttemptRecord:
-        """The attempt's record: as it stands where it is of the same work, else a new one."""
-        digest = checksum(wanted.document())
+        """The attempt's record: as it stands, else a new one."""
         known = self.record.attempt(wanted.name)
-        if known is not None and known.digest == digest:
+        if known is not None:
             return replace(known, lacking="")
         options = wanted.features.options()
         return AttemptRecord(
             name=wanted.name,
             summary=wanted.attempt.summary,
-            digest=digest,
+            digest=checksum(wanted.document()),
             backbone=options.backbone,
             image_size=options.image_size,
             crop=wanted.data.crop or "none",

@@ -10,8 +10,9 @@ from typing import Any
 from cars_bench.cache.extract import extract
 from cars_bench.checksums import checksum
 from cars_bench.data.dataset import Dataset
-from cars_bench.data.prepare import PrepareOptions, prepare
-from cars_bench.detectors.choose import SOURCE, asked_boxes, detector_files, finder_for
+from cars_bench.data.prepare import PrepareOptions
+from cars_bench.detectors.choose import SOURCE
+from cars_bench.detectors.prepare import BoxesAsked, prepare_boxed
 from cars_bench.documents import from_json, to_json
 from cars_bench.errors import DatasetMissing
 from cars_bench.evaluation.metrics import SplitScore, score
@@ -62,12 +63,8 @@ def prepare_data(
     workspace: Workspace, name: str, data: Data, source: Path, progress: Progress
 ) -> None:
     """As `cars-bench prepare SOURCE --name NAME`."""
-    crop = data.crop or "none"
-    found_by, whole = asked_boxes(crop, data.boxes or SOURCE)
-    finder = finder_for(
-        workspace,
-        found_by,
-        detector_files(),
+    asked = BoxesAsked(
+        boxes=data.boxes or SOURCE,
         classes=data.detect_classes,
         threshold=data.detect_threshold,
         margin=data.crop_margin,
@@ -76,11 +73,9 @@ def prepare_data(
     options = PrepareOptions(
         source=source,
         name=name,
-        crop="none" if finder else crop,
-        whole=whole,
-        **{key: said[key] for key in ("split", "seed", "allow_missing") if key in said},
+        **{key: said[key] for key in ("split", "seed", "crop", "allow_missing") if key in said},
     )
-    prepare(workspace, options, progress, finder)
+    prepare_boxed(workspace, options, asked, progress)
 
 
 def extract_features(

@@ -57,11 +57,10 @@ def _mlflow(where: str, workspace: Workspace) -> Tracker:
     if WITHOUT_SCHEME.fullmatch(where):
         raise UsageError(f"{where!r} is no address of MLflow.", f"--track mlflow:http://{where}")
     scheme = where.partition(":")[0].partition("+")[0] if "://" in where or ":" in where else ""
+    _require("mlflow", "Tracking with MLflow", "pip install 'cars-bench[mlflow]'")
     if scheme in SERVERS:
-        _require("mlflow", "Tracking with MLflow", "pip install 'cars-bench[mlflow]'")
         _require_host(where)
         return MlflowTracker(where, f"MLflow at {without_credentials(where)}")
-    _require("mlflow", "Tracking with MLflow", "pip install 'cars-bench[mlflow]'")
     _require("alembic", "MLflow without a server", "pip install mlflow")
     if scheme in DATABASES:
         return MlflowTracker(where, f"MLflow in {without_credentials(where)}")

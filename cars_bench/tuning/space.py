@@ -5,7 +5,7 @@ A space may hold a head and a training in full, which the hyperparameters vary.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,16 +23,12 @@ from cars_bench.yaml_text import YamlText, parse_yaml
 DEEPEST = 8
 LAYER_FIELDS = ("activation", "batch_norm", "dropout")
 HEAD_FIELDS = {
-    name: field_name
-    for name, field_name in (
-        ("normalisation", "normalisation"),
-        ("features_dropout", "dropout"),
-        ("noise", "noise"),
-        ("l1", "l1"),
-        ("l2", "l2"),
-        ("box", "box"),
-    )
-    if field_name in {item.name for item in fields(HeadSpec)}
+    "normalisation": "normalisation",
+    "features_dropout": "dropout",
+    "noise": "noise",
+    "l1": "l1",
+    "l2": "l2",
+    "box": "box",
 }
 TRAINING_FIELDS = {
     name: name
