@@ -185,6 +185,11 @@ class Dataset:
             for row, box in zip(rows.to_dict("records"), boxes, strict=True)
         ]
 
+    @property
+    def object_boxes(self) -> dict[str, Box | None]:
+        """The object of every image by its id, in pixels of the upright original."""
+        return {name: item.box for name, item in self.images.items()}
+
     @cached_property
     def images(self) -> dict[str, LabelledImage]:
         """Every image of every split, by its id."""

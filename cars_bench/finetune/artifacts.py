@@ -123,12 +123,12 @@ def scores(prepared: PreparedRun, answers: SplitAnswers) -> dict[str, SplitScore
 
 def boxes_of(prepared: PreparedRun, frozen: SplitAnswers, finetuned: SplitAnswers) -> RunBoxes:
     """How good the boxes are, by stage and split."""
-    true = {image.image_id: image.box for image in prepared.dataset.images.values()}
+    true = prepared.dataset.object_boxes
     found: list[BoxScores] = [
         {
             split: judged
             for split, said in answers.items()
-            if (judged := box_score(_table(prepared, split, said), true))
+            if said.boxes is not None and (judged := box_score(_table(prepared, split, said), true))
         }
         for answers in (frozen, finetuned)
     ]
@@ -147,13 +147,23 @@ def write_tables(prepared: PreparedRun, stage: Stage, answers: SplitAnswers) -> 
 
 
 def _table(prepared: PreparedRun, split: Split, said: Answers) -> Predictions:
-    ids = [record.image_id for record in prepared.dataset.records(split)]
-    boxes = pixel_boxes(prepared.dataset, ids, said.boxes)
-    names = prepared.head.class_names
-    return predictions(ids, said.logits, names, prepared.labels(split), boxes)
+    dataset = prepared.dataset
+    ids = [record.image_id for record in dataset.records(split)]
+    return answers_table(dataset, ids, said, prepared.head.class_names, prepared.labels(split))
 
 
-def pixel_boxes(dataset: Dataset, ids: Sequence[str], boxes: Floats | None) -> Floats | None:
+def answers_table(
+    dataset: Dataset,
+    ids: Sequence[str],
+    said: Answers,
+    names: Sequence[str],
+    labels: Sequence[int] | np.ndarray,
+) -> Predictions:
+    """What a model says of N images as a table, with its boxes in pixels if it tells any."""
+    return predictions(ids, said.logits, names, labels, _pixel_boxes(dataset, ids, said.boxes))
+
+
+def _pixel_boxes(dataset: Dataset, ids: Sequence[str], boxes: Floats | None) -> Floats | None:
     """Boxes as shares of whole pictures `[N, 4]` -> in pixels of the upright originals."""
     if boxes is None:
         return None

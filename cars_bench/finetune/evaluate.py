@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,15 +17,14 @@ from cars_bench.evaluation.assessment import Assessment, assess
 from cars_bench.evaluation.boxes import BoxScore, box_score
 from cars_bench.evaluation.calibration import Temperature, fitted_temperature
 from cars_bench.evaluation.comparison import answers_changed
-from cars_bench.evaluation.predictions import Predictions, predictions, score_of
-from cars_bench.finetune.artifacts import pixel_boxes
+from cars_bench.evaluation.predictions import Predictions, score_of
+from cars_bench.finetune.artifacts import answers_table
 from cars_bench.finetune.finished import FinishedModel
 from cars_bench.finetune.gain import gain_in
 from cars_bench.finetune.model_card import write_card
 from cars_bench.finetune.run_record import BoxScores, RunBoxes, RunRecord
 from cars_bench.finetune.runs import FINETUNED, FROZEN, MEASURED, Run, Stage
 from cars_bench.progress import Progress
-from cars_bench.training.answers import Answers
 from cars_bench.training.engine import answers_of
 from cars_bench.tuning.stored_head import WINNER, StoredHead
 from cars_bench.tuning.study import Study
@@ -113,22 +112,21 @@ def evaluate(
     trial = study.trial(record.trial_id)
     head = head_of_trial(study, trial, cache, refit=record.refit).model()
     names = finished.class_names
-    frozen = _told(dataset, ids, answers_of(head, cache.load(split).x), names, labels)
+    frozen = answers_table(dataset, ids, answers_of(head, cache.load(split).x), names, labels)
     progress.log(f"Evaluating {finished.folder.name} on {len(records):,} {split} images")
     said = answers_of(finished.load(), LiveImages(records, finished.image_size))
-    finetuned = _told(dataset, ids, said, names, labels)
+    finetuned = answers_table(dataset, ids, said, names, labels)
     answers: dict[Stage, Predictions] = {FROZEN: frozen, FINETUNED: finetuned}
     judged = {
         stage: assess(found, finished.class_names, dataset.card.groups)
         for stage, found in answers.items()
     }
-    true = {image.image_id: image.box for image in dataset.images.values()}
     asked = Asked(
         split=split,
         answers=answers,
         logits=said.logits,
         labels=np.array(labels),
-        boxes={stage: box_score(found, true) for stage, found in answers.items()},
+        boxes={stage: box_score(found, dataset.object_boxes) for stage, found in answers.items()},
     )
     run = _measured(finished.run, asked)
     if dataset.digest == record.dataset.digest:
@@ -178,9 +176,8 @@ def evaluate_frozen(
     progress.log(f"Evaluating {head.trial_id} on {len(features.labels):,} {split} images")
     said = answers_of(head.model(), features.x)
     names = study.class_names
-    answers = _told(dataset, features.image_ids, said, names, features.labels.tolist())
-    true = {image.image_id: image.box for image in dataset.images.values()}
-    boxes = box_score(answers, true)
+    answers = answers_table(dataset, features.image_ids, said, names, features.labels.tolist())
+    boxes = box_score(answers, dataset.object_boxes)
     judged = assess(answers, names, dataset.card.groups)
     _keep_answers(study, StoredHead(head.folder, head.record), split, answers, progress)
     return {
@@ -252,13 +249,6 @@ def _boxes(asked: Asked) -> RunBoxes:
         stage: {asked.split: judged} for stage, judged in asked.boxes.items() if judged
     }
     return RunBoxes(frozen=found.get(FROZEN, {}), finetuned=found.get(FINETUNED, {}))
-
-
-def _told(
-    dataset: Dataset, ids: list[str], said: Answers, names: list[str], labels: Sequence[int]
-) -> Predictions:
-    """A model's answers as a table, with its boxes if it tells any."""
-    return predictions(ids, said.logits, names, labels, pixel_boxes(dataset, ids, said.boxes))
 
 
 def _temperature(record: RunRecord, asked: Asked) -> Temperature | None:
