@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +14,7 @@ from cars_bench.progress import accuracy, duration
 
 if TYPE_CHECKING:
     from cars_bench.experiments.experiment import Experiment
+    from cars_bench.experiments.record import ExperimentRecord
     from cars_bench.experiments.table import Row
     from cars_bench.workspace import Workspace
 
@@ -57,7 +59,10 @@ def run(
     if dry_run:
         return _dry_run(session, workspace, found, source, tuple(only or ()))
     pictures = found.source(source)
-    session.choose_backend("tensorflow")
+    from cars_bench.keras_backend import load_keras
+
+    # Not `choose_backend`: heads are searched on the user's own choice, else the fastest.
+    load_keras(session.progress, "tensorflow")
     from cars_bench.documents import to_json
     from cars_bench.experiments.run import run_experiment
     from cars_bench.experiments.table import rows_of
@@ -68,11 +73,11 @@ def run(
             workspace, found, pictures, session.progress, tuple(only or ()), follow
         )
     rows = rows_of(record)
-    for row in rows:
-        session.say(_line(row))
+    for line in (*map(_line, rows), *_box_lines(record)):
+        session.say(line)
     session.say(f"chosen on validation: {record.chosen or 'nothing before all attempts are done'}")
     where = record.folder(workspace)
-    session.say(f"written: {where}\nnext: cars-bench report --experiments")
+    session.say(f"written: {where}\nnext: {_next(workspace)}")
     return {
         "experiment": record.name,
         "backbone": record.backbone,
@@ -91,6 +96,28 @@ def _line(row: Row) -> str:
     return f"{row.what} ({row.split}): {ours}; {said}; {duration(row.seconds)}"
 
 
+def _box_lines(record: ExperimentRecord) -> list[str]:
+    """How good the boxes are of the attempts whose heads tell any."""
+    return [
+        f"{attempt.name} ({split}): {boxes.text}"
+        for attempt in record.attempts
+        for split, boxes in (("val", attempt.val_boxes), ("test", attempt.test_boxes))
+        if boxes
+    ]
+
+
+def _next(workspace: Workspace) -> str:
+    """The command that shows this workspace's experiments, from the current folder."""
+    from cars_bench.experiments.experiment import RUNS
+    from cars_bench.reports.experiments_page import FOLDER
+
+    root = workspace.root
+    beside = root.name == RUNS and root.parents[1:2] == (Path.cwd() / FOLDER,)
+    if beside or root == workspace.locate().root:
+        return "cars-bench report --experiments"
+    return f"cars-bench report --experiments --workspace {quote(str(root))}"
+
+
 def _dry_run(
     session: Session, workspace: Workspace, found: Experiment, source: Path | None,
     only: tuple[str, ...],
@@ -98,7 +125,7 @@ def _dry_run(
     from cars_bench.documents import to_json
     from cars_bench.experiments.forecast import forecast
 
-    ahead = forecast(workspace, found, source, only)
+    ahead = forecast(workspace, found, source, only, session.progress)
     for item in ahead.attempts:
         done = "finished" if item.finished else "reused: " + (", ".join(item.reused) or "nothing")
         session.say(f"{item.name}: {item.backbone} at {item.image_size} px; {done}")

@@ -115,7 +115,7 @@ def prepare(
         UsageError: Options that do not go together.
         InputError: Labels or images that cannot be used.
     """
-    _check(options)
+    check_options(options)
     folder = workspace.dataset(_name(options))
     _require_writable(workspace.datasets)
     with locked(workspace.datasets / f".{folder.name}.lock", f"prepare of {folder.name}"):
@@ -304,7 +304,12 @@ def _labelled(rows: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values("image_id").reset_index(drop=True)[COLUMNS]
 
 
-def _check(options: PrepareOptions) -> None:
+def check_options(options: PrepareOptions) -> None:
+    """Refuse options that cannot be, whatever the source holds.
+
+    Raises:
+        UsageError: They cannot.
+    """
     given = [path for path in (options.source, options.labels, options.images) if path is not None]
     if options.demo and given:
         raise UsageError("--demo draws its own images and takes no SOURCE.", "leave one out")

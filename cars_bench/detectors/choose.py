@@ -37,27 +37,28 @@ def open_detector(name: str, files: DetectorFiles) -> Detector:
         DetectorMissing: It is not installed.
         InputError: Its files cannot be used.
     """
-    _refuse_other_files(name, files)
+    _refuse_unknown(name, files)
     if name == ssd.NAME:
         return ssd.SsdMobileNetV2()
     if name.startswith(onnx_file.PREFIX):
         path = Path(files.weights or name.removeprefix(onnx_file.PREFIX))
         return onnx_file.OnnxDetector(path, Path(files.names) if files.names else None)
-    if name.startswith(detectron2.PREFIX):
-        config = name.removeprefix(detectron2.PREFIX)
-        weights = Path(files.weights) if files.weights else None
-        python = Path(files.python) if files.python else None
-        return detectron2.Detectron2(config, weights, python)
-    raise UsageError(
-        f"There is no detector {name!r}.",
-        f"--crop detector:{ssd.NAME}, detector:onnx:FILE or detector:detectron2:CONFIG",
-    )
+    config = name.removeprefix(detectron2.PREFIX)
+    weights = Path(files.weights) if files.weights else None
+    python = Path(files.python) if files.python else None
+    return detectron2.Detectron2(config, weights, python)
 
 
-def _refuse_other_files(name: str, files: DetectorFiles) -> None:
-    """Refuse a file that this kind of detector would not read."""
+def _refuse_unknown(name: str, files: DetectorFiles) -> None:
+    """Refuse a detector that there is not, and a file that this kind would not read."""
+    kind, _, rest = name.partition(":")
+    if kind not in TAKES or bool(rest) == (kind == ssd.NAME):
+        raise UsageError(
+            f"There is no detector {name!r}.",
+            f"--crop detector:{ssd.NAME}, detector:onnx:FILE or detector:detectron2:CONFIG",
+        )
     given = {key for key, value in vars(files).items() if value is not None}
-    needless = given - TAKES.get(name.partition(":")[0], given)
+    needless = given - TAKES[kind]
     if needless:
         named = " and ".join(f"--detector-{key}" for key in sorted(needless))
         raise UsageError(f"The detector {name} takes no {named}.", "leave it out")
@@ -116,6 +117,37 @@ def finder_for(
         DetectorMissing: The detector is not installed.
         InputError: Its files cannot be used.
     """
+    rule = rule_for(crop, files, classes=classes, threshold=threshold, margin=margin)
+    if rule is None:
+        return None
+    detector = open_detector(rule.detector, files)
+    for wanted in rule.classes:
+        if wanted not in detector.class_names:
+            raise unknown_class(wanted, detector.class_names)
+    return Finder(workspace, detector, replace(rule, digest=detector.digest))
+
+
+def rule_for(
+    crop: str,
+    files: DetectorFiles,
+    *,
+    classes: str | None = None,
+    threshold: float | None = None,
+    margin: float | None = None,
+) -> DetectorCrop | None:
+    """How `detector[:NAME]` and the options beside it choose boxes, before it is opened.
+
+    Args:
+        crop: As for `finder_for`, like all others.
+        files: Likewise.
+        classes: Likewise.
+        threshold: Likewise.
+        margin: Likewise.
+
+    Raises:
+        UsageError: An unknown detector, a number out of range, or options of a detector
+            without one.
+    """
     given = any(item is not None for item in (classes, threshold, margin))
     if not _names_detector(crop):
         if given or files != DetectorFiles():
@@ -123,7 +155,8 @@ def finder_for(
         return None
     name = _whole(crop.removeprefix(PREFIX).removeprefix(":") or ssd.NAME)
     named = tuple(part.strip() for part in (classes or "").split(",") if part.strip())
-    rule = DetectorCrop(
+    _refuse_unknown(name, files)
+    return DetectorCrop(
         detector=name,
         digest="",
         classes=named,
@@ -131,11 +164,6 @@ def finder_for(
         margin=margin or 0.0,
         files=files,
     )
-    detector = open_detector(name, files)
-    for wanted in named:
-        if wanted not in detector.class_names:
-            raise unknown_class(wanted, detector.class_names)
-    return Finder(workspace, detector, replace(rule, digest=detector.digest))
 
 
 def _whole(name: str) -> str:

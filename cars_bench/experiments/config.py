@@ -132,7 +132,7 @@ class Features(Choices):
     views: int | None = None
     augment: str | Policy | None = None
     seed: int | None = None
-    runtime: str | None = None
+    runtime: Literal["auto", "tensorflow", "openvino"] | None = None
 
     def options(self, dataset: str | None = None) -> ExtractOptions:
         """As `extract` takes them; nothing that another extraction recorded matters."""
@@ -191,7 +191,7 @@ class Attempt:
     features: Features = Features()
     space: str | dict[str, Any] = "default"
     trials: int = 1
-    oracle: str = "random"
+    oracle: Literal["random", "bayesian", "hyperband", "grid"] = "random"
     epochs: int | None = None
     repeats: int = 0
     seed: int = 0
@@ -202,7 +202,9 @@ class Attempt:
 
     def __post_init__(self) -> None:
         at_least("trials", self.trials, 1)
+        at_least("epochs", 1 if self.epochs is None else self.epochs, 1)
         at_least("repeats", self.repeats, 0)
+        at_least("seed", self.seed, 0)
         if not NAME.fullmatch(self.name):
             raise FieldError(
                 f"name cannot be {self.name!r}.",

@@ -5,7 +5,7 @@ Nothing heavy is imported here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +65,15 @@ class Planned:
 
     def document(self) -> dict[str, Any]:
         """Everything that its result depends on, as plain values."""
-        finish = self.finish and self.finish.options("", "").resolved()
-        kept = self.finish and [to_json(finish), self.finish.warm_up, self.finish.seed]
-        return self.searched() | {"finetune": kept, "checks": self.attempt.checks}
+        return self.searched() | {"finetune": self._finished(), "checks": self.attempt.checks}
+
+    def _finished(self) -> list[Any] | None:
+        """How its head is finished; a policy by what it holds, wherever its file lies."""
+        if self.finish is None:
+            return None
+        recipe = self.finish.options("", "").resolved()
+        said = to_json(recipe) | {"augment": policy(recipe.augment).to_json()}
+        return [said, self.finish.warm_up, self.finish.seed]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,11 +84,13 @@ class Experiment:
         folder: The folder.
         config: As read.
         planned: The attempts, in order.
+        file: The config's text, which knows the lines.
     """
 
     folder: Path
     config: Config
     planned: tuple[Planned, ...]
+    file: YamlText = field(compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -154,7 +162,7 @@ def read_experiment(text: str, folder: Path, source: str = CONFIG_FILE) -> Exper
     except FieldError as error:
         raise file.error(error.place, error.message, error.fix) from error
     planned = [_planned(file, folder, config, index) for index in range(len(config.attempts))]
-    return Experiment(folder=folder, config=config, planned=tuple(planned))
+    return Experiment(folder=folder, config=config, planned=tuple(planned), file=file)
 
 
 def _planned(file: YamlText, folder: Path, config: Config, index: int) -> Planned:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cars_bench.data.card import prepared
-from cars_bench.data.dataset import Dataset
-from cars_bench.errors import CarsBenchError, UsageError
+from cars_bench.data.card import read_card
+from cars_bench.errors import UsageError
 from cars_bench.experiments.experiment import Experiment, Planned
-from cars_bench.experiments.names import dataset_name, study_name
-from cars_bench.experiments.record import AttemptRecord, ExperimentRecord, begun_record
+from cars_bench.experiments.record import ExperimentRecord, begun_record
+from cars_bench.experiments.refuse import refuse_impossible
+from cars_bench.experiments.sources import Sourced
+from cars_bench.progress import Progress
 from cars_bench.tuning.study import study_names
 from cars_bench.workspace import Workspace
 
@@ -60,23 +60,31 @@ class Forecast:
 
 
 def forecast(
-    workspace: Workspace, experiment: Experiment, source: Path | None, only: Collection[str] = ()
+    workspace: Workspace,
+    experiment: Experiment,
+    source: Path | None,
+    only: Collection[str] = (),
+    progress: Progress | None = None,
 ) -> Forecast:
     """Say what a run would do; nothing is written.
 
     Raises:
         InputError: Nobody said where the pictures are.
-        UsageError: `only` names what is no attempt.
+        UsageError: `only` names what is no attempt, or an attempt asks what cannot be.
     """
     refuse_unknown(experiment, only)
-    record = begun_record(workspace, experiment)
+    sourced = Sourced(experiment=experiment, path=experiment.source(source))
+    refuse_impossible(experiment, progress or Progress())
+    before = begun_record(workspace, experiment)
+    contents = sourced.contents(workspace, before.datasets)
+    record = before.of_data(contents)
     asked = [item for item in experiment.planned if not only or item.name in only]
-    attempts = tuple(_ahead(workspace, experiment, record, item) for item in asked)
+    attempts = tuple(_ahead(workspace, sourced, record, contents, item) for item in asked)
     return Forecast(
         attempts=attempts,
-        images=_images(workspace, experiment),
-        seconds=_seconds(experiment, record, attempts),
-        source=str(experiment.source(source)),
+        images=_images(workspace, sourced, contents),
+        seconds=seconds_left(experiment, record, sum(not item.finished for item in attempts)),
+        source=str(sourced.path),
     )
 
 
@@ -108,10 +116,13 @@ def seconds_left(experiment: Experiment, record: ExperimentRecord, left: int) ->
 
 
 def _ahead(
-    workspace: Workspace, experiment: Experiment, record: ExperimentRecord, wanted: Planned
+    workspace: Workspace,
+    sourced: Sourced,
+    record: ExperimentRecord,
+    contents: Mapping[str, str],
+    wanted: Planned,
 ) -> AttemptAhead:
     options = wanted.features.options()
-    known = record.attempt(wanted.name)
     return AttemptAhead(
         name=wanted.name,
         backbone=options.backbone,
@@ -120,30 +131,28 @@ def _ahead(
         trials=wanted.attempt.trials if wanted.space.hyperparameters else 1,
         finetuned=wanted.finish is not None,
         finished=is_done(record, wanted),
-        reused=_reused(workspace, experiment, known, wanted),
+        reused=_reused(workspace, sourced, record, contents.get(wanted.name), wanted),
     )
 
 
 def _reused(
-    workspace: Workspace, experiment: Experiment, known: AttemptRecord | None, wanted: Planned
+    workspace: Workspace,
+    sourced: Sourced,
+    record: ExperimentRecord,
+    content: str | None,
+    wanted: Planned,
 ) -> tuple[str, ...]:
-    prepared_names = {folder.name for folder in prepared(workspace)}
+    known = record.attempt(wanted.name)
+    study = sourced.study(wanted, content or "")
     there = {
-        "dataset": dataset_name(experiment, wanted) in prepared_names,
-        "study": study_name(experiment, wanted) in study_names(workspace),
+        "dataset": content is not None,
+        "study": study in study_names(workspace),
         "run": bool(known and known.run),
     }
     return tuple(name for name, found in there.items() if found)
 
 
-def _images(workspace: Workspace, experiment: Experiment) -> int | None:
-    for wanted in experiment.planned:
-        with contextlib.suppress(CarsBenchError):
-            return Dataset.load(workspace, dataset_name(experiment, wanted)).card.images
-    return None
-
-
-def _seconds(
-    experiment: Experiment, record: ExperimentRecord, attempts: tuple[AttemptAhead, ...]
-) -> float | None:
-    return seconds_left(experiment, record, sum(not item.finished for item in attempts))
+def _images(workspace: Workspace, sourced: Sourced, contents: Mapping[str, str]) -> int | None:
+    known = (item for item in sourced.experiment.planned if item.name in contents)
+    first = next(known, None)
+    return read_card(workspace.dataset(sourced.dataset(first))).images if first else None

@@ -5,13 +5,14 @@ It is written after every stage, so that a killed experiment knows what it has f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cars_bench.checksums import checksum
 from cars_bench.documents import read_record, write_record
 from cars_bench.errors import InputError, ModelMissing
+from cars_bench.evaluation.boxes import BoxScore
 from cars_bench.evaluation.metrics import SplitScore
 from cars_bench.experiments.config import Expected, Published
 from cars_bench.experiments.experiment import RUNS, Experiment, Planned
@@ -42,7 +43,7 @@ class AttemptRecord:
     Attributes:
         name: Of the attempt.
         summary: What it tries.
-        digest: Of everything that its result depends on.
+        digest: Of everything that its result depends on but the pictures.
         backbone: That its features come from.
         image_size: Side of the input in pixels.
         crop: What its pictures are cut to.
@@ -55,6 +56,9 @@ class AttemptRecord:
         seconds: Wall time by stage, of all sessions; a stage that was reused took none.
         checks: Sanity checks of its cache.
         published: Scores of this very attempt.
+        data: Digest of what its dataset holds; empty before that is prepared.
+        val_boxes: How good its boxes are on the validation images, where its head tells any.
+        test_boxes: The same on the test images.
     """
 
     name: str
@@ -72,6 +76,9 @@ class AttemptRecord:
     seconds: dict[str, float] = field(default_factory=dict)
     checks: tuple[KeptCheck, ...] = ()
     published: tuple[Published, ...] = ()
+    data: str = ""
+    val_boxes: BoxScore | None = None
+    test_boxes: BoxScore | None = None
 
     @property
     def finished(self) -> bool:
@@ -82,6 +89,10 @@ class AttemptRecord:
     def wall_seconds(self) -> float:
         """Of all its stages."""
         return sum(self.seconds.values())
+
+    def is_of(self, content: str | None) -> bool:
+        """Whether it was done on a dataset of this content, or on none yet."""
+        return self.data == content or not (self.data or self.finished)
 
     def spent(self, stage: str, seconds: float) -> AttemptRecord:
         """The same after more time in a stage."""
@@ -102,7 +113,7 @@ class ExperimentRecord:
         expected: What it came to where it was last measured.
         attempts: In the order of the config.
         chosen: The attempt with the best validation top-1; empty until all are done.
-        datasets: What each prepared dataset was asked to be, by its name.
+        datasets: What each dataset was made of, as a checksum, by its name.
     """
 
     name: str
@@ -126,6 +137,16 @@ class ExperimentRecord:
             return replace(self, attempts=(*self.attempts, attempt))
         placed = (attempt if item.name == attempt.name else item for item in self.attempts)
         return replace(self, attempts=tuple(placed))
+
+    def of_data(self, contents: Mapping[str, str]) -> ExperimentRecord:
+        """The same without what was done on other pictures than these.
+
+        Args:
+            contents: Digest of each attempt's dataset, by the attempt's name.
+        """
+        kept = tuple(item for item in self.attempts if item.is_of(contents.get(item.name)))
+        chosen = self.chosen if len(kept) == len(self.attempts) else ""
+        return replace(self, attempts=kept, chosen=chosen)
 
     @property
     def wall_seconds(self) -> float:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+from cars_bench import keras_backend
 from cars_bench.cache.extract import extract
-from cars_bench.checksums import checksum
+from cars_bench.cache.store import FeatureCache, holds_maps
+from cars_bench.data.box_sheet import write_sheet
 from cars_bench.data.dataset import Dataset
-from cars_bench.data.prepare import PrepareOptions
-from cars_bench.detectors.choose import SOURCE
-from cars_bench.detectors.prepare import BoxesAsked, prepare_boxed
-from cars_bench.documents import from_json, to_json
-from cars_bench.errors import DatasetMissing
+from cars_bench.detectors.prepare import prepare_boxed
+from cars_bench.documents import from_json
+from cars_bench.evaluation.boxes import BoxScore, box_score
 from cars_bench.evaluation.metrics import SplitScore, score
-from cars_bench.experiments.config import Data
 from cars_bench.experiments.experiment import Planned
 from cars_bench.experiments.record import KeptCheck
+from cars_bench.experiments.sources import prepare_options
+from cars_bench.finetune.artifacts import answers_table
 from cars_bench.finetune.evaluate import evaluate_frozen
 from cars_bench.finetune.plan import planned, run_folder
 from cars_bench.finetune.run import measure_test, perform
@@ -28,12 +27,23 @@ from cars_bench.tracking.follow import Follow
 from cars_bench.tuning.sanity import run_checks
 from cars_bench.tuning.search import TuneOptions, tune
 from cars_bench.tuning.stored_head import WINNER
-from cars_bench.tuning.trained_head import read_head
+from cars_bench.tuning.trained_head import TrainedHead, read_head
 from cars_bench.workspace import Workspace
 
 VAL_ONLY = ("val",)
-FASTEST = "jax"
-"""Keras backend that dense heads are searched on where it is installed."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """How an attempt does on a split.
+
+    Attributes:
+        score: Its accuracy.
+        boxes: How good its boxes are; `None` where it tells none.
+    """
+
+    score: SplitScore
+    boxes: BoxScore | None = None
 
 
 @dataclass(frozen=True)
@@ -42,40 +52,18 @@ class Searched:
 
     study: str
     trial_id: str
-    val: SplitScore
-
-
-def asked_of_data(data: Data, source: Path) -> str:
-    """What a dataset is asked to be, as a checksum."""
-    return checksum(to_json(data) | {"source": str(source)})
-
-
-def is_prepared(workspace: Workspace, name: str) -> bool:
-    """Whether a dataset of that name is there and whole."""
-    try:
-        Dataset.load(workspace, name)
-    except DatasetMissing:
-        return False
-    return True
+    val: Measured
 
 
 def prepare_data(
-    workspace: Workspace, name: str, data: Data, source: Path, progress: Progress
-) -> None:
+    workspace: Workspace, name: str, wanted: Planned, source: Path, progress: Progress
+) -> Dataset:
     """As `cars-bench prepare SOURCE --name NAME`."""
-    asked = BoxesAsked(
-        boxes=data.boxes or SOURCE,
-        classes=data.detect_classes,
-        threshold=data.detect_threshold,
-        margin=data.crop_margin,
-    )
-    said = data.said()
-    options = PrepareOptions(
-        source=source,
-        name=name,
-        **{key: said[key] for key in ("split", "seed", "crop", "allow_missing") if key in said},
-    )
-    prepare_boxed(workspace, options, asked, progress)
+    options, asked = prepare_options(wanted.data, source)
+    dataset = prepare_boxed(workspace, replace(options, name=name), asked, progress)
+    if dataset.card.detection:
+        progress.log(f"boxes drawn: {write_sheet(dataset)}")
+    return dataset
 
 
 def extract_features(
@@ -98,7 +86,7 @@ def search(
 ) -> Searched:
     """As `cars-bench tune --study NAME --cache KEY`; `follow` is told of the study."""
     attempt = wanted.attempt
-    fastest = FASTEST if importlib.util.find_spec(FASTEST) else None
+    fastest = keras_backend.fastest_first(holds_maps(workspace, key))
     options = TuneOptions(
         trials=attempt.trials,
         oracle=attempt.oracle,
@@ -110,11 +98,22 @@ def search(
         repeats=attempt.repeats,
         # One trial has every core; JAX compiles its convolutions for minutes.
         workers=None if wanted.space.hyperparameters else 1,
-        backend=None if wanted.convolves else fastest,
+        backend=keras_backend.wanted(*fastest),
     )
     result = tune(workspace, options, progress, begun=follow)
     head = read_head(result.study.folder / WINNER)
-    return Searched(result.study.name, result.winner.trial_id, score(head.logits, head.labels))
+    measured = Measured(score(head.logits, head.labels), _boxes(workspace, key, head))
+    return Searched(result.study.name, result.winner.trial_id, measured)
+
+
+def _boxes(workspace: Workspace, key: str, head: TrainedHead) -> BoxScore | None:
+    """How good the boxes are that a head told of the validation images."""
+    if head.boxes is None:
+        return None
+    dataset = Dataset.load(workspace, FeatureCache.open(workspace, key).manifest.dataset)
+    labels = head.labels.tolist()
+    said = answers_table(dataset, head.image_ids, head.witness, head.class_names, labels)
+    return box_score(said, dataset.object_boxes)
 
 
 def finish(workspace: Workspace, wanted: Planned, found: Searched, progress: Progress) -> Run:
@@ -124,19 +123,21 @@ def finish(workspace: Workspace, wanted: Planned, found: Searched, progress: Pro
     return perform(workspace, planned(workspace, options, VAL_ONLY), progress)
 
 
-def val_of(run: Run) -> SplitScore:
-    """Accuracy of a finished run on the validation images."""
-    found = run.score(FINETUNED, "val")
+def measured(run: Run, split: str) -> Measured:
+    """How a finished run does on a split that it was measured on."""
+    found = run.score(FINETUNED, split)
     assert found is not None
-    return found
+    return Measured(found, run.record.boxes.finetuned.get(split))
 
 
-def read_test(workspace: Workspace, study: str, run: str, progress: Progress) -> SplitScore:
-    """Accuracy on the test images of a run, or of a study's winner where `run` is empty."""
-    if not run:
-        document: dict[str, Any] = evaluate_frozen(workspace, study, "test", progress)
-        return from_json(SplitScore, document["frozen"]["test"])
-    folder = run_folder(workspace, study, run)
-    found = measure_test(workspace, Run.open(folder), progress).score(FINETUNED, "test")
-    assert found is not None
-    return found
+def read_test(workspace: Workspace, study: str, run: str, progress: Progress) -> Measured:
+    """How a run does on the test images, or a study's winner where `run` is empty."""
+    if run:
+        found = measure_test(workspace, Run.open(run_folder(workspace, study, run)), progress)
+        return measured(found, "test")
+    document = evaluate_frozen(workspace, study, "test", progress)
+    boxes = document["boxes"]["frozen"].get("test")
+    return Measured(
+        from_json(SplitScore, document["frozen"]["test"]),
+        from_json(BoxScore, boxes) if boxes else None,
+    )

@@ -126,8 +126,12 @@ class RunPlan:
         return Policy.recorded(name, self.augmentation) if self.augmentation else policy(name)
 
     def same_work(self, other: RunPlan) -> bool:
-        """Whether both would train the same, whatever they are called."""
-        alike = replace(other, run=self.run, asked=self.asked, number=self.number)
+        """Whether both would train the same, whatever they are called.
+
+        A policy counts by what it holds: its file may have been moved, or have changed.
+        """
+        recipe = replace(other.recipe, augment=self.recipe.augment)
+        alike = replace(other, run=self.run, asked=self.asked, number=self.number, recipe=recipe)
         return alike == self
 
     def unlike(self, options: FinetuneOptions) -> list[str]:
@@ -174,14 +178,16 @@ def planned(
 ) -> RunPlan:
     """The plan of an earlier run that does what is asked, finished or not, or a new one.
 
-    So the same command again goes on where it was stopped.
+    So the same command again goes on where it was stopped, also where the policy's file was
+    moved since.
 
     Raises:
         As `new_plan`.
     """
     wanted = replace(new_plan(workspace, options), splits=splits)
     known = plans(Study.open(workspace, options.study))
-    return next((plan for plan in known if plan.same_work(wanted)), wanted)
+    same = next((plan for plan in known if plan.same_work(wanted)), wanted)
+    return replace(same, recipe=wanted.recipe)
 
 
 def new_plan(workspace: Workspace, options: FinetuneOptions) -> RunPlan:
@@ -192,12 +198,7 @@ def new_plan(workspace: Workspace, options: FinetuneOptions) -> RunPlan:
         UsageError: The recipe makes no sense.
     """
     study = Study.open(workspace, options.study)
-    recipe = _unfreezing(options.resolved(), spec(study.record.features.backbone), options)
-    if recipe.unfreeze == NOTHING and (options.refit or not options.warm_up):
-        raise UsageError(
-            "--unfreeze none trains nothing, so it goes with neither --refit nor --no-warm-up.",
-            "name a block, or leave the other out",
-        )
+    recipe = resolved_recipe(options, spec(study.record.features.backbone))
     trial = study.trial(options.trial) if options.trial else best_trial(study)
     stem = re.sub(r"[^A-Za-z0-9._-]", "-", f"{trial.trial_id}-{recipe.unfreeze}")[:100]
     plan = RunPlan(
@@ -216,6 +217,21 @@ def new_plan(workspace: Workspace, options: FinetuneOptions) -> RunPlan:
     numbered = (f"{stem}-{number}" for number in range(2, len(taken) + 3))
     run = next(name for name in (stem, *numbered) if name not in taken)
     return replace(plan, run=run, asked=options.words(final / run / RECIPE_FILE))
+
+
+def resolved_recipe(options: FinetuneOptions, backbone: BackboneSpec) -> Recipe:
+    """The recipe that is asked for, with a block of this backbone.
+
+    Raises:
+        UsageError: The recipe makes no sense.
+    """
+    recipe = _unfreezing(options.resolved(), backbone, options)
+    if recipe.unfreeze == NOTHING and (options.refit or not options.warm_up):
+        raise UsageError(
+            "--unfreeze none trains nothing, so it goes with neither --refit nor --no-warm-up.",
+            "name a block, or leave the other out",
+        )
+    return recipe
 
 
 def _unfreezing(recipe: Recipe, backbone: BackboneSpec, options: FinetuneOptions) -> Recipe:

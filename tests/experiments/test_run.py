@@ -44,7 +44,7 @@ def test_every_attempt_has_its_score_with_an_interval_and_its_time(done: Kept):
 
 def test_attempts_with_the_same_search_share_one_study_and_one_dataset(done: Kept):
     assert len(study_names(done.workspace)) == 1
-    assert [path.name for path in done.workspace.datasets.glob("[!.]*")] == ["shapes"]
+    assert len(list(done.workspace.datasets.glob("[!.]*"))) == 1
 
 
 def test_the_best_on_validation_is_chosen_and_only_it_and_whoever_asks_is_tested(done: Kept):
