@@ -66,6 +66,7 @@ def tune(
     choose_backend(session, cache)
     from dataclasses import asdict
 
+    from cars_bench.documents import to_json
     from cars_bench.finetune.runs import frozen_test_top1
     from cars_bench.tracking.follow import tracked
     from cars_bench.tuning.leaderboard import leaderboard, no_head_beats, why_chosen, winners_curse
@@ -96,6 +97,9 @@ def tune(
     )
     if why := why_chosen(rows, winner.trial_id):
         session.say(f"it is {why}: cars-bench trials")
+    boxes = result.head.record.boxes
+    if boxes:
+        session.say(f"its boxes on validation: {boxes.text}")
     for item in result.brackets:
         session.say(f"bracket {item.number}: {item.run} of {item.planned} trials planned")
     if curse:
@@ -114,6 +118,7 @@ def tune(
         "winner": winner.to_json(),
         "winners_curse": asdict(curse) if curse else None,
         "refit": result.head.refit,
+        "boxes": {"val": to_json(boxes)} if boxes else {},
     }
 
 
