@@ -114,9 +114,10 @@ def test_of_both_splits_test_is_told(boxed):
     assert facts(both).split == "test"
 
 
-def test_a_search_that_nothing_was_finished_of_tells_what_it_kept_of_its_winner(finished):
-    record = replace(finished.head.record, boxes=SCORE)
-    tuned = replace(finished, runs=(), predictions={}, head=replace(finished.head, record=record))
+def test_a_search_that_nothing_was_finished_of_tells_its_winners_overlap(evaluated_winner):
+    head = evaluated_winner.head
+    kept = replace(head, record=replace(head.record, boxes=SCORE))
+    tuned = replace(evaluated_winner, predictions={}, head=kept)
     found = facts(tuned)
     assert (found.model, found.split, found.score) == ("frozen winner", "val", SCORE)
     assert figure(found) == table(found) == {}
