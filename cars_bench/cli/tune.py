@@ -66,6 +66,7 @@ def tune(
     choose_backend(session, cache)
     from dataclasses import asdict
 
+    from cars_bench.backbones.catalogue import is_picture
     from cars_bench.documents import to_json
     from cars_bench.finetune.runs import frozen_test_top1
     from cars_bench.tracking.follow import tracked
@@ -110,6 +111,10 @@ def tune(
     if no_head_beats(rows, winner.trial_id):
         session.say("no head beats the best probe: cars-bench trials")
     session.say(f"study: {result.study.folder}\nnext: cars-bench finetune --best")
+    if is_picture(result.study.record.features.backbone):
+        session.say(
+            "(that trains nothing more: it makes the network a model and reads the test images)"
+        )
     return {
         "study": result.study.name,
         "planned": result.planned,

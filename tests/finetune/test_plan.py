@@ -130,3 +130,11 @@ def test_a_plan_or_a_setting_never_leads_out_of_its_study(workspace, changes):
     workspace.remember("model", study=plan.study, run=plan.run)
     with pytest.raises(UsageError, match="cannot be named"):
         remembered(workspace, "model")
+
+
+@pytest.mark.parametrize(
+    ("boundary", "block"),
+    [(None, "conv5"), ("conv4", "conv4"), ("conv4_block6", "conv4"), ("conv5_block2", "conv5")],
+)
+def test_what_is_unfrozen_by_default_lies_below_the_head(boundary, block):
+    assert _top_block(spec("resnet50"), boundary) == block
