@@ -200,7 +200,8 @@ def _said(session: Session, run: Run) -> Document:
         session.say(line)
     frozen = run.score("frozen", "val")
     study = Study.open(session.workspace, run.record.study)
-    beside = mean_beside(study, run.record.trial_id, frozen.top1.value) if frozen else ""
+    called = run.record.stages["frozen"]
+    beside = mean_beside(study, run.record.trial_id, frozen.top1.value, called) if frozen else ""
     if beside:
         session.say(beside)
     if run.record.speed:

@@ -194,7 +194,7 @@ def new_plan(workspace: Workspace, options: FinetuneOptions) -> RunPlan:
     """
     study = Study.open(workspace, options.study)
     backbone = spec(study.record.features.backbone)
-    top = _top_block(backbone, _boundary(workspace, study))
+    top = top_block(backbone, _boundary(workspace, study))
     recipe = _unfreezing(options.resolved(), backbone, top, options)
     if recipe.unfreeze == NOTHING and (options.refit or not options.warm_up):
         raise UsageError(
@@ -232,7 +232,7 @@ def _boundary(workspace: Workspace, study: Study) -> str | None:
         return None
 
 
-def _top_block(backbone: BackboneSpec, boundary: str | None) -> str:
+def top_block(backbone: BackboneSpec, boundary: str | None) -> str:
     """The backbone's own default, or the block below the head where that lies lower."""
     if boundary is None:
         return backbone.default_unfreeze
