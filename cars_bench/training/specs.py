@@ -255,7 +255,7 @@ class TrainingSpec:
     averaging: float = 0.0
     backbone_rate: float = 1.0
     mixed_precision: bool = False
-    box_weight: float = 1.0
+    box_weight: float = 10.0
     box_loss: str = "smooth_l1"
 
     def __post_init__(self) -> None:
