@@ -68,11 +68,15 @@ class CacheState:
 
 @dataclass(frozen=True)
 class RunState:
-    """One fine-tuning run: test top-1 in [0, 1], `None` where it was not measured."""
+    """One fine-tuning run: test top-1 in [0, 1], `None` where it was not measured.
+
+    `stages`: what the head and the finished model are called.
+    """
 
     run: str
     frozen_top1: float | None
     finetuned_top1: float | None
+    stages: tuple[str, ...] = ("frozen", "fine-tuned")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -278,6 +282,7 @@ def _run(run: Run) -> RunState:
         run=run.name,
         frozen_top1=frozen.top1.value if frozen else None,
         finetuned_top1=finetuned.top1.value if finetuned else None,
+        stages=tuple(run.record.stages.values()),
     )
 
 

@@ -263,6 +263,11 @@ def is_packaged(name: str) -> bool:
     return isinstance(packaged, PackagedFile) and packaged.installed
 
 
+def is_picture(name: str) -> bool:
+    """Whether it computes nothing, so that what is trained on it is a network from scratch."""
+    return name in CATALOGUE and not CATALOGUE[name].is_network
+
+
 def default_backbone() -> str:
     """The one whose weights need no network, where they are installed; else the best known."""
     return OFFLINE_BACKBONE if is_packaged(OFFLINE_BACKBONE) else PUBLISHED_BACKBONE

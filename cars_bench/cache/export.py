@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from cars_bench.atomic import atomic_file, atomic_path
+from cars_bench.backbones.catalogue import is_picture
 from cars_bench.cache.decoding import ImageSource, source_of
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import SPLITS, Dataset, ImageRecord, evenly
@@ -110,7 +111,8 @@ def contact_sheet(workspace: Workspace, cache: FeatureCache) -> Path:
     """
     dataset = Dataset.load(workspace, cache.manifest.dataset)
     source = source_of(cache.recipe, dataset, cache.manifest.extraction.augment)
-    views = min(cache.manifest.views("train"), MOST_COLUMNS)
+    live = is_picture(cache.recipe.backbone)  # training draws its views, so the cache holds none
+    views = MOST_COLUMNS if live else min(cache.manifest.views("train"), MOST_COLUMNS)
     picked = evenly(source.records["train"], SHEET_IMAGES)
     width = _TILE + _GAP
     height = _TILE + _GAP + _TITLE

@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from cars_bench.backbones.catalogue import (
-    CATALOGUE,
     OFFLINE_BACKBONE,
     SMALLEST_IMAGE,
     UNPOOLED,
     check_pooling,
     default_backbone,
     is_packaged,
+    is_picture,
 )
 from cars_bench.cache.manifest import Origin
 from cars_bench.data.policies import Policy, policy
@@ -138,7 +138,7 @@ class ExtractOptions:
 
     @property
     def _is_picture(self) -> bool:
-        return self.backbone in CATALOGUE and not CATALOGUE[self.backbone].is_network
+        return is_picture(self.backbone)
 
     def to_settings(self) -> dict[str, Any]:
         """What later runs of `extract` take over."""

@@ -53,8 +53,7 @@ def _more(document: Document) -> list[str]:
     macro = found["macro"]
     worst = sorted(found["classes"], key=lambda row: row["value"])[:5]
     errors = [
-        f"{stage.replace('finetuned', 'fine-tuned')} "
-        f"{one['calibration']['expected_calibration_error']:.1%}"
+        f"{document['stages'][stage]} {one['calibration']['expected_calibration_error']:.1%}"
         for stage, one in measures.items()
     ]
     cooled = document.get("temperature")
@@ -62,7 +61,7 @@ def _more(document: Document) -> list[str]:
         errors.append(
             f"{cooled['expected_calibration_error']:.1%} with temperature {cooled['value']:.3g}"
         )
-    lines = [_paired(document["mcnemar"])] if "mcnemar" in document else []
+    lines = [_paired(document["mcnemar"], document["stages"])] if "mcnemar" in document else []
     gain = document.get("gain")
     lines += [gain["said"]] if gain else []
     lines += [
@@ -80,8 +79,9 @@ def _more(document: Document) -> list[str]:
     return lines
 
 
-def _paired(pair: Document) -> str:
+def _paired(pair: Document, stages: dict[str, str]) -> str:
     return (
-        f"only the fine-tuned right: {pair['only_finetuned_right']}, only the frozen: "
+        f"only the {stages['finetuned']} right: {pair['only_finetuned_right']}, "
+        f"only the {stages['frozen']}: "
         f"{pair['only_frozen_right']} (McNemar's exact test p = {pair['p_value']:.2g})"
     )

@@ -180,7 +180,8 @@ def _dry_run(session: Session, options: FinetuneOptions) -> Document:
 
 def _outline(found: Document) -> str:
     if not found["layers"]:
-        return "nothing would be trained"
+        scratch = ": the network was trained from scratch, and is kept as it is"
+        return "nothing would be trained" + (scratch if found["from_scratch"] else "")
     below = found["boundary"]
     return (
         f"{found['trainable_parameters']:,} trainable parameters in {len(found['layers'])} "
@@ -194,12 +195,13 @@ def _said(session: Session, run: Run) -> Document:
     from cars_bench.tuning.leaderboard import mean_beside
     from cars_bench.tuning.study import Study
 
-    document = to_json(run.record)
+    document = to_json(run.record) | {"stages": run.record.stages}
     for line in score_lines(document):
         session.say(line)
     frozen = run.score("frozen", "val")
     study = Study.open(session.workspace, run.record.study)
-    beside = mean_beside(study, run.record.trial_id, frozen.top1.value) if frozen else ""
+    called = run.record.stages["frozen"]
+    beside = mean_beside(study, run.record.trial_id, frozen.top1.value, called) if frozen else ""
     if beside:
         session.say(beside)
     if run.record.speed:

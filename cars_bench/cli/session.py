@@ -265,7 +265,11 @@ def points(share: float) -> str:
 
 
 def score_lines(document: Document) -> list[str]:
-    """Scores as a person reads them, one line a stage and split, with 95% intervals."""
+    """Scores as a person reads them, one line a stage and split, with 95% intervals.
+
+    Args:
+        document: `frozen`, `finetuned` and `boxes` by split, and `stages`: their names.
+    """
     return [
         f"{said:10} {split:4} "
         + "  ".join(
@@ -275,7 +279,7 @@ def score_lines(document: Document) -> list[str]:
             if name != "n"
         )
         + f"  n {scores['n']:,}"
-        for stage, said in (("frozen", "frozen"), ("finetuned", "fine-tuned"))
+        for stage, said in document["stages"].items()
         for split, scores in document[stage].items()
     ] + _box_lines(document)
 
@@ -286,7 +290,7 @@ def _box_lines(document: Document) -> list[str]:
         f"{said:10} {split:4} mean IoU {accuracy_of(found['mean_iou'])}  "
         f"above 0.5 {accuracy_of(found['above_50'])}  above 0.75 "
         f"{accuracy_of(found['above_75'])}  n {found['n']:,}"
-        for stage, said in (("frozen", "frozen"), ("finetuned", "fine-tuned"))
+        for stage, said in document["stages"].items()
         for split, found in document.get("boxes", {}).get(stage, {}).items()
     ]
 

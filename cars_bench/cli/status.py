@@ -80,9 +80,9 @@ def _study(study: StudyState) -> Iterator[str]:
     stale = f": STALE, {study.stale}" if study.stale else ""
     yield f"{head}{study.completed}{planned} trials completed{failed}{best}{stale}"
     for run in study.runs:
-        yield f"    {run.run}: test top-1 {_share(run.frozen_top1)} frozen, " + (
-            f"{_share(run.finetuned_top1)} fine-tuned"
-        )
+        scores = (_share(run.frozen_top1), _share(run.finetuned_top1))
+        said = ", ".join(" ".join(pair) for pair in zip(scores, run.stages, strict=True))
+        yield f"    {run.run}: test top-1 {said}"
     for name in study.unfinished:
         yield f"    {name}: unfinished; the same finetune command goes on with it"
 

@@ -66,6 +66,8 @@ def tune(
     choose_backend(session, cache)
     from dataclasses import asdict
 
+    from cars_bench.backbones.catalogue import is_picture
+    from cars_bench.documents import to_json
     from cars_bench.finetune.runs import frozen_test_top1
     from cars_bench.tracking.follow import tracked
     from cars_bench.tuning.leaderboard import leaderboard, no_head_beats, why_chosen, winners_curse
@@ -96,6 +98,9 @@ def tune(
     )
     if why := why_chosen(rows, winner.trial_id):
         session.say(f"it is {why}: cars-bench trials")
+    boxes = result.head.record.boxes
+    if boxes:
+        session.say(f"its boxes on validation: {boxes.text}")
     for item in result.brackets:
         session.say(f"bracket {item.number}: {item.run} of {item.planned} trials planned")
     if curse:
@@ -106,6 +111,10 @@ def tune(
     if no_head_beats(rows, winner.trial_id):
         session.say("no head beats the best probe: cars-bench trials")
     session.say(f"study: {result.study.folder}\nnext: cars-bench finetune --best")
+    if is_picture(result.study.record.features.backbone):
+        session.say(
+            "(that trains nothing more: it makes the network a model and reads the test images)"
+        )
     return {
         "study": result.study.name,
         "planned": result.planned,
@@ -114,6 +123,7 @@ def tune(
         "winner": winner.to_json(),
         "winners_curse": asdict(curse) if curse else None,
         "refit": result.head.refit,
+        "boxes": {"val": to_json(boxes)} if boxes else {},
     }
 
 

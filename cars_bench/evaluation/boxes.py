@@ -74,7 +74,11 @@ def box_score(answers: Predictions, true: Mapping[str, Box | None]) -> BoxScore 
         answers: As for `ious_by_image`.
         true: Likewise.
     """
-    found = np.array(list(ious_by_image(answers, true).values()))
+    return overlap_score(np.array(list(ious_by_image(answers, true).values())))
+
+
+def overlap_score(found: npt.NDArray[np.floating]) -> BoxScore | None:
+    """The same of overlaps `[N]`; `None` of none."""
     if not found.size:
         return None
     return BoxScore(

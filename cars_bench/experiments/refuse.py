@@ -112,7 +112,9 @@ def _check_unfreeze(wanted: Planned, progress: Progress) -> None:
     assert wanted.finish is not None
     options = wanted.features.options()
     backbone = spec(options.backbone)
-    text = resolved_recipe(wanted.finish.options("", ""), backbone).unfreeze
+    text = resolved_recipe(
+        wanted.finish.options("", ""), backbone, wanted.features.options().boundary
+    ).unfreeze
     if _is_known(text, backbone):
         return
     load_keras(progress, "tensorflow")

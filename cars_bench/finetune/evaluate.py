@@ -22,7 +22,7 @@ from cars_bench.finetune.artifacts import answers_table
 from cars_bench.finetune.finished import FinishedModel
 from cars_bench.finetune.gain import gain_in
 from cars_bench.finetune.model_card import write_card
-from cars_bench.finetune.run_record import BoxScores, RunBoxes, RunRecord
+from cars_bench.finetune.run_record import BoxScores, RunBoxes, RunRecord, stage_names
 from cars_bench.finetune.runs import FINETUNED, FROZEN, MEASURED, Run, Stage
 from cars_bench.progress import Progress
 from cars_bench.training.engine import answers_of
@@ -133,6 +133,7 @@ def evaluate(
         _keep(run, asked, progress)
     return {
         "model": f"{study.name}/{finished.folder.name}",
+        "stages": record.stages,
         **{stage: {split: to_json(found.score)} for stage, found in judged.items()},
         "handoff": to_json(record.handoff),
         "mcnemar": _compared(frozen, finetuned),
@@ -182,6 +183,7 @@ def evaluate_frozen(
     _keep_answers(study, StoredHead(head.folder, head.record), split, answers, progress)
     return {
         "model": f"{study.name}/{WINNER}",
+        "stages": stage_names(cache.recipe.backbone),
         "frozen": {split: to_json(judged.score)},
         "finetuned": {},
         "handoff": None,

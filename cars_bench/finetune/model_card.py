@@ -14,7 +14,6 @@ from cars_bench.finetune.run_record import RunRecord
 from cars_bench.finetune.runs import STAGES, Run
 
 CARD_FILE = "model-card.md"
-STAGE_NAMES = {"frozen": "frozen head", "finetuned": "fine-tuned"}
 
 
 def write_card(run: Run) -> None:
@@ -127,6 +126,8 @@ def _trained(record: RunRecord) -> list[str]:
 
 
 def _untrained(record: RunRecord) -> list[str]:
+    if record.warm_up and record.backbone.is_picture:
+        return ["- The search trained the whole network from scratch; it is kept as it is."]
     if record.warm_up:
         return ["- Nothing was unfrozen: the head is as tuned on features of the frozen backbone."]
     return ["- Nothing was trained: the head has random weights."]
@@ -163,7 +164,7 @@ def _examples(record: RunRecord) -> str:
 def _boxes(record: RunRecord) -> list[str]:
     """How good its boxes are, where it tells any."""
     lines = [
-        f"- Boxes, {STAGE_NAMES[stage]}, {split}: {found.text}."
+        f"- Boxes, {record.stages[stage]}, {split}: {found.text}."
         for stage, scores in record.boxes.by_stage().items()
         for split, found in scores.items()
     ]
@@ -201,7 +202,7 @@ def _calibrated(record: RunRecord) -> list[str]:
 
 def _results(run: Run) -> list[str]:
     return [
-        f"| {STAGE_NAMES[stage]} | {split} | {score.n:,} | {score.top1.value:.1%} "
+        f"| {run.record.stages[stage]} | {split} | {score.n:,} | {score.top1.value:.1%} "
         f"({score.top1.low:.1%} to {score.top1.high:.1%}) | {score.top5.value:.1%} |"
         for stage in STAGES
         for split, score in run.scores(stage).items()

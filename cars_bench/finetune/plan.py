@@ -15,10 +15,11 @@ import yaml
 
 from cars_bench.atomic import write_text
 from cars_bench.backbones.catalogue import BackboneSpec, spec
+from cars_bench.cache.manifest import read_manifest
 from cars_bench.checksums import canonical
 from cars_bench.data.policies import Policy, policy
 from cars_bench.documents import read_record, to_json, write_record
-from cars_bench.errors import CarsBenchError, ModelMissing, UsageError
+from cars_bench.errors import CacheMissing, CarsBenchError, ModelMissing, UsageError
 from cars_bench.finetune.recipe import DEFAULT, RECIPE_FILE, FinetuneOptions, Recipe
 from cars_bench.tuning.leaderboard import best_trial
 from cars_bench.tuning.study import Study
@@ -198,7 +199,9 @@ def new_plan(workspace: Workspace, options: FinetuneOptions) -> RunPlan:
         UsageError: The recipe makes no sense.
     """
     study = Study.open(workspace, options.study)
-    recipe = resolved_recipe(options, spec(study.record.features.backbone))
+    recipe = resolved_recipe(
+        options, spec(study.record.features.backbone), _boundary(workspace, study)
+    )
     trial = study.trial(options.trial) if options.trial else best_trial(study)
     stem = re.sub(r"[^A-Za-z0-9._-]", "-", f"{trial.trial_id}-{recipe.unfreeze}")[:100]
     plan = RunPlan(
@@ -219,13 +222,20 @@ def new_plan(workspace: Workspace, options: FinetuneOptions) -> RunPlan:
     return replace(plan, run=run, asked=options.words(final / run / RECIPE_FILE))
 
 
-def resolved_recipe(options: FinetuneOptions, backbone: BackboneSpec) -> Recipe:
+def resolved_recipe(
+    options: FinetuneOptions, backbone: BackboneSpec, boundary: str | None
+) -> Recipe:
     """The recipe that is asked for, with a block of this backbone.
+
+    Args:
+        options: What was asked for.
+        backbone: Below the head.
+        boundary: The block whose maps the head was tuned on; `None` of the last one.
 
     Raises:
         UsageError: The recipe makes no sense.
     """
-    recipe = _unfreezing(options.resolved(), backbone, options)
+    recipe = _unfreezing(options.resolved(), backbone, top_block(backbone, boundary), options)
     if recipe.unfreeze == NOTHING and (options.refit or not options.warm_up):
         raise UsageError(
             "--unfreeze none trains nothing, so it goes with neither --refit nor --no-warm-up.",
@@ -234,8 +244,37 @@ def resolved_recipe(options: FinetuneOptions, backbone: BackboneSpec) -> Recipe:
     return recipe
 
 
-def _unfreezing(recipe: Recipe, backbone: BackboneSpec, options: FinetuneOptions) -> Recipe:
+def _boundary(workspace: Workspace, study: Study) -> str | None:
+    """The block whose maps the heads were tuned on; `None` of the last one, or without the cache.
+
+    That the cache is gone is said when it is opened.
+    """
+    try:
+        return read_manifest(workspace.features / study.cache_key).recipe.boundary
+    except CacheMissing:
+        return None
+
+
+def top_block(backbone: BackboneSpec, boundary: str | None) -> str:
+    """The backbone's own default, or the block below the head where that lies lower."""
+    if boundary is None:
+        return backbone.default_unfreeze
+    stages = [stage for stage in backbone.blocks if boundary.startswith(stage)]
+    stage = max(stages, key=len, default=boundary)
+    above = backbone.blocks[backbone.blocks.index(backbone.default_unfreeze) :]
+    return backbone.default_unfreeze if stage in above else stage
+
+
+def _unfreezing(
+    recipe: Recipe, backbone: BackboneSpec, top: str, options: FinetuneOptions
+) -> Recipe:
     """The recipe with a block of this backbone: below a network from scratch there is none.
+
+    Args:
+        recipe: As asked for.
+        backbone: Below the head.
+        top: The block that is unfrozen unless told otherwise.
+        options: What was asked for.
 
     Raises:
         UsageError: A block of a picture was asked for.
@@ -249,7 +288,7 @@ def _unfreezing(recipe: Recipe, backbone: BackboneSpec, options: FinetuneOptions
             )
         return replace(recipe, unfreeze=NOTHING)
     if recipe.unfreeze == DEFAULT:
-        return replace(recipe, unfreeze=backbone.default_unfreeze)
+        return replace(recipe, unfreeze=top)
     return recipe
 
 

@@ -168,5 +168,6 @@ def describe_run(workspace: Workspace, plan: RunPlan) -> dict[str, Any]:
         "unfreeze": unfreeze.text,
         "boundary": unfreeze.boundary,
         "layers": list(unfreeze.layers),
+        "from_scratch": not backbone.spec.is_network,
         "trainable_parameters": int(sum(np.prod(variable.shape) for variable in variables)),
     }

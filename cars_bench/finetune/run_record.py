@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from cars_bench.backbones.catalogue import is_picture
 from cars_bench.data.card import SplitSummary
 from cars_bench.data.detection import DetectorCrop
 from cars_bench.evaluation.boxes import BoxScore
@@ -67,6 +68,11 @@ class RunBackbone:
     pooling: str
     weights_digest: str
     boundary: str | None = None
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether nothing is below the head, which is a network from scratch."""
+        return is_picture(self.name)
 
 
 @dataclass(frozen=True)
@@ -214,6 +220,11 @@ class RunRecord:
     boxes: RunBoxes = field(default_factory=RunBoxes)
 
     @property
+    def stages(self) -> dict[str, str]:
+        """What the head and the finished model are called, by stage."""
+        return stage_names(self.backbone.name, bool(self.epochs))
+
+    @property
     def without_temperature(self) -> str:
         """Why it has no temperature; empty where it has one."""
         if self.temperature:
@@ -224,3 +235,16 @@ class RunRecord:
         if score and score.top1.value == 1:
             return "every validation image is named right, so none can be fitted"
         return "it was made before one was kept; cars-bench evaluate --split val fits it"
+
+
+def stage_names(backbone: str, trained: bool = True) -> dict[str, str]:
+    """What the head and the finished model are called, by stage.
+
+    Args:
+        backbone: Below the head; a network from scratch has none that could be frozen.
+        trained: Fine-tuning trained anything.
+    """
+    return {
+        "frozen": "as tuned" if is_picture(backbone) else "frozen",
+        "finetuned": "fine-tuned" if trained else "assembled",
+    }

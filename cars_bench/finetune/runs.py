@@ -12,6 +12,7 @@ from typing import Literal
 
 from cars_bench.documents import read_record, write_record
 from cars_bench.errors import ModelMissing, RecordDamaged
+from cars_bench.evaluation.boxes import BoxScore
 from cars_bench.evaluation.metrics import SplitScore
 from cars_bench.evaluation.predictions import (
     AGAIN,
@@ -84,6 +85,11 @@ class Run:
     def score(self, stage: Stage, split: str) -> SplitScore | None:
         """Accuracy on a split, if it was measured."""
         return self.scores(stage).get(split)
+
+    def box_score(self, stage: Stage, split: str) -> BoxScore | None:
+        """How good its boxes are on a split, where it tells any and was measured."""
+        boxes = self.record.boxes
+        return (boxes.frozen if stage == FROZEN else boxes.finetuned).get(split)
 
     def history(self) -> tuple[EpochResult, ...]:
         """Its epochs; none where nothing was trained.

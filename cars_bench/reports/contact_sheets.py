@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from cars_bench.backbones.catalogue import is_picture
 from cars_bench.cache.decoding import ImageSource, source_of
 from cars_bench.cache.manifest import Manifest
 from cars_bench.data.dataset import Dataset
@@ -16,6 +17,7 @@ from cars_bench.reports.pictures import MOST_VIEWS, Strip, contact_strips
 
 MOST_SHEETS = 3
 CACHE = "The cache of features"
+SCRATCH = "Training from scratch, on live views"
 
 
 @dataclass(frozen=True)
@@ -84,14 +86,17 @@ def _of_run(inputs: Inputs, run: Run, dataset: Dataset) -> Iterator[_Views]:
 
 
 def _stored(title: str, manifest: Manifest, dataset: Dataset) -> Iterator[_Views]:
-    """The views that a cache holds."""
+    """The views that a cache holds; of a cache of pictures those that training sees live."""
     if dataset.digest != manifest.recipe.dataset_digest:
         return
     try:
         source = source_of(manifest.recipe, dataset, manifest.extraction.augment)
     except CarsBenchError:
         return
-    yield _Views(title, source, manifest.views("train"))
+    if is_picture(manifest.recipe.backbone):
+        yield _Views(SCRATCH, source, MOST_VIEWS)
+    else:
+        yield _Views(title, source, manifest.views("train"))
 
 
 def _live(title: str, run: Run, dataset: Dataset) -> Iterator[_Views]:

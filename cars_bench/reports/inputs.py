@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from cars_bench.backbones.catalogue import is_picture
 from cars_bench.cache.manifest import Cost, Manifest, read_cost, read_manifest
 from cars_bench.data.dataset import Dataset
 from cars_bench.errors import CacheMissing, DatasetMissing, InputError, StudyMissing
@@ -148,6 +149,11 @@ class Inputs:
         return best_run(self.runs)
 
     @property
+    def from_scratch(self) -> bool:
+        """Whether the search trained whole networks, on pictures."""
+        return self.study is not None and is_picture(self.study.record.features.backbone)
+
+    @property
     def frozen_trial(self) -> str:
         """The trial whose frozen head the report speaks of: the chosen run's, else the winner."""
         if self.run is not None:
@@ -166,9 +172,10 @@ class Inputs:
         return name_of_run(self.run) if self.run else ""
 
     def called_frozen(self, trial_id: str) -> str:
-        """What the frozen head of a trial is called in words."""
+        """What the frozen head of a trial is called in words; a network from scratch is whole."""
         won = self.winner is not None and self.winner.trial_id == trial_id
-        return "frozen winner" if won else f"frozen {trial_id}"
+        name = "winner" if won else trial_id
+        return f"{name} trained from scratch" if self.from_scratch else f"frozen {name}"
 
     def answers(self, stage: str, split: str) -> Predictions | None:
         """What the chosen run, else the winner, answered; `None` where it was not asked."""

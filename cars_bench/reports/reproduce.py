@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cars_bench.backbones.catalogue import is_picture
 from cars_bench.data.dataset import DETECTOR, Dataset
 from cars_bench.finetune.plan import Steering
 from cars_bench.finetune.runs import FROZEN, MEASURED, Run
@@ -102,6 +103,7 @@ def _extract(inputs: Inputs) -> list[str]:
     made = inputs.manifest.extraction
     views = inputs.manifest.views("train")
     several = views > 1
+    augmented = several or is_picture(recipe.backbone)
     words = _options(
         backbone=recipe.backbone,
         weights=made.weights,
@@ -109,8 +111,8 @@ def _extract(inputs: Inputs) -> list[str]:
         pooling=None if recipe.boundary else recipe.pooling,
         boundary=recipe.boundary,
         views=views if several else None,
-        augment=made.augment if several else None,
-        seed=recipe.augment_seed if several else None,
+        augment=made.augment if augmented else None,
+        seed=recipe.augment_seed if augmented else None,
         dtype=recipe.dtype,
         runtime=recipe.runtime,
         batch_size=made.batch_size,

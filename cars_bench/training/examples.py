@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cars_bench.backbones.catalogue import Preprocessing, spec
+from cars_bench.backbones.catalogue import Preprocessing, is_picture, spec
 from cars_bench.cache.decoding import source_of
 from cars_bench.cache.store import FeatureCache
 from cars_bench.cache.view_boxes import view_boxes
@@ -40,7 +40,7 @@ def training_examples(cache: FeatureCache, *, box: bool = False, refit: bool = F
         DatasetMissing: The pictures' dataset is gone.
         UsageError: As `cached_examples`.
     """
-    if not spec(cache.recipe.backbone).is_network:
+    if is_picture(cache.recipe.backbone):
         return _live_pictures(cache, box, ("train", "val") if refit else ("train",))
     training = cached_examples(cache, "train", box)
     return joined(training, cached_examples(cache, "val", box)) if refit else training

@@ -194,13 +194,14 @@ def _beats(row: LeaderboardRow, probe: LeaderboardRow | None) -> bool | None:
     return (row.score or 0.0) > (probe.score or 0.0)
 
 
-def mean_beside(study: Study, trial_id: str, carried: float) -> str:
+def mean_beside(study: Study, trial_id: str, carried: float, called: str = "frozen") -> str:
     """What tells one training's validation top-1 from the number that its head goes by.
 
     Args:
         study: Its study.
         trial_id: The head.
         carried: Of the training that a model carries.
+        called: What that training is called beside its score.
 
     Returns:
         A sentence; empty where the two are the same to a tenth of a percent.
@@ -209,7 +210,7 @@ def mean_beside(study: Study, trial_id: str, carried: float) -> str:
     if row is None or row.score is None or f"{row.score:.1%}" == f"{carried:.1%}":
         return ""
     return (
-        f"frozen val is that of the training the model carries; the head goes by "
+        f"{called} val is that of the training the model carries; the head goes by "
         f"{row.score:.1%}, its mean over {plural(row.repeats, 'new seed')}"
     )
 

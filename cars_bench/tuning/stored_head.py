@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cars_bench.documents import read_record, write_record
 from cars_bench.errors import ModelMissing
+from cars_bench.evaluation.boxes import BoxScore
 from cars_bench.evaluation.predictions import (
     AGAIN,
     Predictions,
@@ -48,6 +49,8 @@ class HeadRecord:
         weights_sha256: Digest of its weights.
         tables: Digests of its witness and of what it answered, by file name.
         sides: Height and width of the maps it takes; empty for pooled features.
+        boxes: How good its boxes are on the validation images; `None` where it tells none, where
+            it was trained on these images, and in heads stored before it was kept.
     """
 
     trial_id: str
@@ -65,6 +68,7 @@ class HeadRecord:
     weights_sha256: str
     tables: dict[str, str] = field(default_factory=dict)
     sides: tuple[int, ...] = ()
+    boxes: BoxScore | None = None
 
 
 @dataclass(frozen=True)
@@ -135,6 +139,16 @@ def stored_winner(study: Study) -> StoredHead | None:
         RecordDamaged: Its record is not what was written.
     """
     return stored(study.folder / WINNER)
+
+
+def winner_boxes(study: Study) -> BoxScore | None:
+    """How good the boxes of a study's winner are on validation; as `HeadRecord.boxes`.
+
+    Raises:
+        RecordDamaged: As `stored_winner`.
+    """
+    head = stored_winner(study)
+    return head.record.boxes if head else None
 
 
 def discard(folder: Path) -> None:

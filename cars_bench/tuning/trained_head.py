@@ -19,6 +19,7 @@ import numpy.typing as npt
 from cars_bench.atomic import atomic_file, atomic_path
 from cars_bench.cache.store import FeatureCache, Features
 from cars_bench.errors import CarsBenchError
+from cars_bench.evaluation.boxes import BoxScore, ious, overlap_score
 from cars_bench.training.answers import EDGES, Answers
 from cars_bench.training.checkpoint import TrainingState, opened_arrays
 from cars_bench.training.engine import Examples, answers_of
@@ -262,7 +263,7 @@ def _train_and_store(
             "run again with the KERAS_BACKEND of the search, or search again",
         )
     discard(folder)
-    _write_weights_and_witness(folder, model, cache.load("val"))
+    said = _write_weights_and_witness(folder, model, cache.load("val"))
     record = HeadRecord(
         trial_id=trial.trial_id,
         study=study.name,
@@ -279,12 +280,24 @@ def _train_and_store(
         dataset=study.record.dataset,
         weights_sha256=sha256_file(folder / WEIGHTS_FILE),
         tables={WITNESS_FILE: sha256_file(folder / WITNESS_FILE)},
+        boxes=None if refit else _box_score(val_set, said),
     )
     StoredHead(folder, record).write()
     return read_head(folder)
 
 
-def _write_weights_and_witness(folder: Path, model: keras.Model, val: Features) -> None:
+def _box_score(val_set: Examples, said: Answers) -> BoxScore | None:
+    """How good the boxes are on plain validation images: shares overlap as pixels do."""
+    if val_set.boxes is None or said.boxes is None:
+        return None
+    images = np.arange(len(val_set.labels))
+    true = np.asarray(val_set.boxes[images, np.zeros_like(images)])
+    known = ~np.isnan(true).any(axis=1)
+    return overlap_score(ious(true[known], said.boxes[known]))
+
+
+def _write_weights_and_witness(folder: Path, model: keras.Model, val: Features) -> Answers:
+    """Write both, and give what the witness says."""
     said = answers_of(model, val.x)
     boxes: dict[str, Any] = {} if said.boxes is None else {"boxes": said.boxes}
     with atomic_path(folder / WEIGHTS_FILE) as temporary:
@@ -292,3 +305,4 @@ def _write_weights_and_witness(folder: Path, model: keras.Model, val: Features) 
     with atomic_file(folder / WITNESS_FILE) as stream:
         ids = np.array(val.image_ids)
         np.savez(stream, image_ids=ids, labels=val.labels, logits=said.logits, **boxes)
+    return said

@@ -1,4 +1,4 @@
-"""`cars-bench tune`: what it refuses before it trains anything."""
+"""`cars-bench tune`: what it refuses before it trains, and what it says of its winner."""
 
 from __future__ import annotations
 
@@ -8,10 +8,18 @@ import json
 import numpy as np
 import pytest
 
+from cars_bench.cache.extract import extract
+from cars_bench.cache.options import ExtractOptions
 from cars_bench.cache.testing import MadeUpCache, batch_of_dataset
 from cars_bench.cli.session import Session
 from cars_bench.cli.tune import choose_backend, tune
+from cars_bench.data.prepare import PrepareOptions, prepare
+from cars_bench.progress import Progress
+from tests.finetune import conftest as fixtures
+from tests.finetune.conftest import copied
 from tests.tuning.studies import make_cache, write_study
+
+tuned_once = fixtures.tuned_once
 
 
 @pytest.fixture
@@ -102,3 +110,32 @@ def test_a_tracker_that_cannot_be_is_refused_before_a_study_is_begun(cached, cap
     code, error = refused(cached, capsys, track=asked)
     assert (code, error["code"]) == (2, 2)
     assert not cached.studies.exists()
+
+
+def printed_by_tune(workspace, capsys, monkeypatch, space: str) -> str:
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    path = workspace.root / "space.yaml"
+    path.write_text(space)
+    session = Session(workspace, quiet=True)
+    assert session.run(lambda: tune(session, trials=1, space=str(path), workers=1, repeats=0)) == 0
+    return capsys.readouterr().out
+
+
+def test_a_winner_with_a_box_is_said_with_its_overlap_on_validation(
+    tuned_once, tmp_path, capsys, monkeypatch
+):
+    workspace = copied(tuned_once, tmp_path / "boxed")
+    space = "fixed: {box: true, epochs: 1, depth: 0}\n"
+    said = printed_by_tune(workspace, capsys, monkeypatch, space)
+    assert "its boxes on validation: mean IoU 0." in said
+    assert "of 12 images" in said
+
+
+def test_after_networks_from_scratch_it_says_that_nothing_more_is_trained(
+    tiny_source, workspace, capsys, monkeypatch
+):
+    prepare(workspace, PrepareOptions(source=tiny_source, name="tiny"), Progress())
+    extract(workspace, ExtractOptions(backbone="pixels", image_size=32), Progress())
+    space = "head: {stages: [{filters: 2}]}\ntraining: {epochs: 1}\n"
+    said = printed_by_tune(workspace, capsys, monkeypatch, space)
+    assert "trains nothing more" in said

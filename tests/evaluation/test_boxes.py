@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from cars_bench.data.detection import iou
-from cars_bench.evaluation.boxes import box_score, ious, ious_by_image
+from cars_bench.evaluation.boxes import box_score, ious, ious_by_image, overlap_score
 from cars_bench.evaluation.predictions import Predictions, predictions
 
 EDGES = arrays(np.float64, (4, 4), elements=st.integers(0, 40).map(float))
@@ -53,6 +53,13 @@ def test_the_score_counts_images_whose_box_is_known():
     assert (score.above_50.value, score.above_75.value) == pytest.approx((2 / 3, 1 / 3))
     assert score.mean_iou.low <= score.mean_iou.value <= score.mean_iou.high
     assert "of 3 images" in score.text
+
+
+def test_a_score_of_overlaps_is_that_of_the_answers_they_came_from():
+    said = answered((0, 0, 10, 10), (0, 0, 10, 8))
+    true = {"a": (0.0, 0.0, 10.0, 5.0), "b": (0.0, 0.0, 10.0, 10.0)}
+    assert overlap_score(np.array([0.5, 0.8])) == box_score(said, true)
+    assert overlap_score(np.array([])) is None
 
 
 def test_without_any_pair_there_is_no_score():

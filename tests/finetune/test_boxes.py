@@ -31,7 +31,8 @@ from cars_bench.finetune.runs import Run
 from cars_bench.progress import Progress
 from cars_bench.training.answers import Answers
 from cars_bench.tuning.search import TuneOptions, tune
-from cars_bench.tuning.study import Study
+from cars_bench.tuning.stored_head import winner_boxes
+from cars_bench.tuning.study import Study, study_names
 from cars_bench.tuning.trained_head import read_head
 from cars_bench.workspace import Workspace
 from tests.finetune.conftest import copied
@@ -71,6 +72,15 @@ def test_the_trial_keeps_the_overlap_and_the_witness_the_boxes(boxed: Workspace)
     assert 0 < trial.val_iou <= 1
     head = read_head(study.folder / "winner")
     assert head.boxes.shape == (12, 4)
+
+
+def test_the_winner_keeps_how_good_its_boxes_are_on_validation(boxed: Workspace, boxed_once):
+    found = winner_boxes(Study.open(boxed, "boxed"))
+    recorded = boxed_once[1].box_score("frozen", "val")
+    assert found.n == recorded.n == 12
+    assert found.mean_iou.value == pytest.approx(recorded.mean_iou.value, abs=1e-3)
+    other = next(name for name in study_names(boxed) if name != "boxed")
+    assert winner_boxes(Study.open(boxed, other)) is None
 
 
 def test_views_of_a_cache_have_boxes_in_its_order(boxed: Workspace):

@@ -168,10 +168,20 @@ def test_it_predicts_is_evaluated_and_reported_as_any_other(scratch_once, tmp_pa
     said = evaluate(workspace, None, "test", Progress())
     assert said["finetuned"]["test"] == said["frozen"]["test"]
     assert evaluate_frozen(workspace, None, "val", Progress())["frozen"]["val"]["n"] == 12
+    assert said["stages"] == {"frozen": "as tuned", "finetuned": "assembled"}
     page = build_report(workspace).read_text(encoding="utf-8")
+    assert "--augment strong" in page
+    assert "Winner trained from scratch" in page
+    assert "frozen winner" not in page.lower()
+    assert "One pass of the frozen backbone" not in page
+    assert "Training from scratch, on live views" in page
+    assert "policy <code>strong</code>: each view is" in page
+    card = (run.folder / "model-card.md").read_text()
+    assert "trained the whole network from scratch" in card
+    assert "frozen" not in card
     assert "conv 4 bn" in page
     assert "residual 6 bn" in page
-    assert read_overview(workspace)
+    assert "as tuned" in next(iter(read_overview(workspace).studies)).runs[0].stages
     photos = root / "source" / "images"
     answers = predict(workspace, [photos], PredictOptions(tmp_path / "out.csv"), Progress())
     assert answers.images == 60
@@ -221,9 +231,9 @@ def test_convolutions_go_on_from_a_frozen_networks_map(pixels, recipe, cached, t
     )
     key = extract(pixels, options, Progress()).key
     tuned_as(pixels, CNN, cache=key)
-    block = "block2" if "boundary" in cached else "block3"
-    asked = FinetuneOptions(recipe=str(recipe), unfreeze=block, epochs=1)
+    asked = FinetuneOptions(recipe=str(recipe), unfreeze="default", epochs=1)
     run = finetune(pixels, asked, Progress())
+    assert run.record.unfreeze.text == ("block2" if "boundary" in cached else "block3")
     assert run.record.whole_check.top1_agreement == 1
     assert run.record.frozen_check.changed > 0
     finished = FinishedModel(run)

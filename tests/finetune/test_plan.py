@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cars_bench.backbones.catalogue import spec
 from cars_bench.checksums import canonical
 from cars_bench.data.policies import NAMED, policy
 from cars_bench.errors import ModelMissing, RecordDamaged, UsageError
@@ -20,6 +21,7 @@ from cars_bench.finetune.plan import (
     plans,
     read_plan,
     remembered,
+    top_block,
 )
 from cars_bench.finetune.recipe import FinetuneOptions, Recipe
 from cars_bench.tuning.study import Study
@@ -130,3 +132,11 @@ def test_a_plan_or_a_setting_never_leads_out_of_its_study(workspace, changes):
     workspace.remember("model", study=plan.study, run=plan.run)
     with pytest.raises(UsageError, match="cannot be named"):
         remembered(workspace, "model")
+
+
+@pytest.mark.parametrize(
+    ("boundary", "block"),
+    [(None, "conv5"), ("conv4", "conv4"), ("conv4_block6", "conv4"), ("conv5_block2", "conv5")],
+)
+def test_what_is_unfrozen_by_default_lies_below_the_head(boundary, block):
+    assert top_block(spec("resnet50"), boundary) == block

@@ -12,7 +12,7 @@ from cars_bench.data.policies import NAMED
 from cars_bench.documents import write_record
 from cars_bench.finetune.plan import PLAN_FILE, RunPlan
 from cars_bench.finetune.recipe import Recipe
-from cars_bench.reports.contact_sheets import CACHE, MOST_SHEETS, contact_sheets
+from cars_bench.reports.contact_sheets import CACHE, MOST_SHEETS, SCRATCH, contact_sheets
 from cars_bench.reports.page import report_page
 from cars_bench.reports.pictures import MOST_VIEWS
 from cars_bench.reports.report import gather
@@ -66,6 +66,15 @@ def test_the_policy_of_a_live_run_has_a_sheet_of_its_own(inputs):
     assert sheets[1].ranges == NAMED["strong"].describe()
     first, second = ({strip.image_id for strip in sheet.strips} for sheet in sheets)
     assert first & second  # the same images, so that policies can be compared
+
+
+def test_networks_from_scratch_show_the_live_views_that_they_see(inputs):
+    pictures = _manifest(inputs, "light", backbone="pixels")
+    plain = tuple(shard for shard in pictures.shards if shard.view == 0)
+    stored = replace(inputs, manifest=replace(pictures, shards=plain), runs=())
+    (sheet,) = contact_sheets(stored)
+    assert (sheet.title, sheet.policy) == (SCRATCH, "light")
+    assert {strip.views for strip in sheet.strips} == {MOST_VIEWS}
 
 
 def test_a_policy_that_is_shown_already_is_not_shown_again(inputs, tmp_path):

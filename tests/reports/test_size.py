@@ -1,4 +1,4 @@
-"""How large a report becomes: 196 classes and 100 trials, with pictures as rich as photographs."""
+"""How large a report becomes: 196 classes and 300 trials, with pictures as rich as photographs."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _row(folder: Path, label: int, name: str, place: int, split: str) -> dict[st
 def large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(workspaces, "_image", _row)
     monkeypatch.setattr(Thumbnails, "picture", lambda _, name, side: _photograph(name, side))
-    return make_workspace(tmp_path, trials=100, classes=CLASSES)
+    return make_workspace(tmp_path, trials=300, classes=CLASSES)
 
 
 def test_a_large_study_makes_a_page_that_can_be_sent(large):

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import re
+from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from cars_bench.reports.svg import BLUE, INK, PHONE_PIXELS, draw, plain_axes, share_rows
@@ -50,3 +52,17 @@ def test_a_figure_that_a_phone_cannot_show_whole_says_so(width, wide):
 def test_rows_of_shares_are_named_as_they_are():
     drawn = draw("a", "t", "d", lambda figure: share_rows(figure, "top-1", ["$x$", "b"]))
     assert ">$x$<" in drawn
+
+
+def test_a_cloud_of_points_says_its_style_once_and_no_text_is_rounded():
+    def paint(figure):
+        axes = plain_axes(figure)
+        axes.plot(np.arange(500) / 7, np.arange(500) / 3, "o", color=BLUE, alpha=0.6)
+        axes.set_title("rate 0.00012 or 0.34567", parse_math=False)
+
+    drawn = draw("cloud", "Cloud", "Points.", paint)
+    assert drawn.count("<use ") >= 500
+    assert len(drawn) < 75 * 500 + 20_000
+    assert "fill: var(--blue); fill-opacity: 0.6" in drawn
+    assert "rate 0.00012 or 0.34567" in drawn
+    ElementTree.fromstring(drawn.replace(" data-wide", ""))

@@ -1,4 +1,8 @@
-"""The boxes that the finished model tells, held against the true ones; and pictures of both."""
+"""The boxes that a model tells, held against the true ones; and pictures of both.
+
+On the test images where they were read, else on the validation images; of the finished model,
+before there is one of the winner of the search.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,8 @@ from cars_bench.data.dataset import Dataset, LabelledImage, evenly
 from cars_bench.data.images import Box
 from cars_bench.evaluation.boxes import LOOSE, TIGHT, BoxScore, box_score, ious_by_image
 from cars_bench.evaluation.predictions import Predictions
-from cars_bench.finetune.runs import FINETUNED
+from cars_bench.finetune.gain import SPLIT_WORDS, SPLITS
+from cars_bench.finetune.runs import FROZEN, STAGES, Stage
 from cars_bench.reports.inputs import Inputs
 from cars_bench.reports.pictures import Thumbnails, data_uri
 from cars_bench.reports.svg import BLUE, INK, PHONE_WIDTH, Figures, draw, plain_axes
@@ -32,7 +37,7 @@ SHADOW = (0, 0, 0)
 
 @dataclass(frozen=True, kw_only=True)
 class BoxLook:
-    """One test image.
+    """One image.
 
     Attributes:
         true: The true box as shares of width and height.
@@ -48,36 +53,65 @@ class BoxLook:
 
 @dataclass(frozen=True, kw_only=True)
 class BoxFacts:
-    """Of the chosen run, on the test images.
+    """Of one model on one split.
 
     Attributes:
+        model: What it is called.
+        split: `test` or `val`.
         score: Mean IoU and the shares above 0.5 and 0.75.
-        counts: Images by IoU, in even bins from 0 to 1.
+        counts: Images by IoU, in even bins from 0 to 1; empty where only the score is kept.
         looks: The worst, some in the middle, the best; from the worst to the best.
     """
 
+    model: str
+    split: str
     score: BoxScore
-    counts: tuple[int, ...]
-    looks: tuple[BoxLook, ...]
+    counts: tuple[int, ...] = ()
+    looks: tuple[BoxLook, ...] = ()
+
+    @property
+    def images(self) -> str:
+        """What its images are called."""
+        return f"{SPLIT_WORDS[self.split]} images"
 
 
 def facts(inputs: Inputs) -> BoxFacts | None:
-    """Hold every box against the true one; `None` where the model tells none on test."""
-    answers = inputs.predictions.get((FINETUNED, "test"))
+    """Hold every box against the true one; `None` where nothing tells any."""
+    for split in SPLITS:
+        for stage in reversed(STAGES):
+            found = _of_answers(inputs, stage, split)
+            if found:
+                return found
+    return _of_winner(inputs)
+
+
+def _of_answers(inputs: Inputs, stage: Stage, split: str) -> BoxFacts | None:
+    """What was told of every image of a split; `None` where that is not known."""
+    answers = inputs.answers(stage, split)
     if inputs.dataset is None or inputs.dataset.is_cropped or answers is None:
         return None
     images = inputs.dataset.images
-    true = {name: image.box for name, image in images.items()}
+    true = inputs.dataset.object_boxes
     score = box_score(answers, true)
     if score is None:
         return None
     overlaps = ious_by_image(answers, true)
     counts, _ = np.histogram(list(overlaps.values()), BINS, (0, 1))
     return BoxFacts(
+        model=inputs.called(stage),
+        split=split,
         score=score,
         counts=tuple(counts.tolist()),
         looks=tuple(_look(images[name], answers, overlaps[name]) for name in _shown(overlaps)),
     )
+
+
+def _of_winner(inputs: Inputs) -> BoxFacts | None:
+    """What the search kept of its winner, on validation."""
+    score = inputs.head.record.boxes if inputs.head else None
+    if score is None or inputs.run is not None:
+        return None
+    return BoxFacts(model=inputs.called(FROZEN), split="val", score=score)
 
 
 def _shown(overlaps: dict[str, float]) -> list[str]:
@@ -106,9 +140,11 @@ def _shares(box: Box, image: LabelledImage) -> Box:
 
 def figure(facts: BoxFacts) -> Figures:
     """How many boxes overlap how far with the true ones."""
+    if not facts.counts:
+        return {}
 
     def paint(figure: Figure) -> None:
-        axes = plain_axes(figure, "IoU with the true box", "test images")
+        axes = plain_axes(figure, "IoU with the true box", facts.images)
         edges = np.linspace(0, 1, BINS + 1)
         axes.bar(edges[:-1], facts.counts, width=1 / BINS, align="edge", color=BLUE, alpha=0.8)
         axes.axvline(facts.score.mean_iou.value, color=INK, linewidth=1.2)
@@ -121,12 +157,14 @@ def figure(facts: BoxFacts) -> Figures:
 
 def table(facts: BoxFacts) -> Tables:
     """The numbers of the figure."""
+    if not facts.counts:
+        return {}
     rows = tuple(
         (f"{number / BINS:.2f} to {(number + 1) / BINS:.2f}", count(images),
          percent(images / facts.score.n))
         for number, images in enumerate(facts.counts)
     )  # fmt: skip
-    return {"boxes": Table(("IoU", "Test images", "Share"), rows)}
+    return {"boxes": Table(("IoU", facts.images.capitalize(), "Share"), rows)}
 
 
 def pictures(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -13,6 +14,7 @@ from cars_bench.evaluation.class_gains import ClassGain, Doubling, last_doubling
 from cars_bench.evaluation.confusion import ClassRecall
 from cars_bench.evaluation.label_check import standardised
 from cars_bench.evaluation.metrics import Estimate
+from cars_bench.finetune.runs import STAGES, Stage
 from cars_bench.reports.inputs import Inputs
 from cars_bench.reports.svg import BLUE, PHONE_WIDTH, Figures, draw, percent_axis, plain_axes
 from cars_bench.reports.words import Table, Tables, count, interval, percent
@@ -51,11 +53,13 @@ class CountFacts:
         classes: The most gaining first, then the worst named.
         doubling: What the last doubling was worth on the cached features; `None` without any.
         stage: Of the model whose recall it is; empty where none has answered.
+        model: What that model is called.
     """
 
     classes: tuple[ClassNeed, ...]
     doubling: Doubling | None
     stage: str
+    model: str = ""
 
     @property
     def uneven(self) -> bool:
@@ -82,7 +86,12 @@ def facts(inputs: Inputs) -> CountFacts | None:
         for label, name in enumerate(inputs.class_names)
         if name in counts
     ]
-    return CountFacts(classes=tuple(sorted(classes, key=_order)), doubling=doubling, stage=stage)
+    return CountFacts(
+        classes=tuple(sorted(classes, key=_order)),
+        doubling=doubling,
+        stage=stage,
+        model=inputs.called(stage) if stage else "",
+    )
 
 
 def _doubling(inputs: Inputs) -> Doubling | None:
@@ -94,9 +103,9 @@ def _doubling(inputs: Inputs) -> Doubling | None:
     return last_doubling(standardised(found.x), found.labels, taught, said.penalty)
 
 
-def _recalls(inputs: Inputs) -> tuple[str, dict[str, ClassRecall]]:
+def _recalls(inputs: Inputs) -> tuple[Stage | Literal[""], dict[str, ClassRecall]]:
     """Of the best model that has answered the test images."""
-    for stage in ("finetuned", "frozen"):
+    for stage in reversed(STAGES):
         answers = inputs.answers(stage, "test")
         if answers:
             found = assess(answers, inputs.class_names).classes

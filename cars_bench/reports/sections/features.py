@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
+from cars_bench.backbones.catalogue import is_picture
 from cars_bench.cache.manifest import Manifest
 from cars_bench.progress import size
 from cars_bench.reports.contact_sheets import Sheet, contact_sheets
@@ -19,14 +20,18 @@ MOST_POINTS = 900
 FEWEST_FOR_TSNE = 60
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CacheFacts:
-    """The card of the features: (name, value) pairs for people."""
+    """The card of the features: (name, value) pairs for people.
+
+    `pictures`: these are the pictures themselves, on which networks are trained from scratch.
+    """
 
     key: str
     records: int
     bytes: int
     facts: Pairs
+    pictures: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +79,7 @@ def card(inputs: Inputs) -> CacheFacts | None:
         ("Image size", f"{recipe.image_size} px, {recipe.resize}"),
         ("Crop", recipe.crop),
         ("Feature", f"{' × '.join(map(str, manifest.shape))}, {recipe.dtype}"),
-        ("Views of a training image", f"{manifest.views('train')}"),
+        ("Views of a training image", _views(manifest)),
         ("Augmentation", policy(manifest)),
         ("Runtime", f"{recipe.runtime}, {recipe.precision}"),
         ("Records", f"{manifest.records:,} in {len(manifest.shards):,} shards"),
@@ -82,12 +87,24 @@ def card(inputs: Inputs) -> CacheFacts | None:
     ]
     if inputs.cost.images:
         pairs.append(("Speed", f"{inputs.cost.images_per_second:,.0f} images/s"))
-    return CacheFacts(recipe.key, manifest.records, manifest.bytes, tuple(pairs))
+    return CacheFacts(
+        key=recipe.key,
+        records=manifest.records,
+        bytes=manifest.bytes,
+        facts=tuple(pairs),
+        pictures=is_picture(recipe.backbone),
+    )
+
+
+def _views(manifest: Manifest) -> str:
+    if is_picture(manifest.recipe.backbone):
+        return "a new one each time; the plain one is stored"
+    return f"{manifest.views('train')}"
 
 
 def policy(manifest: Manifest) -> str:
-    """The augmentation that stored views show; none where only the plain view is stored."""
-    if manifest.views("train") <= 1:
+    """The augmentation that views show; none where the plain view is all that is trained on."""
+    if manifest.views("train") <= 1 and not is_picture(manifest.recipe.backbone):
         return "none (plain view only)"
     return manifest.extraction.augment
 

@@ -12,7 +12,6 @@ from matplotlib.ticker import MaxNLocator
 
 from cars_bench.documents import to_json
 from cars_bench.reports.inputs import Inputs, Json
-from cars_bench.reports.sections.hyperparameters import Hyperparameter, Varied, hyperparameters
 from cars_bench.reports.svg import (
     BLUE,
     GREEN,
@@ -26,6 +25,7 @@ from cars_bench.reports.svg import (
     percent_axis,
     plain_axes,
 )
+from cars_bench.reports.varied import Hyperparameter, Varied, hyperparameters
 from cars_bench.reports.words import Table, Tables, marked, percent, probe_name, short
 from cars_bench.training.checkpoint import EpochResult
 from cars_bench.tuning.leaderboard import LeaderboardRow

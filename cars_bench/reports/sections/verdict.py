@@ -169,7 +169,8 @@ def _headline(
         trials = sum(row.kind == "trial" for row in inputs.ranked)
         best = by_place[FROZEN, "val"]
         return (
-            f"The {inputs.called(FROZEN)}, chosen from {plural(trials, 'head')}, reaches "
+            f"The {inputs.called(FROZEN)}, chosen from "
+            f"{plural(trials, 'network' if inputs.from_scratch else 'head')}, reaches "
             f"{percent(best.value)} on the validation images."
         )
     if stage == "extracted" and inputs.manifest:

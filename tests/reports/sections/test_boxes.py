@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cars_bench.evaluation.boxes import overlap_score
 from cars_bench.evaluation.predictions import Predictions
 from cars_bench.reports.page import report_page
 from cars_bench.reports.pictures import Thumbnails
@@ -22,19 +23,25 @@ from cars_bench.reports.sections.boxes import (
 from tests.reports.changes import with_card
 
 PLACE = ("finetuned", "test")
+VALIDATION = ("finetuned", "val")
+SCORE = overlap_score(np.array([0.4, 0.7, 0.9]))
+
+
+def _boxed(inputs, place):
+    """With a box in every answer: the true one, moved across by a growing share of its width."""
+    images = inputs.dataset.images
+    rows = []
+    for number, row in enumerate(inputs.predictions[place]):
+        left, top, right, bottom = images[row.image_id].box
+        away = (right - left) * number / len(inputs.predictions[place])
+        rows.append(replace(row, box=(left + away, top, right + away, bottom)))
+    answers = inputs.predictions | {place: Predictions(tuple(rows))}
+    return replace(inputs, predictions=answers)
 
 
 @pytest.fixture
 def boxed(finished):
-    """With a box in every answer: the true one, moved across by a growing share of its width."""
-    images = finished.dataset.images
-    rows = []
-    for number, row in enumerate(finished.predictions[PLACE]):
-        left, top, right, bottom = images[row.image_id].box
-        away = (right - left) * number / len(finished.predictions[PLACE])
-        rows.append(replace(row, box=(left + away, top, right + away, bottom)))
-    answers = finished.predictions | {PLACE: Predictions(tuple(rows))}
-    return replace(finished, predictions=answers)
+    return _boxed(finished, PLACE)
 
 
 def test_every_box_is_held_against_the_true_one(boxed):
@@ -87,3 +94,33 @@ def test_the_page_tells_the_overlap(finished, boxed):
     said = report_page(gather(boxed), boxed)
     assert "Where it says the object is" in said
     assert "both boxes, IoU" in said
+
+
+def test_before_the_test_images_are_read_validation_tells_the_overlap(finished):
+    assert VALIDATION in finished.predictions
+    unread = {place: said for place, said in finished.predictions.items() if place[1] == "val"}
+    inputs = _boxed(replace(finished, predictions=unread), VALIDATION)
+    found = facts(inputs)
+    assert (found.split, found.score.n) == ("val", len(unread[VALIDATION]))
+    said = report_page(gather(inputs), inputs)
+    assert "Where it says the object is" in said
+    assert f"On {found.score.n} validation images" in said
+    assert figure(found)["boxes"].count("validation images")
+    assert "Validation images" in table(found)["boxes"].headings
+
+
+def test_of_both_splits_test_is_told(boxed):
+    both = _boxed(boxed, VALIDATION)
+    assert facts(both).split == "test"
+
+
+def test_a_search_that_nothing_was_finished_of_tells_its_winners_overlap(evaluated_winner):
+    head = evaluated_winner.head
+    kept = replace(head, record=replace(head.record, boxes=SCORE))
+    tuned = replace(evaluated_winner, predictions={}, head=kept)
+    found = facts(tuned)
+    assert (found.model, found.split, found.score) == ("frozen winner", "val", SCORE)
+    assert figure(found) == table(found) == {}
+    said = report_page(gather(tuned), tuned)
+    assert "On 3 validation images the box that the frozen winner tells" in said
+    assert "cars-bench evaluate --split val" in said
