@@ -117,7 +117,8 @@ def test_an_error_without_words_is_told_by_its_name_and_does_not_end_the_thread(
 @pytest.fixture
 def planned(study) -> RunPlan:
     """A run that is begun, and has no epoch yet."""
-    plan = RunPlan(run="t0000-all", study=NAME, trial_id="t0000", recipe=FinetuneOptions().resolved())
+    recipe = FinetuneOptions().resolved()
+    plan = RunPlan(run="t0000-all", study=NAME, trial_id="t0000", recipe=recipe)
     plan.write(study.workspace)
     return plan
 
