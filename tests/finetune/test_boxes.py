@@ -34,7 +34,7 @@ from cars_bench.tuning.search import TuneOptions, tune
 from cars_bench.tuning.study import Study
 from cars_bench.tuning.trained_head import read_head
 from cars_bench.workspace import Workspace
-from tests.finetune.conftest import copied
+from tests.pipeline import copied
 
 SPACE = """\
 fixed: {box: true, learning_rate: 0.01, epochs: 3}

@@ -12,12 +12,8 @@ from cars_bench.tracking.rows import TrackedRun, flat, group_of, sources, tracke
 from cars_bench.training.checkpoint import CHECKPOINT_FILE, TrainingState, write_checkpoint
 from cars_bench.tuning.ledger import Ledger, TrialOutcome
 from cars_bench.tuning.study import Study
-from tests.finetune import conftest as fixtures
 from tests.tracking.studies import Tracked, epoch_of, expected
 from tests.tuning.studies import begin_trial, write_study
-
-finished, finished_once = fixtures.finished, fixtures.finished_once
-tuned_once, recipe = fixtures.tuned_once, fixtures.recipe
 
 
 @pytest.fixture
