@@ -14,6 +14,8 @@ from cars_bench.data.prepare import PrepareOptions, prepare
 from cars_bench.progress import Progress
 from cars_bench.workspace import Workspace
 
+pytest_plugins = ("tests.pipeline",)
+
 TINY_CLASSES = ("bar", "cross", "disc", "square")
 TINY_IMAGES, TINY_SIDE = 60, 48
 

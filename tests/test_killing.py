@@ -22,8 +22,8 @@ from cars_bench.finetune.runs import runs
 from cars_bench.tuning.study import Study
 from cars_bench.workspace import Workspace
 from tests.cache.test_extract import digests
-from tests.finetune.conftest import RECIPE
 from tests.killing import Kennel
+from tests.pipeline import RECIPE
 from tests.tuning.studies import SPACE, results
 
 KILLS = int(os.environ.get("CARS_BENCH_KILLS", "24"))

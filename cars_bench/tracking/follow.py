@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+from cars_bench.errors import ModelMissing
 from cars_bench.progress import Progress
 from cars_bench.tracking.choose import open_tracker, without_credentials
 from cars_bench.tracking.rows import sources, tracked_runs
@@ -71,6 +72,10 @@ def sync_study(tracker: Tracker, workspace: Workspace, name: str) -> None:
         tracker.sync(list(tracked_runs(workspace, study)))
 
 
+class _Moved(Exception):
+    """A file went while it was read: a plan that came to nothing, a winner that is replaced."""
+
+
 class Follower:
     """Syncs studies from a thread of its own until it is told to end.
 
@@ -119,7 +124,8 @@ class Follower:
             self._tell("it takes too long")
 
     def _run(self) -> None:
-        self._try(self.tracker.check)
+        with self._telling():
+            self.tracker.check()
         self._checked.set()
         while not self._ended.wait(self.every_seconds):
             self._sync()
@@ -128,42 +134,49 @@ class Follower:
             time.sleep(AGAIN_SECONDS)
 
     def _sync(self) -> bool:
-        """Sync what has changed; whether nobody else was at it."""
+        """Sync what has changed; whether nothing is left for the next time."""
         synced = [self._sync_one(name, seen) for name, seen in list(self._studies.items())]
         return all(synced)
 
     def _sync_one(self, name: str, seen: Sources | None) -> bool:
-        def sync() -> None:
-            found = sources(self.workspace, Study.open(self.workspace, name))
-            if found != seen:
-                sync_study(self.tracker, self.workspace, name)
-                self._studies[name] = found
-
-        try:
-            self._try(sync)
-        except LockHeld:
-            return False
+        with self._telling():
+            try:
+                self._sync_changed(name, seen)
+            except (LockHeld, _Moved):
+                return False
         return True
 
-    def _try(self, work: Callable[[], None]) -> None:
-        """Do something whose failure is the tracker's, and stops nothing.
-
-        Raises:
-            LockHeld: Another process is at it.
-        """
+    def _sync_changed(self, name: str, seen: Sources | None) -> None:
+        study = Study.open(self.workspace, name)
+        found = sources(self.workspace, study)
+        if found == seen:
+            return
         try:
-            work()
-        except LockHeld:
-            raise
+            sync_study(self.tracker, self.workspace, name)
+        except (FileNotFoundError, ModelMissing) as error:
+            if sources(self.workspace, study) == found:
+                raise
+            raise _Moved from error
+        self._studies[name] = found
+
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Do something whose failure is the tracker's, and stops nothing."""
+        try:
+            yield
         except Exception as error:  # whatever a client library or a network comes up with
-            self._tell(str(error) or type(error).__name__)
+            self._tell(str(error).strip() or type(error).__name__)
 
     def _tell(self, reason: str) -> None:
-        """Say once that the tracker fails."""
+        """Say once that the tracker fails.
+
+        Args:
+            reason: Not blank; its first line is said.
+        """
         if self.failed:
             return
         self.failed = True
-        line = without_credentials(reason.strip().splitlines()[0]).rstrip(".")[:MOST_REASON]
+        line = without_credentials(reason.splitlines()[0]).rstrip(". ")[:MOST_REASON]
         self.progress.log(
             f"warning: {self.tracker.shown} fails ({line}); nothing is lost, "
             "and the next command with the same --track catches up."

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -109,7 +110,7 @@ def tracked_runs(workspace: Workspace, study: Study) -> Iterator[TrackedRun]:
     for trial_id, trial in known.items():
         yield _trial(study, trial, ended[trial_id])
     for folder in begun(study):
-        yield _run(study, folder)
+        yield from _run(study, folder)
 
 
 def sources(workspace: Workspace, study: Study) -> tuple[tuple[str, int, int], ...]:
@@ -155,21 +156,21 @@ def _study(
             "versions": record.versions,
         }
     )
-    first = min((times[key] - item.seconds for key, item in ended.items()), default=0.0)
+    created = datetime.fromisoformat(record.created).timestamp()
     return TrackedRun(
         study=study.name,
         group=group_of(study),
         key=STUDY,
-        begun=first or study.ledger_path.parent.stat().st_mtime,
+        begun=created,  # not its first trial: an earlier one may yet end
         status="completed" if record.winner else "running",
         parameters=parameters,
-        points=[*_progress(ended, times, first), *_winner(study)],
+        points=[*_progress(ended, times, created), *_winner(study)],
         artifacts=_study_files(workspace, study),
     )
 
 
 def _progress(
-    ended: Mapping[str, Trial], times: Mapping[str, float], first: float
+    ended: Mapping[str, Trial], times: Mapping[str, float], created: float
 ) -> Iterator[Point]:
     """The score of each completed trial in the order in which they ended, and the best so far."""
     best = 0.0
@@ -177,7 +178,7 @@ def _progress(
     for step, item in enumerate(scored, 1):
         score = item.score or 0.0
         best = max(best, score)
-        after = times[item.trial_id] - first
+        after = times[item.trial_id] - created
         yield Point("trials/val_top1", step, score, after)
         yield Point("trials/best_val_top1", step, best, after)
 
@@ -228,14 +229,17 @@ def _repeats(trial: Trial) -> Iterator[Point]:
             yield Point("repeats/val_top1", item.repeat, item.score, trial.seconds)
 
 
-def _run(study: Study, folder: Path) -> TrackedRun:
+def _run(study: Study, folder: Path) -> Iterator[TrackedRun]:
+    """A fine-tuning run, once it has an epoch: before that it may be forgotten, name and all."""
     plan = read_plan(folder)
     try:
         run: Run | None = Run.open(folder)
     except ModelMissing:
         run = None
     epochs = run.history() if run else _epochs(folder)
-    return TrackedRun(
+    if not run and not epochs:
+        return
+    yield TrackedRun(
         study=study.name,
         group=group_of(study),
         key=f"{FINAL}/{plan.run}",

@@ -13,10 +13,6 @@ from cars_bench.cli.session import Session
 from cars_bench.finetune.runs import runs
 from cars_bench.tuning.study import Study
 from cars_bench.workspace import Workspace
-from tests.finetune import conftest as fixtures
-
-finished, finished_once = fixtures.finished, fixtures.finished_once
-tuned_once, recipe = fixtures.tuned_once, fixtures.recipe
 
 TOP1 = {"value": 0.75, "low": 0.65, "high": 0.83}
 SCORES = {"test": {"top1": TOP1, "top5": TOP1, "n": 90}}

@@ -7,11 +7,6 @@ import re
 
 from cars_bench.cli.evaluate import evaluate
 from cars_bench.cli.session import Session
-from tests.finetune import conftest as fixtures
-
-finished, finished_once = fixtures.finished, fixtures.finished_once
-tuned, tuned_once = fixtures.tuned, fixtures.tuned_once
-recipe = fixtures.recipe
 
 
 def test_a_person_reads_accuracy_calibration_confusions_and_what_fine_tuning_changed(

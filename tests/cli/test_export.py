@@ -15,11 +15,7 @@ from cars_bench.cli.export import export
 from cars_bench.cli.session import Session
 from cars_bench.finetune import export as stage
 from cars_bench.finetune.formats import FORMATS
-from tests.finetune import conftest as fixtures
 from tests.rewriting import rewrite
-
-finished, finished_once = fixtures.finished, fixtures.finished_once
-tuned, tuned_once, recipe = fixtures.tuned, fixtures.tuned_once, fixtures.recipe
 
 
 @pytest.fixture(autouse=True)

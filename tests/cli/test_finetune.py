@@ -12,11 +12,6 @@ from cars_bench.cli.finetune import finetune
 from cars_bench.cli.session import Session
 from cars_bench.tuning.leaderboard import best_trial
 from cars_bench.tuning.study import Study
-from tests.finetune import conftest as fixtures
-
-finished, finished_once = fixtures.finished, fixtures.finished_once
-tuned, tuned_once = fixtures.tuned, fixtures.tuned_once
-recipe = fixtures.recipe
 
 
 def test_json_is_one_document_with_the_keys_of_the_contract(tuned, recipe, capsys):

@@ -14,10 +14,6 @@ from cars_bench.cli.predict import predict
 from cars_bench.cli.prepare import prepare
 from cars_bench.cli.session import Session
 from cars_bench.data.detection import DetectorFiles
-from tests.finetune import conftest as fixtures
-
-finished, finished_once = fixtures.finished, fixtures.finished_once
-tuned, tuned_once, recipe = fixtures.tuned, fixtures.tuned_once, fixtures.recipe
 
 
 def test_predict_counts_images_and_heatmaps(finished, tmp_path: Path, capsys):

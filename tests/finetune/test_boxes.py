@@ -35,7 +35,7 @@ from cars_bench.tuning.stored_head import winner_boxes
 from cars_bench.tuning.study import Study, study_names
 from cars_bench.tuning.trained_head import read_head
 from cars_bench.workspace import Workspace
-from tests.finetune.conftest import copied
+from tests.pipeline import copied
 
 SPACE = """\
 fixed: {box: true, learning_rate: 0.01, epochs: 3}

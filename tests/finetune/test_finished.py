@@ -5,7 +5,7 @@ import pytest
 from cars_bench.errors import ModelMissing, RecordDamaged
 from cars_bench.finetune.finished import FinishedModel
 from cars_bench.workspace import Workspace
-from tests.finetune.conftest import flip_bit
+from tests.pipeline import flip_bit
 
 
 @pytest.mark.parametrize("name", ["model.weights.h5", "model.keras"])

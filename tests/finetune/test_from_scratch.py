@@ -43,7 +43,7 @@ from cars_bench.tuning.search import TuneOptions, tune
 from cars_bench.tuning.space import space_of
 from cars_bench.tuning.trained_head import HeadTraining, read_head, train_head
 from cars_bench.workspace import Workspace
-from tests.finetune.conftest import copied
+from tests.pipeline import copied
 
 SIDE = 32
 CNN = HeadSpec(

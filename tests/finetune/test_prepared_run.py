@@ -23,7 +23,7 @@ from cars_bench.progress import Progress
 from cars_bench.tuning.study import Study
 from cars_bench.tuning.trained_head import TrainedHead, store_winner
 from cars_bench.workspace import Workspace
-from tests.finetune.conftest import flip_bit
+from tests.pipeline import flip_bit
 from tests.rewriting import rename
 
 

@@ -6,9 +6,12 @@ Covers `cars_bench/tracking/tracker.py`.
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import pytest
 
+from cars_bench.finetune.plan import RunPlan, read_plan
+from cars_bench.finetune.recipe import FinetuneOptions
 from cars_bench.progress import Progress
 from cars_bench.tracking.follow import LOCK_FILE, Follower, tracked
 from cars_bench.tracking.rows import TrackedRun
@@ -37,12 +40,13 @@ class Memory(Tracker):
     def __init__(self) -> None:
         self.rows: list[tuple[str, str, int]] = []
         self.broken = False
+        self.words = "no answer from http://me:s3cret@host/x.\nmore"
         self.synced = threading.Event()
         self.hangs: threading.Event | None = None
 
     def check(self) -> None:
         if self.broken:
-            raise ConnectionError("no answer from http://me:s3cret@host/x.\nmore")
+            raise ConnectionError(self.words)
 
     def written(self, run: TrackedRun) -> Written:
         self.check()
@@ -96,6 +100,55 @@ def test_a_tracker_that_breaks_is_told_once_and_caught_up_by_the_next_command(st
     memory.broken = False
     follower(study, memory, Told()).end()
     assert len(memory.rows) == len(set(memory.rows)) > 0
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\n", " \n\t\n"])
+def test_an_error_without_words_is_told_by_its_name_and_does_not_end_the_thread(study, blank):
+    memory, told = Memory(), Told()
+    memory.broken, memory.words = True, blank
+    following = follower(study, memory, told)
+    memory.broken = False
+    assert memory.synced.wait(20)
+    following.end()
+    (warning,) = told.warnings
+    assert "(ConnectionError)" in warning
+
+
+@pytest.fixture
+def planned(study) -> RunPlan:
+    """A run that is begun, and has no epoch yet."""
+    recipe = FinetuneOptions().resolved()
+    plan = RunPlan(run="t0000-all", study=NAME, trial_id="t0000", recipe=recipe)
+    plan.write(study.workspace)
+    return plan
+
+
+def test_a_plan_that_comes_to_nothing_while_it_is_read_is_no_failure(study, planned, monkeypatch):
+    memory, told, read = Memory(), Told(), threading.Event()
+
+    def discarded(folder: Path) -> RunPlan:
+        planned.discard(study.workspace)
+        read.set()
+        return read_plan(folder)
+
+    monkeypatch.setattr("cars_bench.tracking.rows.read_plan", discarded)
+    following = follower(study, memory, told)
+    assert read.wait(20)
+    study.grow(2, 1)
+    following.end()
+    assert not told.warnings
+    assert {key for key, _, _ in memory.rows} == {"study", "probe-ridge", "t0000", "t0001", "t0002"}
+
+
+def test_what_is_missing_and_stays_so_is_told(study, planned, monkeypatch):
+    def missing(folder: Path) -> RunPlan:
+        return read_plan(folder / "elsewhere")
+
+    monkeypatch.setattr("cars_bench.tracking.rows.read_plan", missing)
+    told = Told()
+    follower(study, Memory(), told).end()
+    (warning,) = told.warnings
+    assert "There is no run" in warning
 
 
 def test_a_tracker_that_hangs_does_not_keep_the_command(study):

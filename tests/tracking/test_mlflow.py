@@ -30,8 +30,14 @@ from tests.tuning.searches import command as search
 from tests.tuning.searches import ended, wait_for
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("mlflow") is None, reason="needs mlflow")
+SERVER = pytest.mark.skipif(
+    not all(map(importlib.util.find_spec, ("alembic", "flask", "flask_cors", "graphene"))),
+    reason="needs MLflow's server (pip install mlflow)",
+)
 __all__ = ["cached", "space"]
 START_SECONDS = 300.0
+WITHOUT_JOBS = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+"""Of a server: nothing but tracking, so that it starts no processes for jobs."""
 
 
 def read_back(address: str, experiment: str = NAME) -> Rows:
@@ -78,6 +84,19 @@ def test_every_row_is_there_once_after_any_number_of_syncs(store, tmp_path):
         sync_study(tracker, tracked.workspace, NAME)
     sync_study(tracker_of(store), tracked.workspace, NAME)
     assert holds_all(store, tracked)
+
+
+def test_a_study_that_was_finished_before_is_there_once_however_often_followed(store, finished):
+    study = Study.open(finished)
+    told = Told()
+    for _ in range(2):
+        following = Follower(tracker_of(store), finished, told)
+        following.begin()
+        following.follow(study.name)
+        following.end()
+    assert holds_all(store, Tracked(finished, study))
+    assert any(key.startswith("final/") for key in read_back(store, study.name))
+    assert not told.warnings
 
 
 @settings(
@@ -189,7 +208,7 @@ class Server:
                 "--backend-store-uri", f"sqlite:///{self.folder / 'mlflow.db'}",
                 "--artifacts-destination", str(self.folder / "artifacts"),
             ],
-            env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"},
+            env=os.environ | WITHOUT_JOBS,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         deadline = time.monotonic() + START_SECONDS
@@ -221,6 +240,7 @@ def study_of(workspace, name: str) -> Tracked:
     return Tracked(workspace, Study.open(workspace, name))
 
 
+@SERVER
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_search_killed_on_its_way_and_begun_again_loses_and_doubles_no_row(server, cached, space):
@@ -235,6 +255,7 @@ def test_a_search_killed_on_its_way_and_begun_again_loses_and_doubles_no_row(ser
     assert holds_all(server.address, study_of(cached, "killed"))
 
 
+@SERVER
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_server_killed_on_the_way_is_one_warning_and_the_next_command_catches_up(
@@ -256,15 +277,18 @@ def test_a_server_killed_on_the_way_is_one_warning_and_the_next_command_catches_
     assert holds_all(server.address, study_of(cached, "lonely"))
 
 
+@SERVER
 @pytest.mark.slow
-def test_files_reach_a_server(server, tmp_path):
+@pytest.mark.timeout(900)
+def test_every_row_and_file_reaches_a_server_once(server, finished):
     from mlflow import MlflowClient
 
-    tracked = Tracked.in_folder(tmp_path)
-    report = tracked.workspace.reports / NAME / "report.json"
-    report.parent.mkdir(parents=True)
-    report.write_text("{}")
-    sync_study(tracker_of(server.address), tracked.workspace, NAME)
+    tracked = Tracked(finished, Study.open(finished))
+    for _ in range(2):
+        sync_study(tracker_of(server.address), finished, tracked.study.name)
+    assert holds_all(server.address, tracked)
     client = MlflowClient(server.address)
-    (run,) = client.search_runs([client.get_experiment_by_name(NAME).experiment_id])
-    assert [item.path for item in client.list_artifacts(run.info.run_id)] == ["report.json"]
+    found = client.search_runs([client.get_experiment_by_name(tracked.study.name).experiment_id])
+    (run,) = (run for run in found if run.data.tags[KEY].startswith("final/"))
+    files = client.list_artifacts(run.info.run_id)
+    assert {item.path for item in files} == {"history.csv", "model-card.md"}

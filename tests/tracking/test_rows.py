@@ -8,16 +8,12 @@ import time
 import pytest
 
 from cars_bench.finetune.plan import read_plan
-from cars_bench.tracking.rows import flat, group_of, sources, tracked_runs
+from cars_bench.tracking.rows import TrackedRun, flat, group_of, sources, tracked_runs
 from cars_bench.training.checkpoint import CHECKPOINT_FILE, TrainingState, write_checkpoint
-from cars_bench.tuning.ledger import Ledger
+from cars_bench.tuning.ledger import Ledger, TrialOutcome
 from cars_bench.tuning.study import Study
-from tests.finetune import conftest as fixtures
 from tests.tracking.studies import Tracked, epoch_of, expected
 from tests.tuning.studies import begin_trial, write_study
-
-finished, finished_once = fixtures.finished, fixtures.finished_once
-tuned_once, recipe = fixtures.tuned_once, fixtures.recipe
 
 
 @pytest.fixture
@@ -53,6 +49,24 @@ def test_what_was_a_row_once_stays_one(tracked):
     for key, (status, parameters, points) in before.items():
         assert after[key][:2] == (status, parameters)
         assert set(points) <= set(after[key][2])
+
+
+def test_times_do_not_move_when_a_trial_that_began_earlier_ends(tracked):
+    tracked.grow(0, 1)
+    before = times_of(rows_of(tracked)["study"])
+    with Ledger(tracked.study.ledger_path) as ledger:
+        slow = begin_trial(ledger, 1)
+        outcome = TrialOutcome(score=0.5, low=0.4, high=0.6, best_epoch=1, seconds=7200.0)
+        ledger.ended(slow.ended(outcome))
+    after = times_of(rows_of(tracked)["study"])
+    assert before.items() <= after.items()
+    assert len(before) < len(after)
+
+
+def times_of(run: TrackedRun) -> dict[tuple[str, int], float]:
+    """When each point was known, and when the run began, in seconds since 1970."""
+    times = {(item.name, item.step): run.begun + item.after for item in run.points}
+    return times | {("begun", 0): run.begun}
 
 
 def test_two_studies_of_one_name_are_two_groups(tmp_path):
@@ -106,3 +120,12 @@ def test_an_unfinished_run_has_the_epochs_of_its_checkpoint(finished):
     assert run.status == "running"
     assert {point.step for point in run.points} == {1, 2}
     assert run.begun <= time.time()
+
+
+def test_a_run_without_an_epoch_may_come_to_nothing_and_is_no_row_yet(finished):
+    study = Study.open(finished)
+    (folder,) = (study.folder / "final").iterdir()
+    for path in folder.iterdir():
+        if path.is_file() and path.name != "plan.json":
+            path.unlink()
+    assert not [run for run in tracked_runs(finished, study) if run.key.startswith("final/")]

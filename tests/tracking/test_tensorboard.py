@@ -12,9 +12,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import metadata
 
 from cars_bench.errors import InputError
-from cars_bench.tracking.follow import sync_study
+from cars_bench.progress import Progress
+from cars_bench.tracking.follow import sync_study, tracked
 from cars_bench.tracking.rows import tracked_runs
 from cars_bench.tracking.tensorboard import EVENTS_FILE, TensorBoardTracker
+from cars_bench.tuning.study import Study
 from tests.tracking.studies import NAME, Rows, Tracked, expected
 
 
@@ -36,24 +38,33 @@ def read_back(folder: Path) -> Rows:
     return found
 
 
-def holds_all(folder: Path, tracked: Tracked) -> bool:
-    wanted = expected(list(tracked_runs(tracked.workspace, tracked.study)))
+def holds_all(folder: Path, of: Tracked) -> bool:
+    wanted = expected(list(tracked_runs(of.workspace, of.study)))
     return read_back(folder) == {key: row[1:] for key, row in wanted.items()}
 
 
 @pytest.fixture
-def tracked(tmp_path) -> Tracked:
+def growing(tmp_path) -> Tracked:
     return Tracked.in_folder(tmp_path / "workspace")
 
 
-def test_its_own_reader_finds_every_row_once_after_any_number_of_syncs(tracked, tmp_path):
+def test_its_own_reader_finds_every_row_once_after_any_number_of_syncs(growing, tmp_path):
     tracker = TensorBoardTracker(tmp_path / "board")
-    tracked.grow(0, 3)
+    growing.grow(0, 3)
     for _ in range(3):
-        sync_study(tracker, tracked.workspace, NAME)
-    tracked.grow(3, 2)
-    sync_study(TensorBoardTracker(tmp_path / "board"), tracked.workspace, NAME)
-    assert holds_all(tmp_path / "board", tracked)
+        sync_study(tracker, growing.workspace, NAME)
+    growing.grow(3, 2)
+    sync_study(TensorBoardTracker(tmp_path / "board"), growing.workspace, NAME)
+    assert holds_all(tmp_path / "board", growing)
+
+
+def test_a_study_that_was_finished_before_is_there_once_however_often_followed(finished, tmp_path):
+    study = Study.open(finished)
+    for _ in range(2):
+        with tracked(f"tensorboard:{tmp_path / 'board'}", finished, Progress()) as follow:
+            follow(study.name)
+    assert holds_all(tmp_path / "board", Tracked(finished, study))
+    assert any(key.startswith("final/") for key in read_back(tmp_path / "board"))
 
 
 @settings(max_examples=15, deadline=None)
@@ -63,29 +74,29 @@ def test_its_own_reader_finds_every_row_once_after_any_number_of_syncs(tracked, 
 )
 def test_any_interleaving_of_syncs_and_growth_gives_the_same_rows(tmp_path_factory, grown, cut):
     root = tmp_path_factory.mktemp("any")
-    tracked = Tracked.in_folder(root / "workspace")
+    growing = Tracked.in_folder(root / "workspace")
     tracker = TensorBoardTracker(root / "board")
     total = 0
     for trials, synced in grown:
-        tracked.grow(total, trials, epochs=2)
+        growing.grow(total, trials, epochs=2)
         total += trials
         if synced:
-            sync_study(tracker, tracked.workspace, NAME)
+            sync_study(tracker, growing.workspace, NAME)
             # A writer that was killed: the file ends anywhere.
             path = sorted((root / "board").rglob(EVENTS_FILE))[total % 2]
             data = path.read_bytes()
             path.write_bytes(data[: math.ceil(cut * len(data))])
-    sync_study(tracker, tracked.workspace, NAME)
-    assert holds_all(root / "board", tracked)
+    sync_study(tracker, growing.workspace, NAME)
+    assert holds_all(root / "board", growing)
 
 
-def test_a_changed_file_is_copied_again(tracked, tmp_path):
-    report = tracked.workspace.reports / NAME / "report.html"
+def test_a_changed_file_is_copied_again(growing, tmp_path):
+    report = growing.workspace.reports / NAME / "report.html"
     report.parent.mkdir(parents=True)
     tracker = TensorBoardTracker(tmp_path / "board")
     for text in ("first", "second"):
         report.write_text(text)
-        sync_study(tracker, tracked.workspace, NAME)
+        sync_study(tracker, growing.workspace, NAME)
         (copy,) = (tmp_path / "board").rglob("report.html")
         assert copy.read_text() == text
 

@@ -1,0 +1,121 @@
+"""A finished pipeline on the tiny backbone, made once and copied by the tests that change it.
+
+A plugin of pytest, so that a session makes it once for all rooms: a fixture that a module takes
+over from another one is made again for that module.  Processes of pytest-xdist share it on disk.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from cars_bench.finetune.runs import Run, runs
+from cars_bench.progress import Progress
+from cars_bench.tuning.study import Study
+from cars_bench.workspace import Workspace, sha256_file
+
+RECIPE = """\
+unfreeze: block3
+augment: light
+views: 2
+training:
+  learning_rate: 0.003
+  batch_size: 16
+  epochs: 3
+  patience_epochs: 0
+"""
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder of all processes of this session, filled by the first one that asks."""
+    base = factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    root, done = shared / name / "workspace", shared / name / "done"
+    with FileLock(f"{shared / name}.lock"):
+        if not done.exists():
+            make(root)
+            done.touch()
+    return root
+
+
+@pytest.fixture(scope="session")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three quick epochs on the last block."""
+    path = tmp_path_factory.mktemp("recipe") / "quick.yaml"
+    path.write_text(RECIPE)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tuned_once(tiny_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Root of a workspace with dataset, cache and a study of three trials; do not change it."""
+    return made_once(tmp_path_factory, "tuned-once", lambda root: _tune(root, tiny_source))
+
+
+@pytest.fixture(scope="session")
+def finished_once(
+    tuned_once: Path, recipe: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Run]:
+    """Root of a workspace with one finished run, and that run; do not change it."""
+
+    def finish(root: Path) -> None:
+        from cars_bench.finetune.recipe import FinetuneOptions
+        from cars_bench.finetune.run import finetune
+
+        finetune(copied(tuned_once, root), FinetuneOptions(recipe=str(recipe)), Progress())
+
+    root = made_once(tmp_path_factory, "finished-once", finish)
+    (run,) = runs(Study.open(Workspace(root)))
+    return root, run
+
+
+@pytest.fixture
+def tuned(tuned_once: Path, tmp_path: Path) -> Workspace:
+    """A copy of `tuned_once` to work in."""
+    return copied(tuned_once, tmp_path / "tuned")
+
+
+@pytest.fixture
+def finished(finished_once: tuple[Path, Run], tmp_path: Path) -> Workspace:
+    """A copy of `finished_once` to work in."""
+    return copied(finished_once[0], tmp_path / "finished")
+
+
+def _tune(root: Path, source: Path) -> None:
+    from cars_bench.cache.extract import extract
+    from cars_bench.cache.options import ExtractOptions
+    from cars_bench.data.prepare import PrepareOptions, prepare
+    from cars_bench.tuning.search import TuneOptions, tune
+
+    workspace = Workspace(root)
+    # The images are copied, so that a test may change them in a copy of the workspace.
+    shutil.copytree(source, root / "source")
+    prepare(workspace, PrepareOptions(source=root / "source", name="tiny"), Progress())
+    options = ExtractOptions(
+        backbone="tiny", weights="none", image_size=48, runtime="tensorflow", views=2
+    )
+    extract(workspace, options, Progress())
+    tune(workspace, TuneOptions(trials=3, space="quick", epochs=4), Progress())
+
+
+def copied(root: Path, to: Path) -> Workspace:
+    """A copy of a workspace whose dataset names the copied images."""
+    shutil.copytree(root, to)
+    for table in (to / "cache" / "datasets").glob("*/dataset.csv"):
+        table.write_text(re.sub(r"[^,\n]*/source/", f"{to}/source/", table.read_text()))
+    return Workspace(to)
+
+
+def flip_bit(path: Path) -> None:
+    """Damage a file in its middle."""
+    before = sha256_file(path)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+    assert sha256_file(path) != before
