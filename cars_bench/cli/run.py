@@ -77,7 +77,7 @@ def run(
         session.say(line)
     session.say(f"chosen on validation: {record.chosen or 'nothing before all attempts are done'}")
     where = record.folder(workspace)
-    session.say(f"written: {where}\nnext: {_next(workspace)}")
+    session.say(f"written: {where}\nnext: {next_command(workspace)}")
     return {
         "experiment": record.name,
         "backbone": record.backbone,
@@ -106,7 +106,7 @@ def _box_lines(record: ExperimentRecord) -> list[str]:
     ]
 
 
-def _next(workspace: Workspace) -> str:
+def next_command(workspace: Workspace) -> str:
     """The command that shows this workspace's experiments, from the current folder."""
     from cars_bench.experiments.experiment import RUNS
     from cars_bench.reports.experiments_page import FOLDER

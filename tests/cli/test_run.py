@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from cars_bench.cli.run import run
+from cars_bench.cli.run import next_command, run
 from cars_bench.cli.session import Session
 from cars_bench.experiments import stages
 from cars_bench.workspace import Workspace
@@ -41,7 +41,9 @@ def test_it_writes_beside_the_config_and_tells_both_scores(
     assert Path(document["folder"]).is_relative_to(experiment.runs)
     assert not elsewhere.root.exists()
     assert asked(Session(elsewhere), experiment.folder, tiny_source) == 0
-    assert "published 20.0%" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "published 20.0%" in said
+    assert f"next: cars-bench report --experiments --workspace {experiment.runs}" in said
 
 
 def test_a_named_workspace_takes_everything(tmp_path: Path, tiny_source: Path):
@@ -50,6 +52,17 @@ def test_a_named_workspace_takes_everything(tmp_path: Path, tiny_source: Path):
     assert asked(Session(workspace, workspace_named=True), experiment.folder, tiny_source) == 0
     assert not experiment.runs.exists()
     assert list(workspace.studies.glob("*/experiment.json"))
+
+
+def test_beside_the_current_folder_the_report_finds_it_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CARS_BENCH_WORKSPACE", raising=False)
+    plain = "cars-bench report --experiments"
+    assert next_command(Workspace(tmp_path / "experiments" / "shapes" / "runs")) == plain
+    assert next_command(Workspace(tmp_path)) == plain
+    assert next_command(Workspace(tmp_path / "a b")) == f"{plain} --workspace '{tmp_path}/a b'"
 
 
 def test_a_dry_run_writes_nothing(

@@ -6,7 +6,7 @@ import pytest
 
 from cars_bench.data.prepare import PrepareOptions
 from cars_bench.detectors import choose
-from cars_bench.detectors.prepare import BoxesAsked, prepare_boxed
+from cars_bench.detectors.prepare import BoxesAsked, check_boxed, prepare_boxed
 from cars_bench.errors import UsageError
 from cars_bench.progress import Progress
 from cars_bench.workspace import Workspace
@@ -46,6 +46,9 @@ def test_a_crop_and_boxes_that_exclude_each_other_are_refused_before_anything_is
     workspace: Workspace, source: Path
 ) -> None:
     options = PrepareOptions(source=source, crop="detector")
+    asked = BoxesAsked(boxes="detector")
     with pytest.raises(UsageError, match="leaves pictures whole"):
-        prepare_boxed(workspace, options, BoxesAsked(boxes="detector"), Progress())
+        prepare_boxed(workspace, options, asked, Progress())
+    with pytest.raises(UsageError, match="leaves pictures whole"):
+        check_boxed(options, asked)
     assert not workspace.datasets.exists()

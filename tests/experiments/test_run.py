@@ -10,15 +10,28 @@ from pathlib import Path
 
 import pytest
 
+from cars_bench.data.box_sheet import SHEET_FILE
+from cars_bench.detectors import prepare as boxed
+from cars_bench.documents import to_json
 from cars_bench.errors import Interrupted, UsageError
 from cars_bench.experiments import stages
 from cars_bench.experiments.forecast import forecast
-from cars_bench.experiments.record import ExperimentRecord, Kept, kept_experiments
+from cars_bench.experiments.record import (
+    RECORD_FILE,
+    ExperimentRecord,
+    Kept,
+    kept_experiments,
+    read_experiment_record,
+)
 from cars_bench.experiments.run import run_experiment
 from cars_bench.experiments.table import rows_of
+from cars_bench.finetune.evaluate import evaluate_frozen
+from cars_bench.finetune.plan import run_folder
+from cars_bench.finetune.runs import Run
 from cars_bench.progress import Progress
 from cars_bench.tuning.study import Study, study_names
 from cars_bench.workspace import Workspace
+from tests.detectors.seeing import finder
 from tests.experiments.small import CONFIG, small
 
 
@@ -126,6 +139,36 @@ def test_an_attempt_whose_weights_are_not_here_is_passed_over_and_says_so(
     assert not lacking.finished
     assert finished.finished
     assert rows_of(record)[0].lacking == lacking.lacking
+
+
+BOXES = CONFIG[: CONFIG.index("  - name: no-warm-up")].replace("checks: true", "checks: false")
+
+
+def test_an_attempt_whose_head_tells_boxes_has_their_scores(tmp_path: Path, tiny_source: Path):
+    text = BOXES.replace("units: 16}]", "units: 16}], box: true")
+    workspace = Workspace(tmp_path / "w")
+    record = run_experiment(workspace, small(tmp_path / "shapes", text), tiny_source, Progress())
+    for item in record.attempts:
+        assert item.val_boxes is not None
+        assert item.val_boxes.n == 12
+        assert bool(item.test_boxes) == bool(item.test)
+    frozen, tuned = record.attempts
+    judged = evaluate_frozen(workspace, frozen.study, "val", Progress())["boxes"]["frozen"]["val"]
+    assert to_json(frozen.val_boxes) == judged
+    run = Run.open(run_folder(workspace, tuned.study, tuned.run)).record
+    assert tuned.val_boxes == run.boxes.finetuned["val"]
+    assert read_experiment_record(record.folder(workspace) / RECORD_FILE) == record
+
+
+def test_where_a_detector_finds_boxes_a_sheet_of_them_is_drawn(
+    tmp_path: Path, tiny_source: Path, monkeypatch: pytest.MonkeyPatch
+):
+    workspace = Workspace(tmp_path / "w")
+    monkeypatch.setattr(boxed, "finder_for", lambda *_, **__: finder(workspace))
+    text = CONFIG.replace("    checks: true", "    data: {boxes: detector}")
+    wanted = small(tmp_path / "shapes", text).planned[0]
+    dataset = stages.prepare_data(workspace, "seen", wanted, tiny_source, Progress())
+    assert (dataset.folder / SHEET_FILE).is_file()
 
 
 def test_an_attempt_that_is_not_there_is_refused(tmp_path: Path, tiny_source: Path):

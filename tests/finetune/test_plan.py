@@ -74,6 +74,15 @@ def test_the_same_work_is_the_same_whatever_it_is_called() -> None:
     assert not PLAN.same_work(replace(PLAN, seed=1))
 
 
+def test_a_policy_is_the_same_by_what_it_holds_wherever_its_file_lies() -> None:
+    here, there = (
+        replace(PLAN, recipe=Recipe(augment=f"/{place}/far.yml"), augmentation='{"flip":true}')
+        for place in ("here", "there")
+    )
+    assert here.same_work(there)
+    assert not here.same_work(replace(there, augmentation='{"flip":false}'))
+
+
 def test_what_cannot_change_is_named() -> None:
     assert PLAN.unlike(FinetuneOptions(learning_rate=1e-5, epochs=9)) == []
     assert PLAN.unlike(FinetuneOptions(seed=1, live=True)) == ["--seed", "--live"]
