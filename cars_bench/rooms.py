@@ -20,6 +20,11 @@ class CallableRoom(ModuleType):
         return self._function()(*arguments, **options)
 
     @property
+    def __doc__(self) -> str:  # type: ignore[override]
+        """What `help` and notebooks show first: the function's arguments, not the room."""
+        return inspect.getdoc(self._function()) or ""
+
+    @property
     def __signature__(self) -> inspect.Signature:
         """What `help` and notebooks show of it."""
         return inspect.signature(self._function())

@@ -85,6 +85,7 @@ def test_a_room_that_shares_its_name_is_called_as_the_function(tmp_path):
 
     assert inspect.ismodule(cars_bench.finetune)
     assert inspect.signature(cars_bench.finetune) == inspect.signature(api.finetune)
+    assert inspect.getdoc(cars_bench.finetune) == inspect.getdoc(api.finetune)
     with pytest.raises(cars_bench.errors.UsageError, match="which head"):
         cars_bench.finetune(workspace=tmp_path)
 

@@ -31,7 +31,7 @@ from tests.tuning.searches import ended, wait_for
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("mlflow") is None, reason="needs mlflow")
 SERVER = pytest.mark.skipif(
-    not all(map(importlib.util.find_spec, ("alembic", "flask", "flask_cors", "graphene"))),
+    not all(map(importlib.util.find_spec, ("aiohttp", "alembic", "flask"))),
     reason="needs MLflow's server (pip install mlflow)",
 )
 __all__ = ["cached", "space"]
