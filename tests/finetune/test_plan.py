@@ -130,3 +130,11 @@ def test_a_plan_or_a_setting_never_leads_out_of_its_study(workspace, changes):
     workspace.remember("model", study=plan.study, run=plan.run)
     with pytest.raises(UsageError, match="cannot be named"):
         remembered(workspace, "model")
+
+
+def test_a_discarded_plan_leaves_its_name_free(tuned: Workspace) -> None:
+    options = FinetuneOptions(recipe=Recipe(views=5, augment="light"))
+    plan = new_plan(tuned, options)
+    plan.write(tuned)
+    plan.discard(tuned)
+    assert new_plan(tuned, options) == plan

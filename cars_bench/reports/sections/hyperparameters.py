@@ -36,8 +36,8 @@ from cars_bench.reports.words import (
     percent,
     short,
 )
+from cars_bench.tuning.hyperparameters import Hyperparameter as Dimension
 from cars_bench.tuning.ledger import Trial
-from cars_bench.tuning.space import Hyperparameter as Dimension
 from cars_bench.tuning.space import Space
 
 EDGE = 0.05
