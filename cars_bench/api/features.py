@@ -120,7 +120,7 @@ def extract(
         backbone: Name in the catalogue.
         weights: `imagenet`, `none` (random), or a file.
         image_size: Side of the input in pixels.
-        pooling: `avg`, `max` or `avgmax`.
+        pooling: `avg`, `max`, `avgmax`, or `none` for the map itself.
         views: Views of a training image; the first is plain.
         augment: `none`, `light`, `default`, `strong`, or a YAML file.
         seed: Of the views.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 LEAST_TOLD = 0.01
 """Probability below which an answer is left to the CSV."""
+MOST_NAMED = 10
+"""Images taken whole that are named in words."""
 
 
 @command(
@@ -84,8 +87,9 @@ def predict(
         session.say(f"heatmaps: {heatmaps} ({plural(result.heatmaps, 'image')})")
     if result.found is not None:
         of = f"{result.found:,} of {plural(result.images, 'image')}"
-        rest = "" if result.found == result.images else "; the others were taken whole"
-        session.say(f"cut to a box: {of}{rest}")
+        session.say(f"cut to a box: {of}")
+    if result.whole:
+        session.say(f"taken whole, nothing was found in it: {_first(result.whole)}")
     for warning in result.warnings:
         session.say(f"warning: {warning}")
     for name, reason in result.unreadable.items():
@@ -98,7 +102,15 @@ def predict(
         "warnings": list(result.warnings),
         "temperature": result.temperature,
         "found": result.found,
+        "whole": None if result.whole is None else list(result.whole),
     }
+
+
+def _first(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    more = len(names) - MOST_NAMED
+    rest = f" and {more:,} more (--json names all)" if more > 0 else ""
+    return ", ".join(names[:MOST_NAMED]) + rest
 
 
 def _answers(row: Prediction) -> str:

@@ -130,7 +130,7 @@ def evaluate(
     )
     run = _measured(finished.run, asked)
     if dataset.digest == record.dataset.digest:
-        _keep(run, asked, progress)
+        _keep(finished.run, asked, progress)
     return {
         "model": f"{study.name}/{finished.folder.name}",
         "stages": record.stages,
@@ -276,16 +276,25 @@ def _temperature_said(temperature: Temperature | None, split: Split) -> dict[str
 
 
 def _keep(run: Run, asked: Asked, progress: Progress) -> None:
-    """Write the tables of predictions that are missing, and the record if it holds more now."""
+    """Write the tables of predictions that are missing, and the record if it holds more now.
+
+    The record is read again: another process may have added to it, or trained the run anew,
+    while this one asked the model.
+    """
     try:
         with locked(run.folder / ".lock", f"Run {run.name}"):
+            before = Run.open(run.folder)
+            if before.record.sha256 != run.record.sha256:
+                return
+            now = _measured(before, asked)
             for stage, found in asked.answers.items():
-                run = run.with_predictions(stage, asked.split, found)
-            if run.record != Run.open(run.folder).record:
-                write_card(run)
-                run.write()
-    except OSError as error:
-        progress.log(f"warning: the predictions cannot be kept in {run.folder}: {error.strerror}")
+                now = now.with_predictions(stage, asked.split, found)
+            if now != before:
+                write_card(now)
+                now.write()
+    except (LockHeld, OSError) as error:
+        said = f"the predictions cannot be kept in {run.folder}: {_reason(error)}"
+        progress.log(f"warning: {said}")
 
 
 def _keep_answers(
@@ -297,7 +306,12 @@ def _keep_answers(
             if StoredHead.open(head.folder) == head:
                 head.keep_answers(split, answers)
     except (LockHeld, OSError) as error:
-        progress.log(f"warning: the answers cannot be kept in {head.folder}: {error}")
+        said = f"the answers cannot be kept in {head.folder}: {_reason(error)}"
+        progress.log(f"warning: {said}")
+
+
+def _reason(error: LockHeld | OSError) -> str | None:
+    return error.message if isinstance(error, LockHeld) else error.strerror
 
 
 def _compared(frozen: Predictions, finetuned: Predictions) -> dict[str, Any]:

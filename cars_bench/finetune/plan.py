@@ -97,7 +97,8 @@ class RunPlan:
 
     def discard(self, workspace: Workspace) -> None:
         """Forget a plan that came to nothing; `--resume` falls back on the run begun before it."""
-        (self.folder(workspace) / PLAN_FILE).unlink(missing_ok=True)
+        for name in (PLAN_FILE, RECIPE_FILE):  # what `write` wrote, so its name is free again
+            (self.folder(workspace) / name).unlink(missing_ok=True)
         before = max(_begun(workspace.study(self.study)), key=_number, default=None)
         run = before.name if before else None
         workspace.remember("finetune", study=self.study if run else None, run=run)

@@ -66,7 +66,8 @@ class Predicted:
         warnings: Sentences about what makes the answers worth less.
         first: The answers to the first images.
         temperature: What the logits were divided by; 1 leaves them as they are.
-        found: How many of the images a detector cut to a box; `None` without a detector.
+        whole: Those that were taken whole, since a detector found nothing in them; `None`
+            without a detector.
     """
 
     path: Path
@@ -76,7 +77,12 @@ class Predicted:
     warnings: tuple[str, ...] = ()
     first: tuple[Prediction, ...] = ()
     temperature: float = 1.0
-    found: int | None = None
+    whole: tuple[str, ...] | None = None
+
+    @property
+    def found(self) -> int | None:
+        """How many of the images a detector cut to a box; `None` without a detector."""
+        return None if self.whole is None else self.images - len(self.whole)
 
 
 def predict(
@@ -112,6 +118,7 @@ def predict(
     first: list[Prediction] = []
     write_predictions(options.output, _noting(rows, first), finished.record.head.box)
     readable = [path for path in files if _printable(folder, path) not in unreadable]
+    whole = tuple(_printable(folder, path) for path in readable if path not in boxes)
     drawn = 0
     if options.heatmaps is not None:
         progress.log(f"Drawing {len(readable):,} heatmaps")
@@ -125,7 +132,7 @@ def predict(
         warnings=warnings,
         first=tuple(first),
         temperature=temperature.value,
-        found=len(boxes) if finished.detection else None,
+        whole=whole if finished.detection else None,
     )
 
 

@@ -87,8 +87,7 @@ def prepare_run(workspace: Workspace, plan: RunPlan) -> PreparedRun:
             images.
     """
     study, cache, dataset = _opened(workspace, plan)
-    spec = study.trial(plan.trial_id).head or HeadSpec()
-    refuse_mixed_boxes(spec.box, plan.recipe.training)
+    _require_learnable(study, plan)
     head = head_of_trial(study, study.trial(plan.trial_id), cache, refit=plan.refit)
     backbone = backbone_of(cache.manifest)
     return PreparedRun(
@@ -109,6 +108,13 @@ def _opened(workspace: Workspace, plan: RunPlan) -> tuple[Study, FeatureCache, D
     dataset = Dataset.load(workspace, cache.manifest.dataset)
     study.require_dataset(dataset)
     return study, cache, dataset
+
+
+def _require_learnable(study: Study, plan: RunPlan) -> HeadSpec:
+    """The head to finish, unless it has a box and is to learn of mixed images."""
+    spec = study.trial(plan.trial_id).head or HeadSpec()
+    refuse_mixed_boxes(spec.box, plan.recipe.training)
+    return spec
 
 
 def prove(prepared: PreparedRun, progress: Progress) -> Handoff:
@@ -156,10 +162,10 @@ def describe_run(workspace: Workspace, plan: RunPlan) -> dict[str, Any]:
         As `prepare_run`.
     """
     study, cache, _ = _opened(workspace, plan)
+    spec = _require_learnable(study, plan)
     backbone = backbone_of(cache.manifest)
     unfreeze = parse_unfreeze(plan.recipe.unfreeze, backbone)
     apply_unfreeze(backbone, unfreeze)
-    spec = study.trial(plan.trial_id).head or HeadSpec()
     head = build_head(spec, cache.manifest.shape, len(study.class_names))
     whole = Assembled(backbone, cache.recipe.pooling, head).whole()
     variables = whole.trainable_variables if unfreeze.layers else []

@@ -132,11 +132,20 @@ def measure_test(workspace: Workspace, run: Run, progress: Progress) -> Run:
     """Read the test split for a finished run that was measured on validation only.
 
     Where `evaluate` read it already, what only a tested run has is still made.
+
+    Raises:
+        LockHeld: Another process trains it, or measures it.
     """
-    exported = run.record.saved_model_check or keras.backend.backend() != "tensorflow"
-    if run.score(FINETUNED, "test") and exported:
-        return run
-    progress.log(f"Evaluating {run.name} on test")
+    with locked(run.folder / ".lock", f"Run {run.name}"):
+        run = Run.open(run.folder)  # as it is now: `evaluate` may have added to it
+        exported = run.record.saved_model_check or keras.backend.backend() != "tensorflow"
+        if run.score(FINETUNED, "test") and exported:
+            return run
+        progress.log(f"Evaluating {run.name} on test")
+        return _measure_test(workspace, run, progress)
+
+
+def _measure_test(workspace: Workspace, run: Run, progress: Progress) -> Run:
     prepared = prepare_run(workspace, read_plan(run.folder))
     frozen = _frozen_answers(prepared, ("test",))
     whole = prepared.assembled.whole()

@@ -11,8 +11,8 @@ import numpy as np
 
 from cars_bench.reports.inputs import Json
 from cars_bench.reports.words import choice_text, is_number
+from cars_bench.tuning.hyperparameters import Hyperparameter as Dimension
 from cars_bench.tuning.ledger import Trial
-from cars_bench.tuning.space import Hyperparameter as Dimension
 from cars_bench.tuning.space import Space
 
 EDGE = 0.05

@@ -32,6 +32,7 @@ class PredictionResult:
         warnings: Sentences about what makes the answers worth less.
         temperature: What the logits were divided by; 1 leaves them as they are.
         found: How many of the images a detector cut to a box; `None` without a detector.
+        whole: The others, in which it found nothing; `None` without a detector.
         output: The CSV, where one was asked for.
     """
 
@@ -40,6 +41,7 @@ class PredictionResult:
     warnings: tuple[str, ...]
     temperature: float
     found: int | None
+    whole: tuple[str, ...] | None
     output: Path | None
 
     def table(self) -> pd.DataFrame:
@@ -91,5 +93,6 @@ def predicted(
         warnings=done.warnings,
         temperature=done.temperature,
         found=done.found,
+        whole=done.whole,
         output=output,
     )

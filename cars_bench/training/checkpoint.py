@@ -13,7 +13,7 @@ import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -176,12 +176,16 @@ def write_checkpoint(path: Path, state: TrainingState, identity: dict[str, Any])
         np.savez(stream, allow_pickle=False, about=np.array(json.dumps(asdict(about))), **arrays)
 
 
-def read_checkpoint(path: Path, identity: dict[str, Any]) -> TrainingState | None:
+def read_checkpoint(
+    path: Path, identity: dict[str, Any], read: Callable[[dict[str, Any]], Any] = dict
+) -> TrainingState | None:
     """Where the training stood; `None` before its first epoch was written.
 
     Args:
         path: As for `write_checkpoint`.
         identity: Of the training that is to go on.
+        read: Makes of an identity what is compared: one that an older version wrote may lack
+            fields that have a default.
 
     Raises:
         RecordDamaged: It is damaged.
@@ -193,9 +197,19 @@ def read_checkpoint(path: Path, identity: dict[str, Any]) -> TrainingState | Non
         about = _about(stored)
         best = [stored[f"best{index}"] for index in range(about.best)]
         current = [stored[f"current{index}"] for index in range(about.current)]
-    if about.identity != json.loads(json.dumps(identity)):
+    if not _alike(about.identity, json.loads(json.dumps(identity)), read):
         raise CarsBenchError(f"{path} belongs to another training.", _begin_again(path))
     return TrainingState([*about.history], about.best_epoch, best, current)
+
+
+def _alike(
+    found: dict[str, Any], wanted: dict[str, Any], read: Callable[[dict[str, Any]], Any]
+) -> bool:
+    """Whether two identities mean the same; one that cannot be read is another one."""
+    try:
+        return bool(read(found) == read(wanted))
+    except UsageError:
+        return False
 
 
 def finished_epochs(path: Path) -> int:

@@ -15,7 +15,8 @@ from typing import Any
 import keras_tuner
 from keras_tuner import oracles
 
-from cars_bench.tuning.space import Hyperparameter, Space, Values
+from cars_bench.tuning.hyperparameters import Hyperparameter, Values
+from cars_bench.tuning.space import Space
 
 OBJECTIVE = "val_top1"
 KINDS = {

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from cars_bench.tuning.space import Values
+from cars_bench.tuning.hyperparameters import Values
 
 
 class Oracle(Protocol):

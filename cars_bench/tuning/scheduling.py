@@ -14,10 +14,10 @@ from cars_bench.errors import CarsBenchError, NoTrialCompleted
 from cars_bench.progress import Progress, Task
 from cars_bench.training.checkpoint import EpochResult
 from cars_bench.training.specs import HeadSpec, TrainingSpec
+from cars_bench.tuning.hyperparameters import Values
 from cars_bench.tuning.leaderboard import candidates
 from cars_bench.tuning.ledger import Ledger, Repeat, Trial, TrialOutcome
 from cars_bench.tuning.proposals import Proposals, trial_name
-from cars_bench.tuning.space import Values
 from cars_bench.tuning.study import Study
 from cars_bench.tuning.worker_pool import Message, TrainingJob, WorkerPool
 

@@ -13,17 +13,20 @@ import yaml
 from cars_bench.atomic import write_text
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset
+from cars_bench.data.object_boxes import object_images
 from cars_bench.documents import at_least
 from cars_bench.errors import CarsBenchError, Interrupted, UsageError
 from cars_bench.interrupts import stop_when_asked
 from cars_bench.progress import Progress
+from cars_bench.training.heads import require_map
 from cars_bench.training.specs import HeadSpec, TrainingSpec
+from cars_bench.tuning.hyperparameters import Values
 from cars_bench.tuning.leaderboard import best_trial, winners_curse
 from cars_bench.tuning.ledger import Ledger, Trial
 from cars_bench.tuning.oracles import KINDS, Proposer, SingleTrial, hyperband_brackets
 from cars_bench.tuning.proposals import Oracle, Proposals
 from cars_bench.tuning.scheduling import Repeats, Trials
-from cars_bench.tuning.space import Space, Values, load_space
+from cars_bench.tuning.space import Space, load_space
 from cars_bench.tuning.stored_head import WINNER
 from cars_bench.tuning.study import Asked, SearchPlan, Study, Winner
 from cars_bench.tuning.trained_head import TrainedHead, read_head
@@ -125,11 +128,13 @@ def tune(
         NoTrialCompleted: Not one trial ended well.
         Interrupted: Ctrl-C; what was finished is kept.
         CarsBenchError: Ten trials in a row failed.
+        UsageError: The space's heads cannot be trained on these features.
     """
     _refuse_unknown(options)
     space = options.space if isinstance(options.space, Space) else load_space(options.space)
     cache = FeatureCache.open(workspace, options.cache)
     dataset = Dataset.load(workspace, cache.manifest.dataset)
+    _refuse_unfit(space, cache, dataset)
     study = Study.open_or_create(workspace, cache, dataset, options.study)
     with locked(study.folder / ".lock", f"A search on study {study.name!r}"):
         study = _settled(study, space, options)
@@ -154,6 +159,17 @@ def _refuse_unknown(options: TuneOptions) -> None:
         )
     if options.refit not in REFITS:
         raise UsageError(f"There is no refit {options.refit!r}.", "--refit train+val, or leave it")
+
+
+def _refuse_unfit(space: Space, cache: FeatureCache, dataset: Dataset) -> None:
+    """Refuse heads that these features cannot train, before a study is begun with them.
+
+    Raises:
+        UsageError: Convolutions on pooled features, or boxes of cropped or boxless pictures.
+    """
+    require_map(space.head, cache.manifest.shape)
+    if space.has_boxes:
+        object_images(dataset, "train")
 
 
 def _settled(study: Study, space: Space, options: TuneOptions) -> Study:

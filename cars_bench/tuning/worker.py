@@ -10,7 +10,8 @@ import gc
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import keras
 import numpy as np
 
 from cars_bench.cache.store import FeatureCache
-from cars_bench.documents import to_json
+from cars_bench.documents import from_json, to_json
 from cars_bench.errors import CarsBenchError, TrialFailed
 from cars_bench.evaluation.metrics import wilson
 from cars_bench.training.checkpoint import (
@@ -43,6 +44,19 @@ from cars_bench.workspace import Workspace
 
 OUT_OF_MEMORY = ("resource_exhausted", "out of memory", "not enough memory", "can't allocate")
 Say = Callable[..., None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialTraining(HeadTraining):
+    """What a checkpoint belongs to: another cache or backend trains another head.
+
+    Attributes:
+        cache_key: Of the features.
+        backend: That Keras runs on.
+    """
+
+    cache_key: str
+    backend: str
 
 
 class Worker:
@@ -82,7 +96,7 @@ class Worker:
         train_set, val_set = self._examples(what.head.box)
         identity = self._identity(what)
         checkpoint = Path(job.checkpoint)
-        start = read_checkpoint(checkpoint, identity)
+        start = read_checkpoint(checkpoint, identity, partial(from_json, TrialTraining))
         earlier = self._resumed(job, start)
 
         def note(row: EpochResult, state: Callable[[], TrainingState]) -> None:
@@ -105,9 +119,10 @@ class Worker:
         }
 
     def _identity(self, what: HeadTraining) -> dict[str, Any]:
-        """What a checkpoint belongs to: another cache or backend trains another head."""
         backend = keras.backend.backend()
-        return to_json(what) | {"cache_key": self.config.cache_key, "backend": backend}
+        return to_json(
+            TrialTraining(**vars(what), cache_key=self.config.cache_key, backend=backend)
+        )
 
     def _examples(self, box: bool) -> tuple[Examples, Examples]:
         """The features, read once; with boxes from the first head on that learns them."""

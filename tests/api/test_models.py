@@ -109,7 +109,7 @@ def test_no_name_becomes_html():
     row = Prediction(image_id=HOSTILE, true="", answers=(HOSTILE,), probabilities=(1.0,))
     found = PredictionResult(
         answers=Predictions((row,)), unreadable={HOSTILE: HOSTILE}, warnings=(HOSTILE,),
-        temperature=1.0, found=None, output=None,
+        temperature=1.0, found=None, whole=None, output=None,
     )  # fmt: skip
     score = {"value": 0.5, "low": 0.4, "high": 0.6}
     scores = {HOSTILE: {"top1": score, "top5": score, "n": 9}}

@@ -64,6 +64,11 @@ def test_every_name_is_documented_typed_and_listed(name):
     assert name in dir(cars_bench)
 
 
+def test_nothing_is_listed_but_the_api_and_the_versions():
+    code = "import cars_bench; print(*[n for n in dir(cars_bench) if n[0] != '_'])"
+    assert python(code).split() == sorted([*cars_bench.__all__, "SCHEMA_VERSION"])
+
+
 def test_type_checkers_see_the_names_that_are_looked_up():
     tree = ast.parse(Path(cars_bench.__file__).read_text())
     seen = [

@@ -14,6 +14,8 @@ from cars_bench.cli.predict import predict
 from cars_bench.cli.prepare import prepare
 from cars_bench.cli.session import Session
 from cars_bench.data.detection import DetectorFiles
+from cars_bench.finetune import predict as prediction
+from cars_bench.finetune.predict import Predicted
 
 
 def test_predict_counts_images_and_heatmaps(finished, tmp_path: Path, capsys):
@@ -63,6 +65,7 @@ def test_json_names_what_could_not_be_read(finished, tmp_path: Path, capsys):
         "warnings": [],
         "temperature": 1.0,
         "found": None,
+        "whole": None,
     }
 
 
@@ -72,3 +75,25 @@ def test_before_fine_tuning_there_is_nothing_to_predict_with(tuned, tmp_path: Pa
     options = {"paths": [photos], "output": tmp_path / "out.csv"}
     assert session.run(lambda: predict(session, **options)) == 3
     assert "cars-bench finetune --best" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (2, "taken whole, nothing was found in it: 0.png, 1.png"),
+        (12, "8.png, 9.png and 2 more (--json names all)"),
+    ],
+)
+def test_images_in_which_nothing_was_found_are_named(
+    workspace, tmp_path: Path, capsys, monkeypatch, count, said
+):
+    names = tuple(f"{number}.png" for number in range(count))
+    found = Predicted(path=tmp_path / "out.csv", images=count + 1, unreadable={}, whole=names)
+    monkeypatch.setattr(prediction, "predict", lambda *_: found)
+    for as_json in (False, True):
+        session = Session(workspace, json_output=as_json, quiet=True)
+        assert session.run(lambda session=session: predict(session, paths=[tmp_path])) == 0
+    *_, of, named, document = capsys.readouterr().out.splitlines()
+    assert of == f"cut to a box: 1 of {count + 1} images"
+    assert named.endswith(said)
+    assert json.loads(document)["whole"] == list(names)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,13 +18,14 @@ from cars_bench.evaluation.predictions import predictions, read_predictions
 from cars_bench.finetune import evaluate as evaluate_module
 from cars_bench.finetune.evaluate import evaluate, evaluate_frozen, measures
 from cars_bench.finetune.model_card import write_card
+from cars_bench.finetune.run import measure_test
 from cars_bench.finetune.runs import Run, runs
 from cars_bench.progress import Progress
 from cars_bench.tuning.leaderboard import best_trial
 from cars_bench.tuning.stored_head import stored_winner
 from cars_bench.tuning.study import Study
 from cars_bench.tuning.trained_head import store_winner
-from cars_bench.workspace import Workspace
+from cars_bench.workspace import LockHeld, Workspace, locked
 from tests.rewriting import rename, rewrite
 
 NAMES = ["Audi TT Coupe 2011", "Audi A4 Sedan 2012", "BMW X5 SUV 2007"]
@@ -87,6 +89,61 @@ def test_what_a_run_answers_is_kept_with_its_scores_its_temperature_and_its_card
     said = found["temperature"]
     assert said["expected_calibration_error"] == after["test"].expected_calibration_error
     assert "The test images were read once" in (run.folder / "model-card.md").read_text()
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, change: Callable[[], object]) -> None:
+    """Have something else happen while the model is asked."""
+    honest = evaluate_module.LiveImages
+    monkeypatch.setattr(evaluate_module, "LiveImages", lambda *args: change() and honest(*args))
+
+
+def test_what_another_process_added_meanwhile_stays(
+    finished: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = _untested(finished)
+    versions = run.record.versions | {"added": "meanwhile"}
+    added = Run(run.folder, replace(run.record, versions=versions))
+    meanwhile(monkeypatch, added.write)
+    evaluate(finished, None, "test", Progress())
+    kept = Run.open(run.folder)
+    assert kept.record.versions == versions
+    assert kept.score("finetuned", "test") is not None
+
+
+def test_answers_of_a_model_that_was_trained_anew_meanwhile_are_not_kept(
+    finished: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = _untested(finished)
+    other = Run(run.folder, replace(run.record, sha256={"model.keras": "0" * 64}))
+    meanwhile(monkeypatch, other.write)
+    evaluate(finished, None, "test", Progress())
+    assert Run.open(run.folder) == other
+    assert not list(run.folder.glob("predictions-test*"))
+
+
+def test_a_run_that_another_process_works_on_is_measured_and_not_written(
+    finished: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = _untested(finished)
+    told: list[str] = []
+    monkeypatch.setattr(Progress, "log", lambda _, line: told.append(line))
+    with locked(run.folder / ".lock", "The test"):
+        assert evaluate(finished, None, "test", Progress())["finetuned"]["test"]["n"] == 12
+        with pytest.raises(LockHeld, match="already running"):
+            measure_test(finished, run, Progress())
+    assert "cannot be kept" in told[-1]
+    assert "\n" not in told[-1]
+    assert Run.open(run.folder) == run
+
+
+def test_the_test_split_is_read_for_the_run_as_it_is_now(finished: Workspace) -> None:
+    run = _untested(finished)
+    versions = run.record.versions | {"added": "meanwhile"}
+    Run(run.folder, replace(run.record, versions=versions)).write()
+    measured = measure_test(finished, run, Progress())
+    assert measured.record.versions == versions
+    assert measured.score("finetuned", "test") is not None
+    assert Run.open(run.folder) == measured
 
 
 def test_what_is_kept_already_is_not_written_again(finished: Workspace) -> None:

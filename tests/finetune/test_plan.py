@@ -149,3 +149,11 @@ def test_a_plan_or_a_setting_never_leads_out_of_its_study(workspace, changes):
 )
 def test_what_is_unfrozen_by_default_lies_below_the_head(boundary, block):
     assert top_block(spec("resnet50"), boundary) == block
+
+
+def test_a_discarded_plan_leaves_its_name_free(tuned: Workspace) -> None:
+    options = FinetuneOptions(recipe=Recipe(views=5, augment="light"))
+    plan = new_plan(tuned, options)
+    plan.write(tuned)
+    plan.discard(tuned)
+    assert new_plan(tuned, options) == plan

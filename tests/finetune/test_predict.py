@@ -224,7 +224,7 @@ def test_new_images_are_cut_by_the_detector_of_the_model(
     result = predict(
         finished, [tmp_path / "photos"], PredictOptions(tmp_path / "out.csv"), Progress()
     )
-    assert (result.images, result.found) == (2, 1)
+    assert (result.images, result.found, result.whole) == (2, 1, ("whole.png",))
     assert taken == {cut.name: (12, 8, 52, 40), "whole.png": None}
     predict(finished, [tmp_path / "alone"], PredictOptions(tmp_path / "alone.csv"), Progress())
     whole = {row.image_id: row for row in read_predictions(tmp_path / "out.csv")}

@@ -8,7 +8,7 @@ import pytest
 
 from cars_bench.cache.decoding import ImageSource
 from cars_bench.cache.store import FeatureCache
-from cars_bench.errors import CacheStale, CarsBenchError, HandoffFailed, InputError
+from cars_bench.errors import CacheStale, CarsBenchError, HandoffFailed, InputError, UsageError
 from cars_bench.finetune import prepared_run
 from cars_bench.finetune.plan import new_plan
 from cars_bench.finetune.prepared_run import (
@@ -18,8 +18,9 @@ from cars_bench.finetune.prepared_run import (
     prepare_run,
     prove,
 )
-from cars_bench.finetune.recipe import FinetuneOptions
+from cars_bench.finetune.recipe import FinetuneOptions, Recipe
 from cars_bench.progress import Progress
+from cars_bench.training.specs import HeadSpec, TrainingSpec
 from cars_bench.tuning.study import Study
 from cars_bench.tuning.trained_head import TrainedHead, store_winner
 from cars_bench.workspace import Workspace
@@ -143,3 +144,15 @@ def all_right(head: TrainedHead) -> TrainedHead:
 
 def prepared_of(workspace: Workspace) -> PreparedRun:
     return prepare_run(workspace, new_plan(workspace, FinetuneOptions()))
+
+
+def test_boxes_of_mixed_images_are_refused_before_a_run_is_described(
+    tuned: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = Study.trial
+    boxed = HeadSpec(box=True)
+    monkeypatch.setattr(Study, "trial", lambda *args: replace(honest(*args), head=boxed))
+    plan = new_plan(tuned, FinetuneOptions(recipe=Recipe(training=TrainingSpec(mixup=0.2))))
+    for ask in (describe_run, prepare_run):
+        with pytest.raises(UsageError, match="mixed images"):
+            ask(tuned, plan)

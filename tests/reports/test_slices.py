@@ -11,8 +11,8 @@ from cars_bench.reports.sections import search
 from cars_bench.reports.sections.hyperparameters import facts
 from cars_bench.reports.slices import MOST_POINTS, shown, slices, slices_table, ticks
 from cars_bench.reports.varied import Hyperparameter, Varied, hyperparameters
+from cars_bench.tuning.hyperparameters import Hyperparameter as Dimension
 from cars_bench.tuning.ledger import Trial
-from cars_bench.tuning.space import Hyperparameter as Dimension
 from cars_bench.tuning.space import Space
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from cars_bench.reports.varied import Hyperparameter, column, hyperparameters
+from cars_bench.tuning.hyperparameters import Hyperparameter as Dimension
 from cars_bench.tuning.ledger import Trial
-from cars_bench.tuning.space import Hyperparameter as Dimension
 from cars_bench.tuning.space import Space
 
 

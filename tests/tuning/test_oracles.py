@@ -66,11 +66,11 @@ def test_only_whole_brackets_fit_and_the_longest_comes_first(epochs, trials, siz
 
 
 def test_choices_keep_their_types():
-    text = "hyperparameters: {batch_norm: {type: choice, values: [false, true]}}"
+    text = "hyperparameters: {box: {type: choice, values: [false, true]}}"
     proposer = Proposer(parse_space(text), "grid", 0, 3)
     values = []
     for number in range(2):
-        values.append(proposer.propose(f"t{number}")["batch_norm"])
+        values.append(proposer.propose(f"t{number}")["box"])
         proposer.tell(f"t{number}", 0.5)
     assert [type(value) for value in values] == [bool, bool]
 

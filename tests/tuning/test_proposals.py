@@ -6,9 +6,10 @@ import random
 
 import pytest
 
+from cars_bench.tuning.hyperparameters import Values, specs_of
 from cars_bench.tuning.oracles import KINDS, Proposer, SingleTrial, hyperband_brackets
 from cars_bench.tuning.proposals import Proposals
-from cars_bench.tuning.space import Values, parse_space, specs_of
+from cars_bench.tuning.space import parse_space
 from tests.tuning.studies import SPACE
 
 # The Bayesian oracle draws its first twelve at random in this space.

@@ -10,11 +10,12 @@ import pytest
 from cars_bench.errors import CarsBenchError, NoTrialCompleted
 from cars_bench.progress import PlainProgress, Progress
 from cars_bench.training.specs import HeadSpec
+from cars_bench.tuning.hyperparameters import specs_of
 from cars_bench.tuning.ledger import Ledger, Trial, read_trials
 from cars_bench.tuning.oracles import Proposer
 from cars_bench.tuning.proposals import Proposals
 from cars_bench.tuning.scheduling import FAILURES_IN_A_ROW, Board, Repeats, Trials
-from cars_bench.tuning.space import parse_space, specs_of
+from cars_bench.tuning.space import parse_space
 from tests.tuning.studies import SPACE, NoWorkers, results, write_study
 
 

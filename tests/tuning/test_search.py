@@ -11,14 +11,16 @@ import pytest
 
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset
+from cars_bench.data.prepare import PrepareOptions, prepare
 from cars_bench.errors import CarsBenchError, UsageError
 from cars_bench.progress import Progress
 from cars_bench.training.checkpoint import TrainingState, write_checkpoint
 from cars_bench.tuning.ledger import Ledger
 from cars_bench.tuning.search import TuneOptions, tidy_checkpoints, tune
+from cars_bench.tuning.space import parse_space
 from cars_bench.tuning.study import Study
 from tests.tuning.searches import TRIALS, children, command, ended, wait_for
-from tests.tuning.studies import begin_trial, write_study, write_trial
+from tests.tuning.studies import begin_trial, make_cache, write_study, write_trial
 
 WILD = """
 fixed: {epochs: 2, batch_size: 16, optimizer: sgd, learning_rate: RATE}
@@ -29,6 +31,27 @@ hyperparameters: {features_dropout: {type: float, min: 0.0, max: 0.5}}
 def test_an_unknown_refit_is_refused_before_anything_is_read(workspace):
     with pytest.raises(UsageError, match="refit"):
         tune(workspace, TuneOptions(refit="test"), Progress())
+
+
+@pytest.mark.parametrize(
+    ("text", "crop", "said", "fix"),
+    [
+        ("head: {stages: [{filters: 8}]}", "none", "Convolutions need a map", "--pooling none"),
+        ("head: {box: true}", "boxes", "are cut to their boxes", "--crop none"),
+        ("hyperparameters: {box: {type: choice, values: [false, true]}}", "boxes", "are cut",
+         "--crop none"),
+    ],
+)  # fmt: skip
+def test_heads_that_the_features_cannot_train_are_refused_before_a_study_is_begun(
+    workspace, tiny_source, text, crop, said, fix
+):
+    options = PrepareOptions(source=tiny_source, name="tiny", crop=crop)
+    make_cache(workspace, prepare(workspace, options, Progress()))
+    with pytest.raises(UsageError, match=said) as caught:
+        tune(workspace, TuneOptions(space=parse_space(text)), Progress())
+    assert fix in caught.value.fix
+    assert caught.value.code == 2
+    assert not workspace.studies.exists()
 
 
 @pytest.mark.slow

@@ -1,4 +1,7 @@
-"""Search spaces: the shipped ones parse, bad ones are refused by line and field."""
+"""Search spaces: the shipped ones parse, bad ones are refused by line and field.
+
+Covers cars_bench/tuning/hyperparameters.py, cars_bench/tuning/space_entries.py.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import pytest
 
 from cars_bench.documents import shipped
 from cars_bench.errors import UsageError
+from cars_bench.tuning.hyperparameters import specs_of
 from cars_bench.tuning.oracles import Proposer
 from cars_bench.tuning.space import (
     FOLDER,
@@ -16,7 +20,6 @@ from cars_bench.tuning.space import (
     parse_space,
     space_in,
     space_of,
-    specs_of,
 )
 from cars_bench.yaml_text import parse_yaml
 
@@ -156,3 +159,113 @@ def test_a_space_inside_another_file_is_refused_by_the_line_of_that_file():
     file = parse_yaml("a: 1\nlist:\n  - space:\n      head:\n        l3: 0.1\n", "outer.yml")
     with pytest.raises(UsageError, match=r"outer.yml line 5: HeadSpec has no field 'l3'"):
         space_in(file, ("list", "0", "space"))
+
+
+DENSE = "head: {layers: [{units: 8}]}\n"
+PIECEWISE = "training: {schedule: {kind: piecewise}}\n"
+MIXUP = "mixup: {type: choice, values: [0.0, 0.2]"
+BOX = "box: {type: choice, values: [false, true]}"
+
+
+def varying(*entries: str, before: str = "") -> str:
+    return before + "hyperparameters:\n" + "".join(f"  {entry}\n" for entry in entries)
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "fix"),
+    [
+        (varying(MIXUP + "}", before="head: {box: true}\n"), ("line 3", "mixed images"), "mixup"),
+        (varying(BOX, before="training: {cutmix: 0.5}\n"), ("line 3", "mixed images"), "cutmix"),
+        (varying(BOX, MIXUP + "}"), ("line 3", "mixed images"), "leave out the box"),
+        (varying(BOX, before="fixed: {mixup: 0.5}\n"), ("line 3", "mixed images"), "mixup"),
+        ("head: {box: true}\ntraining:\n  mixup: 0.2\n", ("line 3", "mixed images"), "mixup"),
+    ],
+)
+def test_boxes_and_mixed_images_are_refused_where_any_trial_would_have_both(text, words, fix):
+    with pytest.raises(UsageError) as caught:
+        parse_space(text, "mine.yaml")
+    for word in ("mine.yaml", *words):
+        assert word in caught.value.message
+    assert fix in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("values", "before"),
+    [("[false]", ""), ("[false]", "head: {box: true}\n"), ("[false]", "fixed: {box: true}\n")],
+)
+def test_boxes_and_mixed_images_may_be_varied_where_they_exclude_each_other(values, before):
+    text = varying(BOX, f"{MIXUP}, when: {{box: {values}}}}}", before=before)
+    space = parse_space(text)
+    assert space.has_boxes
+    assert space.specs({"box": False, "mixup": 0.2})[1].mixup == 0.2
+
+
+RATE = "learning_rate: {type: float, min: 0.001, max: 0.01}"
+OPTIMIZER = "optimizer: {type: choice, values: [adam, sgd]}"
+MOMENTUM = "momentum: {type: choice, values: [0.8, 0.9]"
+
+
+@pytest.mark.parametrize(
+    ("entries", "before", "words", "fix"),
+    [
+        ([RATE], PIECEWISE, "learning_rate changes nothing: the piecewise", "another kind"),
+        (["sgd_" + RATE], PIECEWISE, "sgd_learning_rate changes nothing", "leave it out"),
+        (["schedule: {type: choice, values: [piecewise]}", RATE],
+         "training: {schedule: {kind: step}}\n", "learning_rate changes nothing", "another"),
+        (["dropout: {type: float, min: 0, max: 0.5}"], "head: {}\n", "dropout changes", "layer"),
+        (["activation: {type: choice, values: [relu]}"], "head: {}\n", "activation", "depth"),
+        (["batch_norm: {type: choice, values: [true]}"], "", "batch_norm changes", "depth"),
+        (["units_1: {type: int, min: 8, max: 9}"], "", "units_1 changes nothing", "depth"),
+        (["units_2: {type: int, min: 8, max: 9}"], DENSE, "units_2 changes nothing", "layer"),
+        (["dropout: {type: float, min: 0, max: 0.5}"], "fixed: {depth: 0}\n", "dropout", "depth"),
+        ([MOMENTUM + "}"], "", "momentum changes nothing: it is of the optimizer sgd", "sgd"),
+        (["focal_gamma: {type: choice, values: [1.0]}"], "", "focal_gamma changes", "loss focal"),
+        (["box_weight: {type: choice, values: [0.5]}"], "", "box_weight changes", "box: true"),
+        ([OPTIMIZER, MOMENTUM + ", when: {optimizer: adam}}"], "", "momentum changes", "leave"),
+    ],
+)  # fmt: skip
+def test_a_hyperparameter_that_no_trial_reads_is_refused(entries, before, words, fix):
+    with pytest.raises(UsageError) as caught:
+        parse_space(varying(*entries, before=before), "mine.yaml")
+    line = before.count("\n") + 1 + len(entries)
+    assert caught.value.message.startswith(f"mine.yaml line {line}: {words}")
+    assert fix in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("entries", "before"),
+    [
+        ([RATE, "schedule: {type: choice, values: [piecewise]}"], ""),
+        ([RATE, "schedule: {type: choice, values: [piecewise, step]}"], PIECEWISE),
+        (["dropout: {type: float, min: 0, max: 0.5}"], DENSE),
+        (["depth: {type: int, min: 0, max: 3}", "units_2: {type: int, min: 8, max: 9, when: "
+          "{depth: [2, x]}}"], ""),
+        (["units_2: {type: int, min: 8, max: 9}"], "fixed: {depth: 2}\n"),
+        ([OPTIMIZER, MOMENTUM + ", when: {optimizer: sgd}}"], ""),
+        ([BOX, "box_weight: {type: choice, values: [0.5, 1.0]}"], ""),
+    ],
+)  # fmt: skip
+def test_what_some_trial_reads_is_taken(entries, before):
+    assert len(parse_space(varying(*entries, before=before)).hyperparameters) == len(entries)
+
+
+def test_a_study_that_varied_in_vain_still_opens():
+    assert space_of({"head": {}, "hyperparameters": {"dropout": {"type": "choice", "values": [0]}}})
+
+
+def test_a_training_alone_is_one_trial_of_a_linear_head():
+    space = parse_space("training: {epochs: 3}\n")
+    head, training = space.specs({})
+    assert (space.hyperparameters, head.describe(), training.epochs) == ((), "linear", 3)
+
+
+def test_a_file_of_nothing_says_what_a_space_may_hold():
+    with pytest.raises(UsageError, match="hyperparameters is missing") as caught:
+        parse_space("name: x\n", "mine.yaml")
+    assert "a head or a training in full" in caught.value.fix
+
+
+def test_every_layer_of_a_deep_head_is_kept():
+    layers = ", ".join("{units: 8}" for _ in range(10))
+    head, _ = parse_space(f"head: {{layers: [{layers}]}}\n").specs({})
+    assert len(head.layers) == 10

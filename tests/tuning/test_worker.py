@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cars_bench.errors import CarsBenchError, TrialFailed
@@ -114,6 +115,35 @@ def test_a_checkpoint_of_another_training_is_refused(config, job, other):
     said_of(config, job, killed_after=3)
     with pytest.raises(CarsBenchError, match="another training"):
         said_of(config, replace(job, **other))
+
+
+def rewritten(path, change):
+    """Write a checkpoint again with another identity."""
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    about = json.loads(str(arrays["about"]))
+    change(about["identity"])
+    np.savez(path, **arrays | {"about": np.array(json.dumps(about))})
+
+
+def test_a_checkpoint_of_an_older_version_lacks_the_fields_that_came_since(config, job):
+    said_of(config, job, killed_after=3)
+
+    def age(identity):
+        for name in ("box", "stages", "map_pooling", "penalised"):
+            del identity["head"][name]
+        for name in ("box_weight", "box_loss"):
+            del identity["training"][name]
+
+    rewritten(Path(job.checkpoint), age)
+    assert said_of(config, job)[2] == {"say": "started", "after": 2}
+
+
+def test_a_checkpoint_of_a_newer_version_is_refused(config, job):
+    said_of(config, job, killed_after=3)
+    rewritten(Path(job.checkpoint), lambda identity: identity["head"].update(shape="round"))
+    with pytest.raises(CarsBenchError, match="another training"):
+        said_of(config, job)
 
 
 @pytest.mark.parametrize(
