@@ -77,25 +77,37 @@ def make_features(workspace: Workspace, width: int, classes: int) -> None:
 
 def _make_dataset(workspace: Workspace, classes: int) -> Dataset:
     splits = ["train"] * TRAIN + ["val"] * VAL + ["test"] * TEST
-    count = len(splits)
-    labels = np.arange(count) % classes
+    labels = np.arange(len(splits)) % classes
     table = pd.DataFrame(
         {
-            "image_id": [f"{number:05d}.jpg" for number in range(count)],
-            "path": [f"/nowhere/{number:05d}.jpg" for number in range(count)],
+            "image_id": [f"{number:05d}.jpg" for number in range(len(splits))],
             "class_name": [f"class {label:03d}" for label in labels],
             "label": labels,
             "split": splits,
-            **dict.fromkeys(BOX_COLUMNS, float("nan")),
-            "width": 224,
-            "height": 224,
-            "sha256": "0" * 64,
         }
     )
+    return without_images(workspace, "made-up", table)
+
+
+def without_images(workspace: Workspace, name: str, table: pd.DataFrame) -> Dataset:
+    """Write a dataset whose images are nowhere, and make it the default.
+
+    Args:
+        workspace: Where to.
+        name: Of the dataset.
+        table: Its columns `image_id`, `class_name`, `label` and `split`.
+    """
+    whole = table.assign(
+        path=[f"/nowhere/{image_id}" for image_id in table["image_id"]],
+        **dict.fromkeys(BOX_COLUMNS, float("nan")),
+        width=224,
+        height=224,
+        sha256="0" * 64,
+    )
     source = CardSource("nowhere", "nowhere", "folders")
-    card = make_card(table, Problems(), source=source, how="made up", seed=0, crop="none")
-    write_dataset(workspace.datasets / "made-up", table, card)
-    workspace.remember("dataset", name="made-up", crop="none")
+    card = make_card(whole, Problems(), source=source, how="made up", seed=0, crop="none")
+    write_dataset(workspace.datasets / name, whole, card)
+    workspace.remember("dataset", name=name, crop="none")
     return Dataset.load(workspace)
 
 
@@ -139,12 +151,14 @@ def search(workspace: Workspace, space: Path, arguments: argparse.Namespace) -> 
     return {"seconds": seconds, "epochs": epochs, "heads": heads, "best": best}
 
 
-def in_own_process(script: str, backend: str, root: Path, *words: str) -> dict[str, Any]:
+def in_own_process(
+    script: str, backend: str, root: Path, *words: str, environment: dict[str, str] | None = None
+) -> dict[str, Any]:
     """The JSON line of a benchmark run again as one of its sides, with what it was asked."""
     command = [sys.executable, script, *sys.argv[1:], "--root", str(root), *words]
-    environment = os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    variables = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"} | (environment or {})
     printed = subprocess.run(
-        command, env=environment, stdout=subprocess.PIPE, text=True, check=True
+        command, env=os.environ | variables, stdout=subprocess.PIPE, text=True, check=True
     ).stdout
     return dict(json.loads(printed.splitlines()[-1]))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import keras
@@ -22,6 +22,7 @@ from cars_bench.cache.store import Features
 from cars_bench.errors import UsageError
 from cars_bench.training.answers import Answers, class_count, has_box
 from cars_bench.training.batches import EpochBatches, shares
+from cars_bench.training.forward import CompiledForward, full_precision
 
 CHUNK_BYTES = 256 * 2**20
 RESIDENT_BYTES = 2**30
@@ -210,7 +211,7 @@ class ScanEngine(Engine):
         import jax
 
         self._epoch = jax.jit(self._scan, donate_argnums=0)
-        self._forward = _CompiledForward(model)
+        self._forward = CompiledForward(model)
         rate = model.optimizer.learning_rate
         self._rate_index = next(
             index for index, item in enumerate(model.optimizer.variables) if item is rate
@@ -283,20 +284,25 @@ class ScanEngine(Engine):
     def _scan(self, state: Any, data: Any, batches: Any, rates: Any) -> Any:
         import jax
 
-        return jax.lax.scan(
-            lambda carry, batch: self._step(carry, data, batch), state, (batches, rates)
-        )
+        with full_precision():
+            return jax.lax.scan(
+                lambda carry, batch: self._step(carry, data, batch), state, (batches, rates)
+            )
 
     def _step(self, state: Any, data: Any, batch: Any) -> Any:
         import jax
 
-        (image, view, partner, partner_view, mix, window, weight), rate = batch
+        (image, view, weight, mixing), rate = batch
         features, labels, boxes = data
-        part = shares(jax.numpy, mix, window, features.ndim - 2, features.shape[2:4])
-        x = part * features[image, view] + (1 - part) * features[partner, partner_view]
-        share = part.reshape(len(part), -1).mean(1, keepdims=True)
-        targets = share * ops.one_hot(labels[image], self.classes)
-        targets += (1 - share) * ops.one_hot(labels[partner], self.classes)
+        x = features[image, view].astype(np.float32)
+        targets = ops.one_hot(labels[image], self.classes)
+        if mixing is not None:
+            partner, partner_view, mix, window = mixing
+            part = shares(jax.numpy, mix, window, features.ndim - 2, features.shape[2:4])
+            x = part * x + (1 - part) * features[partner, partner_view]
+            share = part.reshape(len(part), -1).mean(1, keepdims=True)
+            targets *= share
+            targets += (1 - share) * ops.one_hot(labels[partner], self.classes)
         targets = ops.concatenate([targets, boxes[image, view]], axis=1)
         trainable, frozen, optimizer, metrics = state
         optimizer = [*optimizer]
@@ -308,28 +314,6 @@ class ScanEngine(Engine):
         return state, logs["loss"]
 
 
-class _CompiledForward:
-    """A model's outputs by one compiled call (JAX), with the values its variables have then.
-
-    Keras' own `predict` would trace and compile another program for the same outputs.
-    """
-
-    def __init__(self, model: keras.Model) -> None:
-        import jax
-
-        self._model = model
-        self._compiled = jax.jit(self._outputs)
-
-    def __call__(self, x: Floats) -> Any:
-        """Outputs of one block."""
-        model = self._model
-        parts = (model.trainable_variables, model.non_trainable_variables)
-        return self._compiled(*[[variable.value for variable in part] for part in parts], x)
-
-    def _outputs(self, trainable: Any, frozen: Any, x: Any) -> Any:
-        return self._model.stateless_call(trainable, frozen, x, training=False)[0]
-
-
 def build_engine(model: keras.Model, examples: Examples) -> Engine:
     """The fastest engine for the backend in force; `model` must be compiled."""
     kind: Callable[[keras.Model, Examples], Engine] = Engine
@@ -338,8 +322,10 @@ def build_engine(model: keras.Model, examples: Examples) -> Engine:
     return kind(model, examples)
 
 
-def _arrays(batches: EpochBatches) -> tuple[Array, ...]:
-    return tuple(getattr(batches, item.name) for item in fields(batches))
+def _arrays(batches: EpochBatches) -> tuple[Any, ...]:
+    """Image, view, weight, and what is mixed in; of the latter `None` where nothing is."""
+    mixing = (batches.partner, batches.partner_view, batches.mix, batches.window)
+    return batches.image, batches.view, batches.weight, mixing if batches.mixes else None
 
 
 @dataclass(frozen=True)
@@ -378,7 +364,7 @@ def answers_of(model: keras.Model, x: Views) -> Answers:
 def outputs_of(model: keras.Model, x: Views) -> Floats:
     """Outputs float32 `[N, ...]` of any model with one output for the plain view of `x`."""
     compiled = keras.backend.backend() == "jax"
-    return _in_blocks(_CompiledForward(model) if compiled else model.predict_on_batch, x)
+    return _in_blocks(CompiledForward(model) if compiled else model.predict_on_batch, x)
 
 
 def _in_blocks(forward: Callable[[Floats], Any], x: Views) -> Floats:

@@ -176,7 +176,9 @@ class WorkerPool:
         self.log = folder / "workers.log"
         self.compiled = folder / "compiled"
         threads = None if size == 1 else max(1, cores() // size)
-        self.environment = thread_limits(threads) | shared_programs(self.compiled)
+        self.environment = (
+            thread_limits(threads) | shared_programs(self.compiled) | memory_as_needed()
+        )
         if backend:
             self.environment |= {"KERAS_BACKEND": backend}
         self._members: list[_Member] = []
@@ -304,6 +306,16 @@ def shared_programs(folder: Path) -> dict[str, str]:
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     }
+
+
+def memory_as_needed() -> dict[str, str]:
+    """Environment that has a worker take a GPU's memory as it needs it.
+
+    By default JAX takes three quarters of it at once, and TensorFlow all of it, so that the
+    second worker finds none.  What the user set stays.
+    """
+    wanted = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+    return {name: value for name, value in wanted.items() if name not in os.environ}
 
 
 def _error(message: Message) -> CarsBenchError:

@@ -14,7 +14,7 @@ from cars_bench.errors import CarsBenchError, TrialFailed
 from cars_bench.training.specs import DenseLayer, HeadSpec, TrainingSpec
 from cars_bench.tuning.ranking import unpack
 from cars_bench.tuning.worker import Worker, reason_of
-from cars_bench.tuning.worker_pool import TrainingJob, WorkerConfig, thread_limits
+from cars_bench.tuning.worker_pool import TrainingJob, WorkerConfig, memory_as_needed, thread_limits
 from tests.tuning.studies import make_cache
 
 EPOCHS = 5
@@ -165,3 +165,9 @@ def test_a_worker_among_several_is_held_to_its_threads(threads, said):
     limits = thread_limits(threads)
     assert limits.get("OMP_NUM_THREADS") == said
     assert ("XLA_FLAGS" in limits) is (threads == 1)
+
+
+def test_no_worker_takes_the_memory_of_a_gpu_from_the_others_unless_told_to(monkeypatch):
+    monkeypatch.delenv("XLA_PYTHON_CLIENT_PREALLOCATE", raising=False)
+    monkeypatch.setenv("TF_FORCE_GPU_ALLOW_GROWTH", "false")
+    assert memory_as_needed() == {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
