@@ -172,7 +172,9 @@ class Attempt:
         summary: What is tried, in a sentence.
         data: What differs from the experiment's own.
         features: The same.
-        space: A shipped name, a file in the folder, or the space itself.
+        space: A shipped name, a file in the folder, or the space itself; `winner_of: ATTEMPT` in
+            it takes the head and the training that won the search of an attempt above, and
+            `training:` beside it changes fields of that training.
         trials: Of the search; a space that varies nothing has one.
         oracle: `random`, `bayesian`, `hyperband` or `grid`.
         epochs: Upper bound a trial; `None` leaves it to the space.

@@ -19,6 +19,7 @@ from cars_bench.experiments.experiment import Experiment, Planned
 from cars_bench.experiments.forecast import is_done, refuse_unknown, seconds_left
 from cars_bench.experiments.names import dataset_name, study_name
 from cars_bench.experiments.record import AttemptRecord, ExperimentRecord, begun_record
+from cars_bench.experiments.winner import with_winner
 from cars_bench.progress import Progress, duration
 from cars_bench.tracking.follow import Follow
 from cars_bench.workspace import Workspace, locked
@@ -140,6 +141,7 @@ class _Runner:
         )
 
     def _stages(self, wanted: Planned, attempt: AttemptRecord) -> None:
+        ready = with_winner(self.workspace, self.record, wanted)
         dataset = dataset_name(self.experiment, wanted)
         attempt, _ = self._timed(attempt, "prepare", lambda: self._prepared(wanted, dataset))
         attempt, key = self._timed(
@@ -156,7 +158,7 @@ class _Runner:
         attempt, found = self._timed(
             attempt,
             "tune",
-            lambda: stages.search(self.workspace, wanted, study, key, self.progress, self.follow),
+            lambda: stages.search(self.workspace, ready, study, key, self.progress, self.follow),
         )
         attempt = self._keep(replace(attempt, study=found.study, trial_id=found.trial_id))
         val = found.val
