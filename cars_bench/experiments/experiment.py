@@ -19,6 +19,8 @@ from cars_bench.finetune.recipe import Recipe
 from cars_bench.tuning.space import Space, load_space, space_in
 from cars_bench.yaml_text import YamlText, parse_yaml
 
+FOLDER = "experiments"
+"""Where experiments' folders lie, from the current folder."""
 CONFIG_FILE = "config.yml"
 RUNS = "runs"
 """An experiment's own workspace, in its folder; git leaves it out."""

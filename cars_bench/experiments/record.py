@@ -5,13 +5,13 @@ It is written after every stage, so that a killed experiment knows what it has f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cars_bench.checksums import checksum
 from cars_bench.documents import read_record, write_record
 from cars_bench.errors import InputError, ModelMissing
+from cars_bench.evaluation.boxes import BoxScore
 from cars_bench.evaluation.metrics import SplitScore
 from cars_bench.experiments.config import Expected, Published
 from cars_bench.experiments.experiment import RUNS, Experiment, Planned
@@ -55,6 +55,8 @@ class AttemptRecord:
         seconds: Wall time by stage, of all sessions; a stage that was reused took none.
         checks: Sanity checks of its cache.
         published: Scores of this very attempt.
+        val_boxes: How good its boxes are on the validation images, where its head tells any.
+        test_boxes: The same on the test images.
     """
 
     name: str
@@ -72,6 +74,8 @@ class AttemptRecord:
     seconds: dict[str, float] = field(default_factory=dict)
     checks: tuple[KeptCheck, ...] = ()
     published: tuple[Published, ...] = ()
+    val_boxes: BoxScore | None = None
+    test_boxes: BoxScore | None = None
 
     @property
     def finished(self) -> bool:
@@ -103,6 +107,7 @@ class ExperimentRecord:
         attempts: In the order of the config.
         chosen: The attempt with the best validation top-1; empty until all are done.
         datasets: What each prepared dataset was asked to be, by its name.
+        planned: Names of all attempts of the config; those of older records were not kept.
     """
 
     name: str
@@ -114,6 +119,7 @@ class ExperimentRecord:
     attempts: tuple[AttemptRecord, ...] = ()
     chosen: str = ""
     datasets: dict[str, str] = field(default_factory=dict)
+    planned: tuple[str, ...] = ()
 
     def attempt(self, name: str) -> AttemptRecord | None:
         """One of its attempts, if it was begun."""
@@ -158,6 +164,7 @@ def begun_record(workspace: Workspace, experiment: Experiment) -> ExperimentReco
         shortened=config.shortened,
         published=config.published,
         expected=config.expected,
+        planned=tuple(item.name for item in experiment.planned),
     )
     path = fresh.folder(workspace) / RECORD_FILE
     if not path.is_file():
@@ -238,10 +245,16 @@ def kept_experiments(workspace: Workspace, experiments: Path) -> list[Kept]:
     Raises:
         RecordDamaged: One is not what was written.
     """
-    own = [Workspace(path) for path in sorted(experiments.glob(f"*/{RUNS}"))]
-    found = [Kept(place, record) for place in (workspace, *own) for record in _records(place)]
+    files = experiment_files(workspace, experiments)
+    found = [Kept(place, read_experiment_record(path)) for place, path in files]
     return sorted(found, key=lambda item: (item.record.name, item.record.backbone))
 
 
-def _records(workspace: Workspace) -> Iterator[ExperimentRecord]:
-    return map(read_experiment_record, sorted(workspace.studies.glob(f"*/{RECORD_FILE}")))
+def experiment_files(workspace: Workspace, experiments: Path) -> list[tuple[Workspace, Path]]:
+    """The files of those records, each with the workspace that holds what it speaks of."""
+    own = [Workspace(path) for path in sorted(experiments.glob(f"*/{RUNS}"))]
+    return [
+        (place, path)
+        for place in (workspace, *own)
+        for path in sorted(place.studies.glob(f"*/{RECORD_FILE}"))
+    ]

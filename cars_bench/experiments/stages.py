@@ -32,6 +32,8 @@ from cars_bench.tuning.trained_head import read_head
 from cars_bench.workspace import Workspace
 
 VAL_ONLY = ("val",)
+PREPARED = ("columns", "split", "seed", "crop", "allow_missing")
+"""Data that `prepare` takes as it stands."""
 FASTEST = "jax"
 """Keras backend that dense heads are searched on where it is installed."""
 
@@ -73,7 +75,8 @@ def prepare_data(
     options = PrepareOptions(
         source=source,
         name=name,
-        **{key: said[key] for key in ("split", "seed", "crop", "allow_missing") if key in said},
+        **{key: said[key] for key in PREPARED if key in said},
+        **data.paths(source),
     )
     prepare_boxed(workspace, options, asked, progress)
 
