@@ -17,6 +17,7 @@ from cars_bench.cache.matching import Match
 from cars_bench.cache.matching import caches as matched_caches
 from cars_bench.data.card import prepared, read_card
 from cars_bench.errors import CarsBenchError, NoTrialCompleted
+from cars_bench.experiments.state import ExperimentState, experiment_states
 from cars_bench.finetune.reported import is_reported
 from cars_bench.finetune.runs import Run, runs, unfinished
 from cars_bench.tuning.leaderboard import LeaderboardRow, best_trial, leaderboard
@@ -128,6 +129,7 @@ class Overview:
     caches: tuple[CacheState, ...]
     studies: tuple[StudyState, ...]
     reports: tuple[ReportState, ...]
+    experiments: tuple[ExperimentState, ...] = ()
 
     def to_json(self) -> Json:
         """Plain data."""
@@ -142,8 +144,12 @@ class Advice:
     why: str
 
 
-def read_overview(workspace: Workspace) -> Overview:
-    """Read what the three trays hold.
+def read_overview(workspace: Workspace, here: Path | None = None) -> Overview:
+    """Read what the three trays hold, and what became of experiments.
+
+    Args:
+        workspace: With trays.
+        here: Folder whose `experiments/*/runs` are told of too; the workspace's own by default.
 
     Raises:
         InputError: The settings file is not TOML.
@@ -156,6 +162,7 @@ def read_overview(workspace: Workspace) -> Overview:
         caches=caches,
         studies=_studies(workspace, datasets, caches),
         reports=_reports(workspace),
+        experiments=experiment_states(workspace, here or workspace.root),
     )
 
 

@@ -111,6 +111,7 @@ def test_an_empty_workspace_holds_nothing(place: Workspace) -> None:
         "caches": (),
         "studies": (),
         "reports": (),
+        "experiments": (),
     }
 
 

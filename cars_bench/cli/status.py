@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cars_bench.cli.app import app
@@ -10,6 +11,7 @@ from cars_bench.cli.session import Document, Session, command
 from cars_bench.progress import size
 
 if TYPE_CHECKING:
+    from cars_bench.experiments.state import ExperimentState
     from cars_bench.status import CacheState, Overview, StudyState
 
 
@@ -23,7 +25,7 @@ def status(session: Session) -> Document:
     """Say what exists, what is stale, and the next command."""
     from cars_bench.status import advise, read_overview
 
-    overview = read_overview(session.workspace)
+    overview = read_overview(session.workspace, Path.cwd())
     advice = advise(overview)
     for line in _lines(overview):
         session.say(line)
@@ -44,6 +46,7 @@ def _lines(overview: Overview) -> Iterator[str]:
         f"  {item.path}{': stale, its study went on since' if item.stale else ''}"
         for item in overview.reports
     ])  # fmt: skip
+    yield from _section("experiments", list(map(_experiment, overview.experiments)))
 
 
 def _section(title: str, lines: list[str]) -> list[str]:
@@ -85,6 +88,15 @@ def _study(study: StudyState) -> Iterator[str]:
         yield f"    {run.run}: test top-1 {said}"
     for name in study.unfinished:
         yield f"    {name}: unfinished; the same finetune command goes on with it"
+
+
+def _experiment(item: ExperimentState) -> str:
+    if item.detail:
+        return f"  {item.name}: {item.detail}"
+    lacking = f", {item.lacking} without weights" if item.lacking else ""
+    chosen = f", chosen {item.chosen}" if item.chosen else ""
+    done = f"{item.finished} of {item.planned} attempts finished{lacking}{chosen}"
+    return f"  {item.name} with {item.backbone}: {done}; next: {item.next}"
 
 
 def _share(value: float | None) -> str:

@@ -6,11 +6,12 @@ Nothing heavy is imported here.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from cars_bench.cache.options import ExtractOptions
 from cars_bench.data.policies import Policy
-from cars_bench.documents import FieldError, at_least, within
+from cars_bench.documents import FieldError, at_least, meant, within
 from cars_bench.finetune.recipe import FinetuneOptions, Recipe
 from cars_bench.workspace import NAME
 
@@ -45,13 +46,14 @@ class Expected:
     """What the experiment came to where it was last measured.
 
     Attributes:
-        score: Top-1 in [0, 1] of the chosen attempt.
+        score: Top-1 in [0, 1].
         split: That it was measured on.
         low: Lower end of its 95% interval.
         high: Upper end.
         minutes: Wall time of the whole experiment.
         backbone: That it was measured with.
         machine: On what.
+        attempt: That was measured; empty for the one that is chosen.
     """
 
     score: float
@@ -61,6 +63,7 @@ class Expected:
     minutes: float
     backbone: str
     machine: str = ""
+    attempt: str = ""
 
     def __post_init__(self) -> None:
         within("low", self.low, 0.0, 1.0)
@@ -89,6 +92,9 @@ class Data(Choices):
 
     Attributes:
         source: Folder or label file, from the experiment's folder; the command's SOURCE wins.
+        labels: The label file, from the source's folder, where the source is not it.
+        images: The folder that file names start from, from the source's folder.
+        columns: Columns of the label file with path and class, such as `path,label`.
         split: `65/20/15`, or `column` for the source's own.
         seed: Of the split.
         crop: `none`, `boxes`, or `detector[:NAME]`.
@@ -100,6 +106,9 @@ class Data(Choices):
     """
 
     source: str | None = None
+    labels: str | None = None
+    images: str | None = None
+    columns: str | None = None
     split: str | None = None
     seed: int | None = None
     crop: str | None = None
@@ -108,6 +117,16 @@ class Data(Choices):
     detect_threshold: float | None = None
     crop_margin: float | None = None
     allow_missing: bool | None = None
+
+    def paths(self, source: Path) -> dict[str, Path]:
+        """Label file and image folder that are said, as whole paths.
+
+        Args:
+            source: A folder or a label file.
+        """
+        folder = source if source.is_dir() else source.parent
+        said = {"labels": self.labels, "images": self.images}
+        return {name: folder / path for name, path in said.items() if path is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +191,9 @@ class Attempt:
         summary: What is tried, in a sentence.
         data: What differs from the experiment's own.
         features: The same.
-        space: A shipped name, a file in the folder, or the space itself.
+        space: A shipped name, a file in the folder, or the space itself; `winner_of: ATTEMPT` in
+            it takes the head and the training that won the search of an attempt above, and
+            `training:` beside it changes fields of that training.
         trials: Of the search; a space that varies nothing has one.
         oracle: `random`, `bayesian`, `hyperband` or `grid`.
         epochs: Upper bound a trial; `None` leaves it to the space.
@@ -243,4 +264,10 @@ class Config:
         if twice:
             raise FieldError(
                 f"attempts holds the name {twice!r} twice.", "rename one", ("attempts",)
+            )
+        if self.expected and self.expected.attempt not in ("", *names):
+            raise FieldError(
+                f"expected names the attempt {self.expected.attempt!r}, which there is not.",
+                f"{meant(self.expected.attempt, names)}write one of {', '.join(names)}",
+                ("expected",),
             )

@@ -5,6 +5,7 @@ Nothing heavy is imported here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,13 @@ from cars_bench.data.policies import policy
 from cars_bench.documents import FieldError, from_json, text_of, to_json
 from cars_bench.errors import InputError, UsageError
 from cars_bench.experiments.config import Attempt, Config, Data, Features, Finish
+from cars_bench.experiments.winner_space import WINNER_OF, awaited_space
 from cars_bench.finetune.recipe import Recipe
 from cars_bench.tuning.space import Space, load_space, space_in
 from cars_bench.yaml_text import YamlText, parse_yaml
 
+FOLDER = "experiments"
+"""Where experiments' folders lie, from the current folder."""
 CONFIG_FILE = "config.yml"
 RUNS = "runs"
 """An experiment's own workspace, in its folder; git leaves it out."""
@@ -31,7 +35,7 @@ class Planned:
         attempt: As it stands in the config.
         data: With the experiment's own.
         features: The same; files have whole paths.
-        space: The space.
+        space: The space; of an attempt that takes a former one's winner, what it waits for.
         finish: How its head is finished; files have whole paths.
     """
 
@@ -50,6 +54,11 @@ class Planned:
     def convolves(self) -> bool:
         """Whether its head is a network with convolutions of its own."""
         return bool(self.space.head.stages)
+
+    @property
+    def winner_of(self) -> str:
+        """The attempt whose winner it takes; empty for one with a space of its own."""
+        return str(self.space.document.get(WINNER_OF, ""))
 
     def searched(self) -> dict[str, Any]:
         """Everything that a study depends on, as plain values: attempts alike share one."""
@@ -161,11 +170,15 @@ def read_experiment(text: str, folder: Path, source: str = CONFIG_FILE) -> Exper
         config = from_json(Config, file.value)
     except FieldError as error:
         raise file.error(error.place, error.message, error.fix) from error
-    planned = [_planned(file, folder, config, index) for index in range(len(config.attempts))]
+    planned: list[Planned] = []
+    for index in range(len(config.attempts)):
+        planned.append(_planned(file, folder, config, index, planned))
     return Experiment(folder=folder, config=config, planned=tuple(planned), file=file)
 
 
-def _planned(file: YamlText, folder: Path, config: Config, index: int) -> Planned:
+def _planned(
+    file: YamlText, folder: Path, config: Config, index: int, former: Sequence[Planned]
+) -> Planned:
     attempt = config.attempts[index]
     place = ("attempts", str(index))
     try:
@@ -179,7 +192,7 @@ def _planned(file: YamlText, folder: Path, config: Config, index: int) -> Planne
             attempt=attempt,
             data=replace(attempt.data.over(config.data), source=None),
             features=features,
-            space=_space(file, folder, place),
+            space=_space(file, folder, place, former),
             finish=finish,
         )
         planned.document()
@@ -190,13 +203,16 @@ def _planned(file: YamlText, folder: Path, config: Config, index: int) -> Planne
     return planned
 
 
-def _space(file: YamlText, folder: Path, place: tuple[str, ...]) -> Space:
+def _space(
+    file: YamlText, folder: Path, place: tuple[str, ...], former: Sequence[Planned]
+) -> Space:
     said = file.value["attempts"][int(place[1])].get("space", Attempt.space)
-    return (
-        space_in(file, (*place, "space"))
-        if isinstance(said, dict)
-        else load_space(str(_beside(folder, said)))
-    )
+    if not isinstance(said, dict):
+        return load_space(str(_beside(folder, said)))
+    if WINNER_OF not in said:
+        return space_in(file, (*place, "space"))
+    searches = {item.name: item.searched() for item in former if item.space.hyperparameters}
+    return awaited_space(file, (*place, "space"), said, searches)
 
 
 def _finish(folder: Path, finish: Finish) -> Finish:

@@ -5,7 +5,7 @@ It is written after every stage, so that a killed experiment knows what it has f
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -114,6 +114,7 @@ class ExperimentRecord:
         attempts: In the order of the config.
         chosen: The attempt with the best validation top-1; empty until all are done.
         datasets: What each dataset was made of, as a checksum, by its name.
+        planned: Names of all attempts of the config; those of older records were not kept.
     """
 
     name: str
@@ -125,6 +126,7 @@ class ExperimentRecord:
     attempts: tuple[AttemptRecord, ...] = ()
     chosen: str = ""
     datasets: dict[str, str] = field(default_factory=dict)
+    planned: tuple[str, ...] = ()
 
     def attempt(self, name: str) -> AttemptRecord | None:
         """One of its attempts, if it was begun."""
@@ -179,6 +181,7 @@ def begun_record(workspace: Workspace, experiment: Experiment) -> ExperimentReco
         shortened=config.shortened,
         published=config.published,
         expected=config.expected,
+        planned=tuple(item.name for item in experiment.planned),
     )
     path = fresh.folder(workspace) / RECORD_FILE
     if not path.is_file():
@@ -259,10 +262,16 @@ def kept_experiments(workspace: Workspace, experiments: Path) -> list[Kept]:
     Raises:
         RecordDamaged: One is not what was written.
     """
-    own = [Workspace(path) for path in sorted(experiments.glob(f"*/{RUNS}"))]
-    found = [Kept(place, record) for place in (workspace, *own) for record in _records(place)]
+    files = experiment_files(workspace, experiments)
+    found = [Kept(place, read_experiment_record(path)) for place, path in files]
     return sorted(found, key=lambda item: (item.record.name, item.record.backbone))
 
 
-def _records(workspace: Workspace) -> Iterator[ExperimentRecord]:
-    return map(read_experiment_record, sorted(workspace.studies.glob(f"*/{RECORD_FILE}")))
+def experiment_files(workspace: Workspace, experiments: Path) -> list[tuple[Workspace, Path]]:
+    """The files of those records, each with the workspace that holds what it speaks of."""
+    own = [Workspace(path) for path in sorted(experiments.glob(f"*/{RUNS}"))]
+    return [
+        (place, path)
+        for place in (workspace, *own)
+        for path in sorted(place.studies.glob(f"*/{RECORD_FILE}"))
+    ]

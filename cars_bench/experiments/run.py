@@ -23,6 +23,7 @@ from cars_bench.experiments.forecast import is_done, refuse_unknown, seconds_lef
 from cars_bench.experiments.record import AttemptRecord, ExperimentRecord, begun_record
 from cars_bench.experiments.refuse import located, refuse_impossible
 from cars_bench.experiments.sources import Sourced, state_of
+from cars_bench.experiments.winner import with_winner
 from cars_bench.interrupts import INTERRUPTED
 from cars_bench.progress import Progress, duration
 from cars_bench.tracking.follow import Follow
@@ -194,6 +195,7 @@ class _Runner:
         )
 
     def _stages(self, wanted: Planned, attempt: AttemptRecord) -> None:
+        ready = with_winner(self.workspace, self.record, wanted)
         dataset = self.sourced.dataset(wanted)
         attempt, key = self._timed(
             attempt,
@@ -209,7 +211,7 @@ class _Runner:
         attempt, found = self._timed(
             attempt,
             "tune",
-            lambda: stages.search(self.workspace, wanted, study, key, self.progress, self.follow),
+            lambda: stages.search(self.workspace, ready, study, key, self.progress, self.follow),
         )
         attempt = self._keep(replace(attempt, study=found.study, trial_id=found.trial_id))
         measured = found.val

@@ -18,6 +18,9 @@ from cars_bench.experiments.experiment import Experiment, Planned
 from cars_bench.experiments.names import DIGITS, dataset_name, study_name
 from cars_bench.workspace import Workspace
 
+PREPARED = ("columns", "split", "seed", "crop", "allow_missing")
+"""Data that `prepare` takes as it stands."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sourced:
@@ -84,8 +87,11 @@ def state_of(dataset: Dataset, asked: Data) -> str:
 def prepare_options(data: Data, source: Path) -> tuple[PrepareOptions, BoxesAsked]:
     """An attempt's data as `prepare` takes it."""
     said = data.said()
-    plain = ("split", "seed", "crop", "allow_missing")
-    options = PrepareOptions(source=source, **{key: said[key] for key in plain if key in said})
+    options = PrepareOptions(
+        source=source,
+        **{key: said[key] for key in PREPARED if key in said},
+        **data.paths(source),
+    )
     asked = BoxesAsked(
         boxes=data.boxes or SOURCE,
         classes=data.detect_classes,

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cars_bench.backbones.catalogue import OFFLINE_BACKBONE
-from cars_bench.experiments.config import Published
+from cars_bench.evaluation.boxes import BoxScore
+from cars_bench.experiments.config import Expected, Published
 from cars_bench.experiments.record import AttemptRecord, ExperimentRecord
 
 
@@ -26,6 +27,9 @@ class Row:
         low: Lower end of its 95% interval.
         high: Upper end.
         top5: Ours.
+        boxes: How good our boxes are; `None` where the head tells none.
+        expected: What ours came to where it was last measured, with this backbone; `None` where
+            that is not known.
         backbone: That ours comes from.
         offline: It is the offline backbone, not the published one.
         image_size: Side of our input in pixels.
@@ -46,6 +50,8 @@ class Row:
     low: float | None = None
     high: float | None = None
     top5: float | None = None
+    boxes: BoxScore | None = None
+    expected: Expected | None = None
     backbone: str
     offline: bool
     image_size: int
@@ -82,6 +88,7 @@ def _row(
 ) -> Row:
     split = said.split if said else split
     ours = attempt.val if split == "val" else attempt.test
+    boxes = attempt.val_boxes if split == "val" else attempt.test_boxes
     return Row(
         experiment=record.name,
         attempt=attempt.name,
@@ -94,6 +101,8 @@ def _row(
         low=ours.top1.low if ours else None,
         high=ours.top1.high if ours else None,
         top5=ours.top5.value if ours else None,
+        boxes=boxes,
+        expected=_expected(record, attempt, split),
         backbone=attempt.backbone,
         offline=attempt.backbone == OFFLINE_BACKBONE,
         image_size=attempt.image_size,
@@ -102,3 +111,11 @@ def _row(
         chosen=attempt.name == record.chosen,
         lacking=attempt.lacking,
     )
+
+
+def _expected(record: ExperimentRecord, attempt: AttemptRecord, split: str) -> Expected | None:
+    """What the attempt is expected to come to, where that was measured with this backbone."""
+    said = record.expected
+    if said is None or (said.split, said.backbone) != (split, record.backbone):
+        return None
+    return said if (said.attempt or record.chosen) == attempt.name else None

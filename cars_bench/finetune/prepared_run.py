@@ -72,9 +72,11 @@ class PreparedRun:
         return np.array([record.label for record in self.dataset.records(split)], np.int64)
 
     def with_fresh_head(self) -> PreparedRun:
-        """The same with an untrained head, for comparison."""
+        """The same with an untrained head, for comparison; all of it is drawn, as Keras does."""
         classes = len(self.head.class_names)
-        fresh = build_head(self.head.spec, self.head.shape, classes, self.plan.seed)
+        fresh = build_head(
+            self.head.spec, self.head.shape, classes, self.plan.seed, drawn_output=True
+        )
         return replace(self, assembled=replace(self.assembled, head=fresh))
 
 

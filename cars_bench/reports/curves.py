@@ -46,6 +46,12 @@ class Curve:
         """The last value that was measured."""
         return next((value for _, value in reversed(self.points) if value is not None), None)
 
+    @property
+    def highest(self) -> tuple[int, float] | None:
+        """Epoch and value of the highest value, the first of equals."""
+        known = [(epoch, value) for epoch, value in self.points if value is not None]
+        return max(known, key=lambda point: point[1], default=None)
+
 
 def curves_figure(
     name: str, title: str, curves: Sequence[Curve], *, share: bool = False, note: str = ""
@@ -56,7 +62,8 @@ def curves_figure(
         name: Unique on the page.
         title: Of the figure, and what a screen reader says first.
         curves: At least one.
-        share: The values are shares, written as percentages.
+        share: The values are shares of right answers, written as percentages; the epoch with
+            the highest one, whose weights are kept, has a larger mark.
         note: A sentence that a screen reader says after the numbers.
     """
     looks = list(itertools.islice(_looks(), len(curves)))
@@ -70,11 +77,15 @@ def curves_figure(
             values = [float("nan") if value is None else value for _, value in curve.points]
             axes.plot(epochs, values, color=colour, linestyle=dash, marker=marker, markersize=4,
                       linewidth=1.3, label=curve.label.replace("$", r"\$"))  # fmt: skip
+            if share and curve.highest:
+                axes.plot(
+                    *curve.highest, color=colour, marker=marker, markersize=9, fillstyle="none"
+                )
         if share:
             percent_axis(axes)
         figure.legend(loc="outside lower left", ncols=1, fontsize=8.5)
 
-    told = "; ".join(f"{curve.label} ends at {_said(curve.last, share)}" for curve in curves)
+    told = "; ".join(f"{curve.label} {_told(curve, share)}" for curve in curves)
     height = 2.8 + BESIDE * len(curves)
     return draw(name, title, f"{told}. {note}".strip(), paint, width=4.8, height=height)
 
@@ -109,6 +120,14 @@ def _looks() -> itertools.chain[tuple[str, str, str]]:
 def _turned(turn: int) -> list[str]:
     place = turn * len(COLOURS)
     return [MARKERS[(place + index) % len(MARKERS)] for index in range(len(COLOURS))]
+
+
+def _told(curve: Curve, share: bool) -> str:
+    ends = f"ends at {_said(curve.last, share)}"
+    if not share or curve.highest is None:
+        return ends
+    epoch, value = curve.highest
+    return f"is best at epoch {epoch} with {_said(value, share)} and {ends}"
 
 
 def _said(value: float | None, share: bool) -> str:

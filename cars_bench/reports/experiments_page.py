@@ -10,8 +10,12 @@ from markupsafe import Markup
 
 from cars_bench import SCHEMA_VERSION, __version__
 from cars_bench.atomic import write_json, write_text
+from cars_bench.backbones.catalogue import OFFLINE_BACKBONE
 from cars_bench.documents import to_json
 from cars_bench.errors import ModelMissing
+from cars_bench.evaluation.majority import Majority
+from cars_bench.experiments.baseline import baseline
+from cars_bench.experiments.experiment import FOLDER
 from cars_bench.experiments.record import ExperimentRecord, Kept, kept_experiments
 from cars_bench.experiments.table import Row, rows_of
 from cars_bench.progress import Progress
@@ -21,8 +25,6 @@ from cars_bench.reports.render import check_size, render
 from cars_bench.reports.words import Table
 from cars_bench.workspace import Workspace
 
-FOLDER = "experiments"
-"""Where experiments' folders lie, from the current folder."""
 LOSS = "Training loss"
 TOP1 = "Validation top-1"
 
@@ -36,12 +38,20 @@ class Told:
         rows: Published scores and ours.
         curves: Of every attempt, by what is measured.
         unwarmed: Attempts that were fine-tuned from a fresh head.
+        baseline: What the most frequent class alone scores on the test images.
     """
 
     record: ExperimentRecord
     rows: tuple[Row, ...]
     curves: dict[str, tuple[Curve, ...]]
     unwarmed: tuple[str, ...]
+    baseline: Majority | None = None
+
+    @property
+    def offline(self) -> str:
+        """Which attempts have the offline backbone: `all`, their names, or nothing."""
+        names = [item.name for item in self.record.attempts if item.backbone == OFFLINE_BACKBONE]
+        return "all" if len(names) == len(self.record.attempts) else ", ".join(names)
 
     @property
     def has_curves(self) -> bool:
@@ -84,8 +94,9 @@ def tell(kept: Kept) -> Told:
         found = kept.curves(attempt)
         if not (found.head or found.tuned):
             continue
-        begins = len(found.head)
-        shown = [(item.epoch, item) for item in found.head if found.warm]
+        before = found.head if found.warm else ()
+        begins = len(before)
+        shown = [(item.epoch, item) for item in before]
         shown += [(begins + item.epoch, item) for item in found.tuned]
         top1.append(Curve(attempt.name, tuple((at, item.val_top1) for at, item in shown)))
         loss.append(Curve(attempt.name, tuple((at, item.train_loss) for at, item in shown)))
@@ -95,6 +106,7 @@ def tell(kept: Kept) -> Told:
         rows=rows_of(kept.record),
         curves={TOP1: tuple(top1), LOSS: tuple(loss)},
         unwarmed=tuple(unwarmed),
+        baseline=baseline(kept.workspace, kept.record),
     )
 
 
@@ -107,6 +119,7 @@ def experiments_page(told: Sequence[Told]) -> str:
         rows=[row for item in told for row in item.rows],
         drawings={place: figures(item, place) for place, item in enumerate(told)},
         tables={place: numbers(item) for place, item in enumerate(told)},
+        offline=OFFLINE_BACKBONE,
         version=__version__,
     )
 
@@ -115,7 +128,7 @@ def figures(told: Told, place: int) -> Markup:
     """Validation top-1 and training loss of all attempts, side by side where there is room."""
     if not told.has_curves:
         return Markup("")
-    note = "Head first, then fine-tuning."
+    note = "Head first, then fine-tuning; a fresh head begins with the fine-tuning."
     drawn = [
         curves_figure(f"e{place}-accuracy", TOP1, told.curves[TOP1], share=True, note=note),
         curves_figure(f"e{place}-loss", LOSS, told.curves[LOSS], note=note),
@@ -136,7 +149,8 @@ def as_json(told: Sequence[Told]) -> dict[str, object]:
         "table": [to_json(row) for item in told for row in item.rows],
         "experiments": [
             to_json(item.record)
-            | {"curves": {name: [to_json(curve) for curve in curves]
+            | {"baseline": to_json(item.baseline),
+               "curves": {name: [to_json(curve) for curve in curves]
                           for name, curves in item.curves.items()}}
             for item in told
         ],

@@ -30,7 +30,9 @@ CUT = 2.0
 CUT_DEVIATION = 0.87962566  # of a normal distribution cut there
 
 
-def build_head(spec: HeadSpec, shape: Shape, classes: int, seed: int = 0) -> keras.Model:
+def build_head(
+    spec: HeadSpec, shape: Shape, classes: int, seed: int = 0, drawn_output: bool = False
+) -> keras.Model:
     """Build the head that `spec` describes.
 
     The output layer starts at zero, so the untrained loss is ln(classes).
@@ -41,6 +43,8 @@ def build_head(spec: HeadSpec, shape: Shape, classes: int, seed: int = 0) -> ker
             channels of a map, which becomes features by the stages and `map_pooling`.
         classes: Number of classes.
         seed: Seeds the initial kernels, the dropout and the noise.
+        drawn_output: The output layer's kernel is drawn as Keras draws it by itself (Glorot &
+            Bengio 2010, uniform).
 
     Returns:
         A model from features float32 `[B, *shape]` to logits float32 `[B, classes]`, and
@@ -77,6 +81,9 @@ def build_head(spec: HeadSpec, shape: Shape, classes: int, seed: int = 0) -> ker
     for name in kernels:
         kernel = model.get_layer(name).kernel
         kernel.assign(_he_normal(kernel.shape, next(seeds)))
+    if drawn_output:
+        kernel = model.get_layer(OUTPUT_LAYER).kernel
+        kernel.assign(_glorot_uniform(kernel.shape, next(seeds)))
     return model
 
 
@@ -177,6 +184,12 @@ def _dense(
         kernel_regularizer=penalty,
         name=name,
     )
+
+
+def _glorot_uniform(shape: tuple[int, int], seed: int) -> npt.NDArray[np.float32]:
+    """Glorot & Bengio 2010, uniform."""
+    bound = math.sqrt(6.0 / sum(shape))
+    return np.random.default_rng(seed).uniform(-bound, bound, shape).astype(np.float32)
 
 
 def _he_normal(shape: tuple[int, ...], seed: int) -> npt.NDArray[np.float32]:

@@ -10,6 +10,7 @@ from cars_bench.cli.status import status
 from cars_bench.data.card import write_card
 from cars_bench.workspace import Workspace
 from tests.data.cards import a_card
+from tests.experiments.test_table import RECORD
 
 
 def session(root: Path, json_output: bool = False) -> Session:
@@ -35,6 +36,18 @@ def test_json_has_the_trays_and_the_next_command(
     assert document["datasets"][0]["name"] == "cars"
     assert document["caches"][0]["state"] == "unfinished"
     assert set(document["next"]) == {"command", "why"}
+
+
+def test_an_experiment_has_a_line_with_what_is_finished_chosen_and_next(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    RECORD.write(Workspace(tmp_path))
+    here = session(tmp_path)
+    assert here.run(lambda: status(here)) == 0
+    assert (
+        "    e with efficientnet-lite0: 2 of 3 attempts finished, 1 without weights, chosen a; "
+        "next: cars-bench report --experiments\n"
+    ) in capsys.readouterr().out
 
 
 def test_a_broken_settings_file_is_an_error_of_input(

@@ -5,11 +5,15 @@ Covers cars_bench/experiments/config.py and cars_bench/experiments/names.py.
 
 from __future__ import annotations
 
+import inspect
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from cars_bench.cli.prepare import prepare
 from cars_bench.errors import InputError, UsageError
+from cars_bench.experiments.config import Data
 from cars_bench.experiments.experiment import load_experiment, read_experiment
 from cars_bench.experiments.names import dataset_name, study_name
 from cars_bench.finetune.recipe import Recipe
@@ -66,6 +70,7 @@ def test_a_policy_a_space_and_a_recipe_may_be_files_of_the_folder(tmp_path: Path
         ("unfreeze: all", "unfreze: all", ("line 20", "unfreze"), "unfreeze"),
         ("split: test, top1: 0.68", "split: test, top1: 68", ("line 3", "top1"), "change"),
         ("measure: test", "measure: tset", ("line 13", "measure"), "mend"),
+        ("minutes: 2", "minutes: 2, attempt: surgeon", ("line 4", "surgeon"), "surgery"),
         ("name: surgery", "name: one-dense", ("twice", "one-dense"), "rename"),
         ("name: surgery", "name: a/b", ("line 16", "a/b"), "letters"),
         ("views: 2, augment: light", "views: 2, augment: lihgt", ("surgery", "lihgt"), "light"),
@@ -95,6 +100,19 @@ def test_the_source_of_the_config_lies_beside_it(tmp_path: Path):
     (tmp_path / "photos").mkdir()
     experiment = small(tmp_path / "shapes", CONFIG + "data: {source: ../photos}\n")
     assert experiment.source(None) == tmp_path / "photos"
+
+
+def test_every_key_of_data_is_an_option_of_prepare_by_its_own_name():
+    options = set(inspect.signature(prepare).parameters)
+    assert {item.name for item in fields(Data)} <= options
+
+
+def test_labels_and_images_lie_in_the_sources_folder(tmp_path: Path):
+    said = Data(labels="labels.csv", images="../photos")
+    wanted = {"labels": tmp_path / "labels.csv", "images": tmp_path / "../photos"}
+    assert said.paths(tmp_path) == wanted
+    assert said.paths(tmp_path / "labels.csv") == wanted
+    assert Data().paths(tmp_path) == {}
 
 
 def test_attempts_alike_share_a_study_and_others_have_their_own(tmp_path: Path):

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
+from cars_bench.evaluation.boxes import BoxScore
 from cars_bench.evaluation.metrics import SplitScore, wilson
-from cars_bench.experiments.config import Published
+from cars_bench.experiments.config import Expected, Published
 from cars_bench.experiments.record import AttemptRecord, ExperimentRecord
 from cars_bench.experiments.table import rows_of
 
@@ -45,6 +50,29 @@ def test_the_experiments_own_score_stands_beside_the_chosen_attempt_and_all_of_i
     first = rows_of(RECORD)[0]
     assert (first.what, first.attempt, first.value, first.seconds) == ("all", "a", 0.3, 2.0)
     assert first.chosen
+
+
+@pytest.mark.parametrize(
+    ("said", "where"),
+    [
+        ({}, [("a", "test"), ("a", "test")]),
+        ({"split": "val"}, [("a", "val")]),
+        ({"split": "val", "attempt": "b"}, [("b", "val")]),
+        ({"backbone": "resnet50"}, []),
+    ],
+)
+def test_what_is_expected_stands_beside_the_attempt_and_split_it_was_measured_on(said, where):
+    fields = {"score": 0.5, "split": "test", "low": 0.4, "high": 0.6, "minutes": 2.0}
+    expected = Expected(**({**fields, "backbone": "efficientnet-lite0"} | said))
+    rows = rows_of(replace(RECORD, expected=expected))
+    assert [(row.attempt, row.split) for row in rows if row.expected == expected] == where
+
+
+def test_the_boxes_stand_in_the_row_of_their_split():
+    found = BoxScore(mean_iou=wilson(5, 10), above_50=wilson(6, 10), above_75=wilson(2, 10), n=10)
+    both = attempt("d", val=scored(1), test=scored(1), test_boxes=found)
+    rows = rows_of(replace(RECORD, attempts=(both,)))
+    assert {row.split: row.boxes for row in rows} == {"val": None, "test": found}
 
 
 def test_a_row_says_the_backbone_and_why_there_is_no_score():

@@ -135,6 +135,7 @@ def test_a_fresh_head_differs_from_the_trained_one_alone(tuned: Workspace) -> No
     )
     assert one.shape == other.shape
     assert not np.array_equal(one, other)
+    assert other.any()  # at zero it would hide what a fresh head does to a trained backbone
 
 
 def all_right(head: TrainedHead) -> TrainedHead:

@@ -17,8 +17,18 @@ def test_no_two_curves_look_alike_whatever_their_colour():
 
 def test_the_figure_says_its_numbers_to_a_screen_reader_and_names_each_curve():
     svg = str(curves_figure("f", "Top-1", [RISING, FALLING], share=True, note="Two."))
-    assert "warm ends at 30.0%; cold ends at 600.0%. Two." in svg
+    assert "warm is best at epoch 2 with 30.0% and ends at 30.0%; cold is best at epoch 4" in svg
+    assert "600.0%. Two." in svg
     assert svg.count(">warm<") == 1
+
+
+def test_the_best_epoch_is_the_first_of_equals_and_of_losses_only_the_end_is_told():
+    curve = Curve("c", ((1, 0.2), (2, 0.4), (3, 0.4), (4, 0.3)))
+    assert curve.highest == (2, 0.4)
+    assert "c is best at epoch 2 with 40.0% and ends at 30.0%" in str(
+        curves_figure("f", "t", [curve], share=True)
+    )
+    assert "c ends at 0.3" in str(curves_figure("f", "t", [curve]))
 
 
 def test_a_curve_without_a_value_is_drawn_and_said():

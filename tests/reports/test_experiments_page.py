@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from cars_bench.backbones.catalogue import OFFLINE_BACKBONE
 from cars_bench.errors import ModelMissing
+from cars_bench.evaluation.boxes import BoxScore
+from cars_bench.evaluation.metrics import wilson
 from cars_bench.experiments.record import Kept
 from cars_bench.experiments.run import run_experiment
 from cars_bench.progress import Progress
-from cars_bench.reports.experiments_page import LOSS, TOP1, build_experiments, tell
+from cars_bench.reports.experiments_page import (
+    LOSS,
+    TOP1,
+    build_experiments,
+    experiments_page,
+    tell,
+)
 from cars_bench.workspace import Workspace
 from tests.experiments.small import CONFIG, small
 
@@ -40,13 +50,46 @@ def test_the_page_and_its_numbers_are_written_from_the_folders_runs(kept: Kept, 
     assert again == page
 
 
-def test_fine_tuning_follows_the_head_and_a_fresh_head_starts_where_it_would(kept: Kept):
+def test_fine_tuning_follows_the_head_and_a_fresh_head_starts_at_the_first_epoch(kept: Kept):
     curves = {curve.label: curve for curve in tell(kept).curves[LOSS]}
     assert [epoch for epoch, _ in curves["surgery"].points] == [1, 2, 3, 4, 5]
-    assert [epoch for epoch, _ in curves["no-warm-up"].points] == [4, 5]
+    assert [epoch for epoch, _ in curves["no-warm-up"].points] == [1, 2]
     assert [epoch for epoch, _ in curves["one-dense"].points] == [1, 2, 3]
     assert tell(kept).unwarmed == ("no-warm-up",)
     assert len(tell(kept).curves[TOP1]) == 3
+
+
+def test_the_most_frequent_class_alone_is_scored_on_the_test_images(kept: Kept):
+    found = tell(kept).baseline
+    assert found is not None
+    assert (found.n, found.share.value) == (12, 0.25)
+    page = experiments_page([tell(kept)])
+    assert f"The most frequent class alone, {found.class_name}," in page
+    forgotten = Kept(Workspace(Path("gone")), kept.record)
+    assert tell(forgotten).baseline is None
+
+
+def test_the_offline_backbone_is_told_once_and_of_whom_where_attempts_differ(kept: Kept):
+    words = "the offline backbone, in place of the published one"
+    first, *others = kept.record.attempts
+    lite = [replace(item, backbone=OFFLINE_BACKBONE) for item in (first, *others)]
+    every = Kept(kept.workspace, replace(kept.record, attempts=tuple(lite)))
+    page = experiments_page([tell(every)])
+    assert page.count(words) == 1
+    assert f"All attempts have {OFFLINE_BACKBONE}, {words}." in page
+    some = Kept(kept.workspace, replace(kept.record, attempts=(lite[0], *others)))
+    assert f"{words}: {first.name}." in experiments_page([tell(some)])
+    assert words not in experiments_page([tell(kept)])
+
+
+def test_what_was_expected_and_how_good_the_boxes_are_stand_beside_ours(kept: Kept):
+    boxes = BoxScore(mean_iou=wilson(8, 10), above_50=wilson(9, 10), above_75=wilson(6, 10), n=10)
+    attempts = [replace(item, test_boxes=boxes) for item in kept.record.attempts]
+    page = experiments_page([tell(Kept(kept.workspace, replace(
+        kept.record, attempts=tuple(attempts))))])  # fmt: skip
+    assert "expected 50.0% (40.0% to 60.0%)" in page
+    assert f"boxes: {boxes.text}" in page
+    assert "2 minutes" in page
 
 
 def test_without_an_experiment_it_says_how_to_run_one(tmp_path: Path):

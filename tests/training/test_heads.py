@@ -77,6 +77,17 @@ def test_hidden_kernels_start_as_he_et_al_say():
     assert abs(drawn).max() < 2.3 * (2 / 300) ** 0.5
 
 
+def test_the_output_layer_starts_at_zero_or_as_glorot_and_bengio_say():
+    spec = HeadSpec(layers=(DenseLayer(300),))
+    zero, drawn = (build_head(spec, (WIDTH,), 200, drawn_output=said) for said in (False, True))
+    assert not ops.convert_to_numpy(zero.get_layer("logits").kernel.value).any()
+    kernel = ops.convert_to_numpy(drawn.get_layer("logits").kernel.value)
+    bound = (6 / 500) ** 0.5
+    assert kernel.std() == pytest.approx(bound / 3**0.5, rel=0.01)
+    assert 0.99 * bound < abs(kernel).max() <= bound
+    np.testing.assert_array_equal(*(model.get_layer("dense1").kernel for model in (zero, drawn)))
+
+
 def test_an_l2_penalty_is_the_sum_of_squared_kernels():
     model = build_head(HeadSpec(layers=(DenseLayer(9),), l2=0.1), (WIDTH,), CLASSES)
     kernel = ops.convert_to_numpy(model.weights[0].value)
