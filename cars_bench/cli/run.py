@@ -108,8 +108,7 @@ def _box_lines(record: ExperimentRecord) -> list[str]:
 
 def next_command(workspace: Workspace) -> str:
     """The command that shows this workspace's experiments, from the current folder."""
-    from cars_bench.experiments.experiment import RUNS
-    from cars_bench.reports.experiments_page import FOLDER
+    from cars_bench.experiments.experiment import FOLDER, RUNS
 
     root = workspace.root
     beside = root.name == RUNS and root.parents[1:2] == (Path.cwd() / FOLDER,)
