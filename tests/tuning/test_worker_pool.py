@@ -119,6 +119,6 @@ def test_a_worker_that_has_grown_is_replaced(pool):
 def test_programs_are_kept_while_the_search_runs(tmp_path):
     config = WorkerConfig(workspace="w", study="s", cache_key="k", classes=4)
     with WorkerPool(1, config, tmp_path) as pool:
-        assert pool.environment == shared_programs(tmp_path / "compiled")
+        assert pool.environment.items() >= shared_programs(tmp_path / "compiled").items()
         (tmp_path / "compiled").mkdir()
     assert not (tmp_path / "compiled").exists()
