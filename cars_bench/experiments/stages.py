@@ -72,11 +72,13 @@ def prepare_data(
         margin=data.crop_margin,
     )
     said = data.said()
+    paths = data.paths(source)
     options = PrepareOptions(
         source=source,
         name=name,
         **{key: said[key] for key in PREPARED if key in said},
-        **data.paths(source),
+        labels=paths.get("labels"),
+        images=paths.get("images"),
     )
     prepare_boxed(workspace, options, asked, progress)
 
