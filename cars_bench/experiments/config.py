@@ -118,7 +118,7 @@ class Data(Choices):
     crop_margin: float | None = None
     allow_missing: bool | None = None
 
-    def paths(self, source: Path) -> dict[str, Any]:
+    def paths(self, source: Path) -> dict[str, Path]:
         """Label file and image folder that are said, as whole paths.
 
         Args:

@@ -86,11 +86,12 @@ def state_of(dataset: Dataset, asked: Data) -> str:
 
 def prepare_options(data: Data, source: Path) -> tuple[PrepareOptions, BoxesAsked]:
     """An attempt's data as `prepare` takes it."""
-    said = data.said()
+    said, paths = data.said(), data.paths(source)
     options = PrepareOptions(
         source=source,
         **{key: said[key] for key in PREPARED if key in said},
-        **data.paths(source),
+        labels=paths.get("labels"),
+        images=paths.get("images"),
     )
     asked = BoxesAsked(
         boxes=data.boxes or SOURCE,
