@@ -19,7 +19,7 @@ def prepare(
     images: StrPath | None = None,
     split: str | None = None,
     columns: str | None = None,
-    group_column: Sequence[str] = (),
+    group_column: str | Sequence[str] = (),
     seed: int = 0,
     crop: str = "none",
     boxes: str = "source",
@@ -43,7 +43,7 @@ def prepare(
         images: Folder that file names start from.
         split: Percentages such as `65/20/15`, or `column` for the label file's own.
         columns: Columns of the CSV with path and class, such as `path,label`.
-        group_column: Columns of the CSV with a property of the class.
+        group_column: Column of the CSV with a property of the class, or several.
         seed: Of the split.
         crop: `none`, `boxes`, or `detector[:NAME]`.
         boxes: Of pictures that stay whole: `source` (the labels), or `detector[:NAME]`.
@@ -87,7 +87,7 @@ def prepare(
         allow_missing=allow_missing,
         demo=demo,
         columns=columns,
-        group_columns=tuple(group_column),
+        group_columns=(group_column,) if isinstance(group_column, str) else tuple(group_column),
     )
     dataset = prepare_boxed(place, options, asked, progress)
     if dataset.card.detection:
