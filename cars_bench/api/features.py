@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cars_bench.api.places import StrPath, files_of, path_of, place_of
+from cars_bench.api.places import StrPath, files_of, path_of, place_of, whole
 from cars_bench.cache.options import ExtractOptions, why_backbone
 from cars_bench.cache.store import FeatureCache
 from cars_bench.keras_backend import load_keras
@@ -81,7 +81,7 @@ def prepare(
         labels=path_of(labels),
         images=path_of(images),
         split=split,
-        seed=seed,
+        **whole(seed=seed),
         crop=crop,
         name=name,
         allow_missing=allow_missing,
@@ -141,16 +141,13 @@ def extract(
     progress = for_stream(quiet)
     options = ExtractOptions.resolve(
         place,
+        **whole(image_size=image_size, views=views, seed=seed, batch_size=batch_size),
         backbone=backbone,
         weights=weights,
-        image_size=image_size,
         pooling=pooling,
-        views=views,
         augment=augment,
-        seed=seed,
         dtype=dtype,
         runtime=runtime,
-        batch_size=batch_size,
         boundary=boundary,
         dataset=dataset,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cars_bench.api.places import StrPath, files_of, path_of, place_of
+from cars_bench.api.places import StrPath, files_of, path_of, place_of, whole
 from cars_bench.data.dataset import Split
 from cars_bench.finetune.plan import last_plan
 from cars_bench.finetune.recipe import FinetuneOptions
@@ -71,14 +71,13 @@ def finetune(
     options = FinetuneOptions(
         trial=trial,
         unfreeze=unfreeze,
-        epochs=epochs,
+        **whole(epochs=epochs, seed=seed),
         learning_rate=lr,
         schedule=schedule,
         recipe=recipe,
         live=live,
         warm_up=not no_warm_up,
         refit=refit is not None,
-        seed=seed,
         study=study,
     )
     with tracked(track, place, progress) as follow:
