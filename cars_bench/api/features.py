@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cars_bench.api.places import StrPath, files_of, path_of, place_of
+from cars_bench.api.places import StrPath, files_of, path_of, place_of, whole
 from cars_bench.cache.options import ExtractOptions, why_backbone
 from cars_bench.cache.store import FeatureCache
 from cars_bench.keras_backend import load_keras
@@ -19,7 +19,7 @@ def prepare(
     images: StrPath | None = None,
     split: str | None = None,
     columns: str | None = None,
-    group_column: Sequence[str] = (),
+    group_column: str | Sequence[str] = (),
     seed: int = 0,
     crop: str = "none",
     boxes: str = "source",
@@ -43,7 +43,7 @@ def prepare(
         images: Folder that file names start from.
         split: Percentages such as `65/20/15`, or `column` for the label file's own.
         columns: Columns of the CSV with path and class, such as `path,label`.
-        group_column: Columns of the CSV with a property of the class.
+        group_column: Column of the CSV with a property of the class, or several.
         seed: Of the split.
         crop: `none`, `boxes`, or `detector[:NAME]`.
         boxes: Of pictures that stay whole: `source` (the labels), or `detector[:NAME]`.
@@ -81,13 +81,13 @@ def prepare(
         labels=path_of(labels),
         images=path_of(images),
         split=split,
-        seed=seed,
+        **whole(seed=seed),
         crop=crop,
         name=name,
         allow_missing=allow_missing,
         demo=demo,
         columns=columns,
-        group_columns=tuple(group_column),
+        group_columns=(group_column,) if isinstance(group_column, str) else tuple(group_column),
     )
     dataset = prepare_boxed(place, options, asked, progress)
     if dataset.card.detection:
@@ -141,16 +141,13 @@ def extract(
     progress = for_stream(quiet)
     options = ExtractOptions.resolve(
         place,
+        **whole(image_size=image_size, views=views, seed=seed, batch_size=batch_size),
         backbone=backbone,
         weights=weights,
-        image_size=image_size,
         pooling=pooling,
-        views=views,
         augment=augment,
-        seed=seed,
         dtype=dtype,
         runtime=runtime,
-        batch_size=batch_size,
         boundary=boundary,
         dataset=dataset,
     )

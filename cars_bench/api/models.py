@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
 from pathlib import Path
 
-from cars_bench.api.places import StrPath, files_of, path_of, place_of
+from cars_bench.api.places import StrPath, files_of, path_of, place_of, whole
 from cars_bench.data.dataset import Split
 from cars_bench.finetune.plan import last_plan
 from cars_bench.finetune.recipe import FinetuneOptions
@@ -15,7 +13,7 @@ from cars_bench.keras_backend import load_keras
 from cars_bench.progress import for_stream
 from cars_bench.results.evaluation import EvaluationResult
 from cars_bench.results.model import ModelResult
-from cars_bench.results.prediction import PredictionResult, predicted
+from cars_bench.results.prediction import Paths, PredictionResult, predicted
 from cars_bench.tracking.follow import Follow, tracked
 from cars_bench.tuning.study import Study
 from cars_bench.workspace import Workspace
@@ -73,14 +71,13 @@ def finetune(
     options = FinetuneOptions(
         trial=trial,
         unfreeze=unfreeze,
-        epochs=epochs,
+        **whole(epochs=epochs, seed=seed),
         learning_rate=lr,
         schedule=schedule,
         recipe=recipe,
         live=live,
         warm_up=not no_warm_up,
         refit=refit is not None,
-        seed=seed,
         study=study,
     )
     with tracked(track, place, progress) as follow:
@@ -127,7 +124,7 @@ def evaluate(
 
 
 def predict(
-    paths: StrPath | Sequence[StrPath],
+    paths: Paths,
     *,
     output: StrPath | None = None,
     model: str | None = None,
@@ -168,10 +165,7 @@ def predict(
         calibrated=calibrated,
         detector=files_of(detector_weights, detector_python, detector_names),
     )
-    asked = [paths] if isinstance(paths, str | os.PathLike) else paths
-    return predicted(
-        place_of(workspace), [Path(path) for path in asked], options, path_of(output), progress
-    )
+    return predicted(place_of(workspace), paths, options, path_of(output), progress)
 
 
 def _top(

@@ -1,12 +1,15 @@
-"""Where the API reads and writes: paths as Python has them, and the workspace."""
+"""What the API is given: paths and numbers as Python has them, and the workspace."""
 
 from __future__ import annotations
 
+import operator
 import os
 from pathlib import Path
+from typing import Any
 
 from cars_bench.data.detection import DetectorFiles
 from cars_bench.detectors.choose import detector_files
+from cars_bench.errors import UsageError, shown
 from cars_bench.workspace import Workspace
 
 StrPath = str | os.PathLike[str]
@@ -27,3 +30,20 @@ def files_of(
 ) -> DetectorFiles:
     """The files of a detector."""
     return detector_files(path_of(weights), path_of(python), path_of(names))
+
+
+def whole(**given: int | None) -> dict[str, Any]:
+    """Whole numbers by name, numpy's too; a notebook has no parser that refuses others.
+
+    Raises:
+        UsageError: One is none, which would be written into records that nobody can read.
+    """
+    return {name: None if value is None else _whole(name, value) for name, value in given.items()}
+
+
+def _whole(name: str, value: int) -> int:
+    try:
+        return int(operator.index(value))
+    except TypeError:
+        told = f"{name} must be a whole number, got {shown(value)}."
+        raise UsageError(told, f"{name}=1, without a point or quotes") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cars_bench.api.places import StrPath, place_of
+from cars_bench.api.places import StrPath, place_of, whole
 from cars_bench.cache.store import FeatureCache, holds_maps
 from cars_bench.finetune.runs import frozen_test_top1
 from cars_bench.keras_backend import fastest_first, load_keras, wanted
@@ -51,6 +51,7 @@ def tune(
         NoTrialCompleted: Not one trial ended well.
         UsageError: A value that cannot be, or another one than the study was begun with.
     """
+    numbers = whole(trials=trials, epochs=epochs, seed=seed, workers=workers, repeats=repeats)
     place = place_of(workspace)
     progress = for_stream(quiet)
     backend = wanted(*fastest_first(holds_maps(place, cache)))
@@ -59,15 +60,11 @@ def tune(
     from cars_bench.tuning.search import tune as run
 
     options = TuneOptions(
-        trials=trials,
+        **numbers,
         oracle=oracle,
         space=space,
-        epochs=epochs,
-        seed=seed,
         study=study,
         cache=cache,
-        workers=workers,
-        repeats=repeats,
         refit=refit,
         backend=backend,
     )

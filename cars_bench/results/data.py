@@ -104,7 +104,7 @@ class CacheResult:
             raise UsageError(
                 f"The cache {self.cache.key} holds {plural(stored, 'view')} of {split}, "
                 f"and no view {view!r}.",
-                f'view=0 to {stored - 1}, or view="all"',
+                f'view=0 to {stored - 1}, or view="all"' if stored > 1 else "view=0",
             )
         return (int(view),)
 

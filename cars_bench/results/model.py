@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from cars_bench.finetune.runs import FINETUNED, STAGES, Run, Stage
 from cars_bench.keras_backend import load_keras
 from cars_bench.panels import panel
 from cars_bench.progress import for_stream
-from cars_bench.results.prediction import predicted
+from cars_bench.results.prediction import Paths, predicted
 from cars_bench.results.scores import score_rows, score_table
 from cars_bench.workspace import Workspace
 
@@ -70,9 +69,7 @@ class ModelResult:
         paths = self._paths()
         return wrong.assign(path=[paths.get(name, "") for name in wrong["image_id"]])
 
-    def predict(
-        self, paths: Sequence[str | Path], calibrated: bool = False, quiet: bool = False
-    ) -> pd.DataFrame:
+    def predict(self, paths: Paths, calibrated: bool = False, quiet: bool = False) -> pd.DataFrame:
         """The five likeliest classes of images, or of all images in folders.
 
         Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +18,9 @@ from cars_bench.workspace import Workspace
 
 if TYPE_CHECKING:
     from cars_bench.finetune.predict import PredictOptions
+
+Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+"""One image or folder, or several."""
 
 SHOWN = 5
 """Answers that a panel shows."""
@@ -67,7 +71,7 @@ class PredictionResult:
 
 def predicted(
     workspace: Workspace,
-    paths: Sequence[str | Path],
+    paths: Paths,
     asked: PredictOptions,
     output: Path | None,
     progress: Progress,
@@ -83,9 +87,10 @@ def predicted(
     """
     from cars_bench.finetune.predict import predict
 
+    given = [paths] if isinstance(paths, str | os.PathLike) else paths
     with tempfile.TemporaryDirectory() as folder:
         place = output or Path(folder) / "predictions.csv"
-        done = predict(workspace, [Path(p) for p in paths], replace(asked, output=place), progress)
+        done = predict(workspace, [Path(p) for p in given], replace(asked, output=place), progress)
         answers = read_predictions(place)
     return PredictionResult(
         answers=answers,

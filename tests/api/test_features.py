@@ -46,6 +46,17 @@ def test_prepare_counts_what_the_command_counts(workspace, tiny_source, capsys):
     assert "60 images of 4 classes" in repr(dataset)
 
 
+@pytest.mark.parametrize("family", ["family", ["family"]])
+def test_a_column_of_groups_may_be_given_as_one_name(workspace, tiny_source, tmp_path, family):
+    rows = (tiny_source / "labels.csv").read_text().splitlines()
+    path = tmp_path / "labels.csv"
+    families = ["family", *("round" if row.endswith("disc") else "straight" for row in rows[1:])]
+    path.write_text("\n".join(map(",".join, zip(rows, families, strict=True))))
+    asked = {"labels": path, "images": tiny_source / "images", "columns": "filename,car_names"}
+    dataset = cars_bench.prepare(**asked, group_column=family, workspace=workspace.root, quiet=True)
+    assert set(dataset.card.groups) == {"family"}
+
+
 def test_extract_makes_the_cache_that_the_command_finds(workspace, tiny_dataset, capsys):
     asked = {
         "backbone": "tiny", "weights": "none", "image_size": 48, "runtime": "tensorflow",

@@ -82,7 +82,8 @@ def test_predictions_are_those_of_the_csv(finished, model, tmp_path):
     table = found.table()
     written = pd.read_csv(tmp_path / "out.csv").drop(columns="true")
     pd.testing.assert_frame_equal(table, written, check_dtype=False)  # of four classes, no fifth
-    pd.testing.assert_frame_equal(table, model.predict([photos], quiet=True))
+    for given in (photos, str(photos), [photos]):
+        pd.testing.assert_frame_equal(table, model.predict(given, quiet=True))
     assert "predictions of 60 images" in found._repr_html_()
     assert found.output == tmp_path / "out.csv"
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 import cars_bench
+from cars_bench.api.places import whole
 from cars_bench.cli.session import Session
 from cars_bench.cli.trials import trials
 from cars_bench.errors import NoTrialCompleted, UsageError
@@ -57,6 +59,23 @@ def test_tune_goes_on_where_a_search_stopped(tuned):
 def test_numbers_that_cannot_be_are_refused_as_on_the_command_line(options, tmp_path):
     with pytest.raises(UsageError, match=next(iter(options))):
         cars_bench.tune(**options, workspace=tmp_path, quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("call", "options"),
+    [("tune", {"trials": 2.5}), ("tune", {"trials": "3"}), ("tune", {"workers": 1.0}),
+     ("extract", {"views": 2.0}), ("extract", {"image_size": "48"}), ("prepare", {"seed": 0.5}),
+     ("finetune", {"best": True, "epochs": 1.5})],
+)  # fmt: skip
+def test_what_is_no_whole_number_is_refused_before_anything_is_written(call, options, tmp_path):
+    with pytest.raises(UsageError, match="must be a whole number"):
+        getattr(cars_bench, call)(**options, workspace=tmp_path, quiet=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_whole_numbers_of_numpy_are_taken_as_they_are():
+    (found,) = whole(trials=np.int64(3)).values()
+    assert (type(found), found) == (int, 3)
 
 
 def test_a_study_without_trials_shows_itself_and_has_no_winner(workspace):
