@@ -15,6 +15,10 @@ INSTALL = $(PIP_ENVIRONMENT) $(BIN)/python -m pip install --quiet --disable-pip-
 # What pip does on one core, on all of them; a file that does not compile is one nobody imports.
 COMPILE = $(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib || true
 
+# A process of tests needs 2 GB, so no more than four.  One that has no test left takes the last
+# half of another's, so that tests of a file, which share what they work on, stay together.
+ON_ALL_CORES := --numprocesses logical --maxprocesses 4 --dist worksteal
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-all check check-scripts format clean
 
@@ -27,8 +31,8 @@ install: $(VENV)/.demo  ## Create .venv with cars-bench, OpenVINO, JAX and the o
 demo: $(VENV)/.demo  ## Run every stage on the images it draws itself (first time: about 5 minutes)
 	$(BIN)/cars-bench demo
 
-test: $(VENV)/.test  ## Run the quick tests
-	$(BIN)/python -m pytest
+test: $(VENV)/.test  ## Run the quick tests, one process a core
+	$(BIN)/python -m pytest $(ON_ALL_CORES)
 
 test-all: $(VENV)/.test  ## Run every test: the slow ones, and those on real cars where they are
 	$(BIN)/python -m pytest -m ""

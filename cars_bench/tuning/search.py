@@ -27,7 +27,7 @@ from cars_bench.tuning.oracles import KINDS, Proposer, SingleTrial, hyperband_br
 from cars_bench.tuning.proposals import Oracle, Proposals
 from cars_bench.tuning.scheduling import Repeats, Trials
 from cars_bench.tuning.space import Space, load_space
-from cars_bench.tuning.stored_head import WINNER
+from cars_bench.tuning.stored_head import WINNER, is_stored
 from cars_bench.tuning.study import Asked, SearchPlan, Study, Winner
 from cars_bench.tuning.trained_head import TrainedHead, read_head
 from cars_bench.tuning.worker_pool import TrainingJob, WorkerConfig, WorkerPool, default_workers
@@ -298,7 +298,9 @@ def _specs_of(
 
 
 def _store(pool: WorkerPool, study: Study, winner: Trial, refit: str, progress: Progress) -> None:
-    """Have a worker train the winner once more for its weights, just as the trial was."""
+    """Have a worker train the winner once more for its weights, unless they are there."""
+    if is_stored(study.folder / WINNER, winner.trial_id, refit):
+        return
     progress.log(
         f"Training the winner {winner.trial_id} once more for its weights"
         + (" on training and validation images" if refit else "")

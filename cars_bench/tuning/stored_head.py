@@ -132,6 +132,16 @@ def stored(folder: Path) -> StoredHead | None:
     return StoredHead.open(folder) if (folder / RECORD_FILE).is_file() else None
 
 
+def is_stored(folder: Path, trial_id: str, refit: str) -> bool:
+    """Whether a folder holds the head of this trial, trained on these images.
+
+    Raises:
+        RecordDamaged: Its record is not what was written.
+    """
+    held = stored(folder)
+    return held is not None and (held.record.trial_id, held.record.refit) == (trial_id, refit)
+
+
 def stored_winner(study: Study) -> StoredHead | None:
     """The head in a study's `winner/`, if there is one.
 

@@ -34,6 +34,7 @@ from cars_bench.tuning.stored_head import (
     StoredHead,
     again,
     discard,
+    is_stored,
     stored,
 )
 from cars_bench.tuning.study import Study
@@ -190,8 +191,7 @@ def store_winner(study: Study, trial: Trial, cache: FeatureCache, refit: str = "
             best for the trial, without choosing again.
     """
     folder = study.folder / WINNER
-    held = stored(folder)
-    if held and (held.record.trial_id, held.record.refit) == (trial.trial_id, refit):
+    if is_stored(folder, trial.trial_id, refit):
         return read_head(folder)
     return _train_and_store(study, trial, cache, folder, refit)
 

@@ -18,7 +18,9 @@ from cars_bench.training.checkpoint import TrainingState, write_checkpoint
 from cars_bench.tuning.ledger import Ledger
 from cars_bench.tuning.search import TuneOptions, tidy_checkpoints, tune
 from cars_bench.tuning.space import parse_space
-from cars_bench.tuning.study import Study
+from cars_bench.tuning.stored_head import stored_winner
+from cars_bench.tuning.study import Study, study_names
+from cars_bench.tuning.worker_pool import WorkerPool
 from tests.tuning.searches import TRIALS, children, command, ended, wait_for
 from tests.tuning.studies import begin_trial, make_cache, write_study, write_trial
 
@@ -88,6 +90,16 @@ def test_checkpoints_without_their_ledger_are_refused_before_anything_is_trained
         tune(cached, TuneOptions(study="mine"), Progress())
     assert f"delete {study.running}" in caught.value.fix
     assert study.trials() == ()
+
+
+def test_where_all_is_done_no_worker_is_begun(tuned, monkeypatch):
+    def refused(*_: object) -> None:
+        raise AssertionError("a worker was begun")
+
+    monkeypatch.setattr(WorkerPool, "submit", refused)
+    (study,) = (Study.open(tuned, name) for name in study_names(tuned))
+    again = tune(tuned, TuneOptions(trials=3, space="quick", epochs=4), Progress())
+    assert again.head.record == stored_winner(study).record
 
 
 def test_checkpoints_of_what_has_ended_are_deleted(tmp_path):

@@ -12,6 +12,7 @@ from cars_bench.tuning.stored_head import (
     HeadRecord,
     StoredHead,
     discard,
+    is_stored,
     stored,
     stored_winner,
 )
@@ -53,6 +54,13 @@ def test_no_training_framework_is_loaded_with_it():
 def test_the_record_goes_to_disk_and_back(head):
     assert StoredHead.open(head.folder) == head
     assert stored_winner(write_study(head.folder.parent)) == head
+
+
+def test_only_the_same_trial_trained_on_the_same_images_is_there_already(head, tmp_path):
+    assert is_stored(head.folder, "t0001", "")
+    assert not is_stored(head.folder, "t0002", "")
+    assert not is_stored(head.folder, "t0001", "train+val")
+    assert not is_stored(tmp_path, "t0001", "")
 
 
 def test_where_there_is_no_head_there_is_none(tmp_path):
