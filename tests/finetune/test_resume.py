@@ -7,7 +7,7 @@ import os
 import signal
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -22,6 +22,7 @@ from cars_bench.finetune.runs import Run
 from cars_bench.progress import Progress
 from cars_bench.training.checkpoint import CHECKPOINT_FILE, TrainingState
 from cars_bench.workspace import Workspace
+from tests.pipeline import copied
 
 TOLERANCE = 1e-4
 
@@ -59,7 +60,30 @@ def weights(workspace: Workspace) -> list[np.ndarray]:
     return [np.array(item) for item in FinishedModel.open(workspace).load().variables]
 
 
-@pytest.mark.parametrize("epochs", [1, 2, 3])
+class Stopped(NamedTuple):
+    """A workspace whose one run was killed after its first epoch."""
+
+    workspace: Workspace
+    plan: RunPlan
+
+
+@pytest.fixture(scope="module")
+def stopped_once(
+    tuned_once: Path, recipe: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Stopped:
+    """Do not change it."""
+    workspace = copied(tuned_once, tmp_path_factory.mktemp("stopped") / "workspace")
+    with pytest.MonkeyPatch.context() as patched:
+        return Stopped(workspace, killed(workspace, recipe, patched))
+
+
+@pytest.fixture
+def stopped(stopped_once: Stopped, tmp_path: Path) -> Stopped:
+    """A copy to work in."""
+    return stopped_once._replace(workspace=copied(stopped_once.workspace.root, tmp_path / "w"))
+
+
+@pytest.mark.parametrize("epochs", [1, pytest.param(2, marks=pytest.mark.slow), 3])
 def test_a_killed_run_ends_where_an_uninterrupted_one_ends(
     tuned: Workspace,
     finished_once: tuple[Path, Run],
@@ -86,11 +110,8 @@ def losses(folder: Path) -> list[float]:
         return [float(row["train_loss"]) for row in csv.DictReader(stream)]
 
 
-def test_another_rate_by_hand_is_recorded(
-    tuned: Workspace, recipe: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    killed(tuned, recipe, monkeypatch)
-    result = resume(tuned, FinetuneOptions(learning_rate=1e-5, epochs=4), Progress())
+def test_another_rate_by_hand_is_recorded(stopped: Stopped) -> None:
+    result = resume(stopped.workspace, FinetuneOptions(learning_rate=1e-5, epochs=4), Progress())
     change = Steering(from_epoch=2, learning_rate=1e-5, schedule="constant", epochs=4)
     assert result.record.steering == (change,)
     with (result.folder / "history.csv").open() as stream:
@@ -122,29 +143,22 @@ def test_a_failure_before_the_first_epoch_leaves_no_run(tuned: Workspace, recipe
     assert last_plan(tuned) is None
 
 
-@pytest.fixture
-def stopped(tuned: Workspace, recipe: Path, monkeypatch: pytest.MonkeyPatch) -> RunPlan:
-    """The plan of a run in `tuned` that was killed after its first epoch."""
-    return killed(tuned, recipe, monkeypatch)
-
-
-def test_the_same_command_goes_on_with_the_run(
-    tuned: Workspace, recipe: Path, stopped: RunPlan
-) -> None:
-    options = FinetuneOptions(recipe=str(recipe))
-    assert planned(tuned, options) == stopped
-    result = finetune(tuned, options, Progress())
-    assert result.folder == stopped.folder(tuned)
-    assert planned(tuned, replace(options, seed=1)).run != stopped.run
-    assert finetune(tuned, options, Progress()).record == result.record
+def test_the_same_command_goes_on_with_the_run(recipe: Path, stopped: Stopped) -> None:
+    options, (workspace, plan) = FinetuneOptions(recipe=str(recipe)), stopped
+    assert planned(workspace, options) == plan
+    result = finetune(workspace, options, Progress())
+    assert result.folder == plan.folder(workspace)
+    assert planned(workspace, replace(options, seed=1)).run != plan.run
+    assert finetune(workspace, options, Progress()).record == result.record
 
 
 def test_a_run_that_fails_at_once_leaves_the_stopped_one_to_be_resumed(
-    tuned: Workspace, recipe: Path, stopped: RunPlan
+    recipe: Path, stopped: Stopped
 ) -> None:
+    options = FinetuneOptions(recipe=str(recipe), unfreeze="nothing")
     with pytest.raises(UsageError):
-        finetune(tuned, FinetuneOptions(recipe=str(recipe), unfreeze="nothing"), Progress())
-    assert last_plan(tuned) == stopped
+        finetune(stopped.workspace, options, Progress())
+    assert last_plan(stopped.workspace) == stopped.plan
 
 
 @pytest.mark.parametrize(
@@ -159,11 +173,11 @@ def test_a_run_that_fails_at_once_leaves_the_stopped_one_to_be_resumed(
     ],
 )
 def test_what_cannot_change_on_the_way_is_refused(
-    tuned: Workspace, stopped: RunPlan, changes: dict[str, object], named: str
+    stopped_once: Stopped, changes: dict[str, object], named: str
 ) -> None:
     with pytest.raises(UsageError, match=named):
-        resume(tuned, FinetuneOptions(**changes), Progress())
-    assert last_plan(tuned) == stopped
+        resume(stopped_once.workspace, FinetuneOptions(**changes), Progress())
+    assert last_plan(stopped_once.workspace) == stopped_once.plan
 
 
 def test_after_the_last_epoch_there_is_nothing_to_steer(
@@ -207,22 +221,20 @@ def test_a_finished_run_is_given_back_and_cannot_be_steered(finished: Workspace)
         resume(finished, FinetuneOptions(learning_rate=1e-5), Progress())
 
 
-def test_a_damaged_checkpoint_is_refused(
-    tuned: Workspace, recipe: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = killed(tuned, recipe, monkeypatch).folder(tuned) / CHECKPOINT_FILE
+def test_a_damaged_checkpoint_is_refused(stopped: Stopped) -> None:
+    path = stopped.plan.folder(stopped.workspace) / CHECKPOINT_FILE
     data = bytearray(path.read_bytes())
     data[data.index(b"PK\x01\x02") - 1] ^= 1  # the last byte of the last array; headers are spare
     path.write_bytes(bytes(data))
     with pytest.raises(CarsBenchError, match="damaged"):
-        resume(tuned, FinetuneOptions(), Progress())
+        resume(stopped.workspace, FinetuneOptions(), Progress())
 
 
-def test_a_checkpoint_that_lost_an_array_is_refused(tuned: Workspace, stopped: RunPlan) -> None:
-    path = stopped.folder(tuned) / CHECKPOINT_FILE
+def test_a_checkpoint_that_lost_an_array_is_refused(stopped: Stopped) -> None:
+    path = stopped.plan.folder(stopped.workspace) / CHECKPOINT_FILE
     with np.load(path) as stored:
         arrays = dict(stored)
     last = max((name for name in arrays if name.startswith("best")), key=lambda n: int(n[4:]))
     np.savez(path, **{name: value for name, value in arrays.items() if name != last})
     with pytest.raises(CarsBenchError, match="damaged"):
-        resume(tuned, FinetuneOptions(), Progress())
+        resume(stopped.workspace, FinetuneOptions(), Progress())
