@@ -107,6 +107,7 @@ class _Runner:
     def run(self, only: Collection[str]) -> None:
         self._follow_earlier()
         asked = [item for item in self.experiment.planned if not only or item.name in only]
+        self._refuse_unready(asked)
         self._prepare(asked)
         for number, wanted in enumerate(asked, 1):
             if self._is_done(wanted):
@@ -118,6 +119,14 @@ class _Runner:
                 self._attempt(wanted)
         if all(self._is_done(item) or self._lacks(item) for item in self.experiment.planned):
             self._judge()
+
+    def _refuse_unready(self, asked: list[Planned]) -> None:
+        """Refuse, before anything is prepared, to take the winner of a search nobody asks for."""
+        names = [item.name for item in asked]
+        for wanted in asked:
+            known = self.record.attempt(wanted.winner_of)
+            if wanted.winner_of not in names and not (known and known.lacking):
+                with_winner(self.workspace, self.record, wanted)
 
     def _follow_earlier(self) -> None:
         there = study_names(self.workspace)
