@@ -117,7 +117,7 @@ def printed_by_tune(workspace, capsys, monkeypatch, space: str) -> str:
     path = workspace.root / "space.yaml"
     path.write_text(space)
     session = Session(workspace, quiet=True)
-    assert session.run(lambda: tune(session, trials=1, space=str(path), workers=1, repeats=0)) == 0
+    assert session.run(lambda: tune(session, space=str(path), study="mine", workers=1)) == 0
     return capsys.readouterr().out
 
 
@@ -125,7 +125,7 @@ def test_a_winner_with_a_box_is_said_with_its_overlap_on_validation(
     tuned_once, tmp_path, capsys, monkeypatch
 ):
     workspace = copied(tuned_once, tmp_path / "boxed")
-    space = "fixed: {box: true, epochs: 1, depth: 0}\n"
+    space = "head: {box: true}\ntraining: {epochs: 1}\n"
     said = printed_by_tune(workspace, capsys, monkeypatch, space)
     assert "its boxes on validation: mean IoU 0." in said
     assert "of 12 images" in said
