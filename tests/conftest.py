@@ -13,6 +13,7 @@ from cars_bench.data.dataset import Dataset
 from cars_bench.data.prepare import PrepareOptions, prepare
 from cars_bench.progress import Progress
 from cars_bench.workspace import Workspace
+from tests.sharing import made_once
 
 pytest_plugins = ("tests.pipeline",)
 
@@ -29,8 +30,11 @@ def workspace(tmp_path: Path) -> Workspace:
 @pytest.fixture(scope="session")
 def tiny_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `labels.csv` (boxes layout) and `images/`: 60 drawn 48x48 images, 4 classes."""
-    folder = tmp_path_factory.mktemp("tiny")
-    (folder / "images").mkdir()
+    return made_once(tmp_path_factory, "tiny-source", _draw_source)
+
+
+def _draw_source(folder: Path) -> None:
+    (folder / "images").mkdir(parents=True)
     rows = ["filename,min_x,min_y,max_x,max_y,target,train_or_test,car_names"]
     for number in range(TINY_IMAGES):
         label = number % len(TINY_CLASSES)
@@ -40,7 +44,6 @@ def tiny_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
         fields = [name, *box, label + 1, split, TINY_CLASSES[label]]
         rows.append(",".join(map(str, fields)))
     (folder / "labels.csv").write_text("\n".join(rows) + "\n")
-    return folder
 
 
 @pytest.fixture

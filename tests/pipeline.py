@@ -1,24 +1,22 @@
 """A finished pipeline on the tiny backbone, made once and copied by the tests that change it.
 
 A plugin of pytest, so that a session makes it once for all rooms: a fixture that a module takes
-over from another one is made again for that module.  Processes of pytest-xdist share it on disk.
+over from another one is made again for that module.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from cars_bench.finetune.runs import Run, runs
 from cars_bench.progress import Progress
 from cars_bench.tuning.study import Study
 from cars_bench.workspace import Workspace, sha256_file
+from tests.sharing import made_once
 
 RECIPE = """\
 unfreeze: block3
@@ -30,18 +28,6 @@ training:
   epochs: 3
   patience_epochs: 0
 """
-
-
-def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
-    """A folder of all processes of this session, filled by the first one that asks."""
-    base = factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    root, done = shared / name / "workspace", shared / name / "done"
-    with FileLock(f"{shared / name}.lock"):
-        if not done.exists():
-            make(root)
-            done.touch()
-    return root
 
 
 @pytest.fixture(scope="session")
@@ -75,6 +61,20 @@ def finished_once(
     return root, run
 
 
+@pytest.fixture(scope="session")
+def experiment_once(tiny_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the finished experiment of `tests/experiments/small.py`; do not change it."""
+
+    def run(folder: Path) -> None:
+        from cars_bench.experiments.run import run_experiment
+        from tests.experiments.small import small
+
+        experiment = small(folder / "shapes")
+        run_experiment(Workspace(experiment.runs), experiment, tiny_source, Progress())
+
+    return made_once(tmp_path_factory, "experiment-once", run) / "shapes"
+
+
 @pytest.fixture
 def tuned(tuned_once: Path, tmp_path: Path) -> Workspace:
     """A copy of `tuned_once` to work in."""
@@ -101,7 +101,7 @@ def _tune(root: Path, source: Path) -> None:
         backbone="tiny", weights="none", image_size=48, runtime="tensorflow", views=2
     )
     extract(workspace, options, Progress())
-    tune(workspace, TuneOptions(trials=3, space="quick", epochs=4), Progress())
+    tune(workspace, TuneOptions(trials=3, space="quick", epochs=4, workers=1), Progress())
 
 
 def copied(root: Path, to: Path) -> Workspace:

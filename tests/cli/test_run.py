@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -46,12 +47,15 @@ def test_it_writes_beside_the_config_and_tells_both_scores(
     assert f"next: cars-bench report --experiments --workspace {experiment.runs}" in said
 
 
-def test_a_named_workspace_takes_everything(tmp_path: Path, tiny_source: Path):
-    experiment = small(tmp_path / "shapes", ONE)
-    workspace = Workspace(tmp_path / "elsewhere")
-    assert asked(Session(workspace, workspace_named=True), experiment.folder, tiny_source) == 0
+def test_a_named_workspace_takes_everything_or_has_it_already(
+    experiment_once: Path, tmp_path: Path, tiny_source: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delattr(stages, "search")
+    shutil.copytree(experiment_once / "runs", tmp_path / "elsewhere")
+    experiment = small(tmp_path / "shapes")
+    session = Session(Workspace(tmp_path / "elsewhere"), workspace_named=True)
+    assert asked(session, experiment.folder, tiny_source) == 0
     assert not experiment.runs.exists()
-    assert list(workspace.studies.glob("*/experiment.json"))
 
 
 def test_beside_the_current_folder_the_report_finds_it_by_itself(

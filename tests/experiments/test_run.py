@@ -36,9 +36,8 @@ from tests.experiments.small import CONFIG, small
 
 
 @pytest.fixture(scope="module")
-def done(tiny_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Kept:
-    folder = tmp_path_factory.mktemp("experiments") / "shapes"
-    experiment = small(folder)
+def done(experiment_once: Path, tiny_source: Path) -> Kept:
+    experiment = small(experiment_once)
     workspace = Workspace(experiment.runs)
     return Kept(workspace, run_experiment(workspace, experiment, tiny_source, Progress()))
 

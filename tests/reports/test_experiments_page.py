@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,9 +30,14 @@ HOSTILE = "</script><img src=x onerror=alert(1)>"
 
 
 @pytest.fixture(scope="module")
-def kept(tiny_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Kept:
+def kept(
+    experiment_once: Path, tiny_source: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Kept:
+    """The finished experiment, of which one attempt tries something hostile now."""
+    folder = tmp_path_factory.mktemp("here") / "experiments" / "shapes"
+    shutil.copytree(experiment_once, folder)
     text = CONFIG.replace("summary: one dense layer", f"summary: '{HOSTILE}'")
-    experiment = small(tmp_path_factory.mktemp("here") / "experiments" / "shapes", text)
+    experiment = small(folder, text)
     workspace = Workspace(experiment.runs)
     return Kept(workspace, run_experiment(workspace, experiment, tiny_source, Progress()))
 
