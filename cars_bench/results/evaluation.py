@@ -29,8 +29,12 @@ class EvaluationResult:
         return score_table(self._scores())
 
     def classes(self, stage: Stage | None = None) -> pd.DataFrame:
-        """Recall of each class with its interval; by default of the fine-tuned model."""
-        return pd.DataFrame(self._measures(stage)["classes"])
+        """One row a class: class, recall, low and high (its 95% interval), n images.
+
+        Args:
+            stage: By default the fine-tuned model.
+        """
+        return pd.DataFrame(self._measures(stage)["classes"]).rename(columns={"value": "recall"})
 
     def confused(self, stage: Stage | None = None) -> pd.DataFrame:
         """The most frequent mistakes: true and predicted class, how often, of what share."""

@@ -55,7 +55,10 @@ def test_evaluate_tells_what_the_command_tells(finished, capsys):
     top1 = document["finetuned"]["val"]["top1"]
     row = found.scores().set_index("stage").loc["finetuned"]
     assert (row["top1"], row["top1_low"], row["top1_high"]) == tuple(top1.values())
-    assert found.classes()["class"].tolist() == ["bar", "cross", "disc", "square"]
+    classes = found.classes()
+    assert classes["class"].tolist() == ["bar", "cross", "disc", "square"]
+    recalls = [row["value"] for row in document["measures"]["finetuned"]["classes"]]
+    assert classes["recall"].tolist() == recalls
     assert len(found.confused()) == len(document["measures"]["finetuned"]["confused"])
 
 
