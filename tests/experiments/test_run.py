@@ -6,6 +6,8 @@ Covers cars_bench/experiments/forecast.py and cars_bench/experiments/names.py.
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -125,13 +127,23 @@ def test_stopped_between_stages_it_goes_on_with_what_was_not_done(
     assert not experiment.runs.exists()
 
 
+ABSENT = """\
+  - name: absent
+    space: {{head: {{layers: [{{units: 16}}]}}}}
+    features: {{weights: {weights}}}
+"""
+
+
 def test_an_attempt_whose_weights_are_not_here_is_passed_over_and_says_so(
-    tmp_path: Path, tiny_source: Path
+    done: Kept, tmp_path: Path, tiny_source: Path
 ):
-    text = CONFIG.replace("checks: true", f"features: {{weights: {tmp_path}/none.h5}}")
+    first = ABSENT.format(weights=tmp_path / "none.h5")
+    text = CONFIG.replace("attempts:\n", f"attempts:\n{first}")
     experiment = small(tmp_path / "shapes", text)
     workspace = Workspace(tmp_path / "w")
-    asked = ["one-dense", "no-warm-up"]
+    shutil.copytree(done.workspace.root, workspace.root)
+    replace(done.record, attempts=()).write(workspace)
+    asked = ["absent", "no-warm-up"]
     record = run_experiment(workspace, experiment, tiny_source, Progress(), asked)
     lacking, finished = record.attempts
     assert "none.h5" in lacking.lacking
