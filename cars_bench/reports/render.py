@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -63,8 +64,9 @@ def static(name: str) -> str:
     return path.read_text(encoding="utf-8")
 
 
+@cache
 def environment() -> jinja2.Environment:
-    """Jinja2 with autoescape always on and undefined names refused."""
+    """Jinja2 with autoescape always on and undefined names refused; templates are read once."""
     made = jinja2.Environment(
         loader=jinja2.PackageLoader("cars_bench.reports"),
         autoescape=True,

@@ -8,9 +8,7 @@ from PIL import Image
 
 from cars_bench.evaluation.boxes import overlap_score
 from cars_bench.evaluation.predictions import Predictions
-from cars_bench.reports.page import report_page
 from cars_bench.reports.pictures import Thumbnails
-from cars_bench.reports.report import gather
 from cars_bench.reports.sections.boxes import (
     EACH,
     BoxLook,
@@ -21,6 +19,7 @@ from cars_bench.reports.sections.boxes import (
     with_boxes,
 )
 from tests.reports.changes import with_card
+from tests.reports.pages import page_of
 
 PLACE = ("finetuned", "test")
 VALIDATION = ("finetuned", "val")
@@ -89,9 +88,9 @@ def test_without_boxes_or_images_nothing_is_said(finished, boxed):
     assert pictures(None, finished.dataset, Thumbnails(None, 0)) == {}
 
 
-def test_the_page_tells_the_overlap(finished, boxed):
-    assert "Where it says the object is" not in report_page(gather(finished), finished)
-    said = report_page(gather(boxed), boxed)
+def test_the_page_tells_the_overlap(page, boxed):
+    assert "Where it says the object is" not in page
+    said = page_of(boxed)
     assert "Where it says the object is" in said
     assert "both boxes, IoU" in said
 
@@ -102,7 +101,7 @@ def test_before_the_test_images_are_read_validation_tells_the_overlap(finished):
     inputs = _boxed(replace(finished, predictions=unread), VALIDATION)
     found = facts(inputs)
     assert (found.split, found.score.n) == ("val", len(unread[VALIDATION]))
-    said = report_page(gather(inputs), inputs)
+    said = page_of(inputs)
     assert "Where it says the object is" in said
     assert f"On {found.score.n} validation images" in said
     assert figure(found)["boxes"].count("validation images")
@@ -121,6 +120,6 @@ def test_a_search_that_nothing_was_finished_of_tells_its_winners_overlap(evaluat
     found = facts(tuned)
     assert (found.model, found.split, found.score) == ("frozen winner", "val", SCORE)
     assert figure(found) == table(found) == {}
-    said = report_page(gather(tuned), tuned)
+    said = page_of(tuned)
     assert "On 3 validation images the box that the frozen winner tells" in said
     assert "cars-bench evaluate --split val" in said

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 from cars_bench.data.detection import DetectionSummary
-from cars_bench.reports.page import report_page
-from cars_bench.reports.report import gather
 from cars_bench.reports.sections.data import facts, figure
 from tests.detectors.seeing import crop
 from tests.reports.changes import with_card
+from tests.reports.pages import page_of
 
 
 def test_counts_by_class_and_split_add_up(finished):
@@ -38,7 +37,7 @@ def test_a_detectors_boxes_are_counted_and_drawn(finished):
     drawn = figure(inputs, report)
     assert set(drawn) == set(report.boxed)
     assert len(drawn) == 12
-    assert 'alt="' + report.boxed[0] + ", with the box" in report_page(gather(inputs), inputs)
+    assert 'alt="' + report.boxed[0] + ", with the box" in page_of(inputs)
 
 
 def test_boxes_of_the_labels_need_no_pictures(finished):

@@ -7,12 +7,11 @@ import pytest
 
 from cars_bench.evaluation.assessment import assess
 from cars_bench.reports.inputs import read_inputs
-from cars_bench.reports.page import report_page
-from cars_bench.reports.report import gather
 from cars_bench.reports.sections.errors import MOST_PAIRS, facts, figure, table
 from cars_bench.reports.words import percent
 from cars_bench.tuning.study import Study, Winner
 from tests.reports.changes import with_record
+from tests.reports.pages import page_of
 from tests.reports.workspaces import evaluated, make_workspace
 
 
@@ -52,7 +51,7 @@ def test_a_frozen_winner_that_was_evaluated_is_judged_before_anything_is_fine_tu
     assert (found.run, found.stage, found.model) == ("", "frozen", "frozen winner")
     assert (found.images, found.wrong) == (30, len(judged.mistakes))
     assert (found.changed, found.cooled, found.uncooled) == (None, None, "")
-    page = report_page(gather(evaluated_winner), evaluated_winner)
+    page = page_of(evaluated_winner)
     assert "test images are named wrong by the frozen winner" in page
     assert "have not been predicted" not in page
 
@@ -134,7 +133,7 @@ def test_a_temperature_that_was_not_tested_is_said_to_be_measured_where_it_was_f
     fitted = replace(whole, before={"val": whole.before["val"]}, after={"val": whole.after["val"]})
     changed = with_record(finished, temperature=fitted)
     assert facts(changed).cooled.tested is None
-    assert "and measured on the same ones" in report_page(gather(changed), changed)
+    assert "and measured on the same ones" in page_of(changed)
 
 
 @pytest.mark.parametrize(
@@ -147,9 +146,7 @@ def test_a_temperature_that_was_not_tested_is_said_to_be_measured_where_it_was_f
 def test_a_model_without_a_temperature_says_why(finished, fields, why):
     changed = with_record(finished, temperature=None, **fields)
     assert why in facts(changed).uncooled
-    assert f"The fine-tuned model has no temperature: it was {why}" in report_page(
-        gather(changed), changed
-    )
+    assert f"The fine-tuned model has no temperature: it was {why}" in page_of(changed)
 
 
 def test_the_gallery_counts_its_errors_and_says_where_the_truth_is_not_among_five(

@@ -5,10 +5,9 @@ from dataclasses import replace
 import pytest
 
 from cars_bench.finetune.handoff import LARGEST_DIFFERENCE, WholeCheck
-from cars_bench.reports.page import report_page
-from cars_bench.reports.report import gather
 from cars_bench.reports.sections.fidelity import facts
 from tests.reports.changes import with_record
+from tests.reports.pages import page_of
 
 
 def _by_name(checks):
@@ -114,7 +113,7 @@ def test_the_finished_model_is_held_against_its_trained_part(finished):
     value, _, word = found["Finished model against the part that was trained"]
     assert value == "-5.6 points: 2 images of 18 lost, 1 won, McNemar's p = 1"
     assert word.startswith("passed with a warning")
-    page = report_page(gather(changed), changed)
+    page = page_of(changed)
     assert "the finished model against the part that was trained" in page
 
 
@@ -132,7 +131,7 @@ def test_the_page_says_passed(section, finished):
     assert said.count("✓ passed") == 6
     proof = replace(finished.run.record.handoff, top1_agreement=0.99)
     changed = with_record(finished, handoff=proof)
-    page = report_page(gather(changed), changed)
+    page = page_of(changed)
     assert "5 of the 6 checks that have a limit passed" in page
     assert "✕ did not pass" in page
 

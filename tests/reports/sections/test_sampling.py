@@ -9,11 +9,10 @@ import pytest
 from scipy.stats import chisquare
 
 from cars_bench.reports.inputs import read_inputs
-from cars_bench.reports.page import report_page
-from cars_bench.reports.report import gather
 from cars_bench.reports.sections.sampling import facts, figure, table
 from cars_bench.training.batches import class_draws
 from cars_bench.training.specs import TrainingSpec
+from tests.reports.pages import page_of
 
 GONE = 4
 """Training images of the first class that are left out."""
@@ -89,7 +88,7 @@ def test_figure_and_table_show_every_class(uneven):
 
 
 def test_the_page_shows_both_samplings(uneven):
-    page = report_page(gather(uneven), uneven)
+    page = page_of(uneven)
     part = page.split("How often each class is drawn")[1].split("<h3", maxsplit=1)[0]
     words = " ".join(unescape(re.sub(r"<[^>]+>", " ", part)).split())
     assert "Every class had the same chance of being drawn" in words
