@@ -84,6 +84,7 @@ RECORDS = {"card", "document", "event", "manifest", "plan", "record", "run", "st
 
 READERS = {
     "cli/evaluate.py": "prints the document that `evaluate` has just made; it is not on disk",
+    "cli/session.py": "prints the document that `evaluate` or `finetune` has just made",
     "experiments/stages.py": "is handed the document that `evaluate` has just made",
     "results/evaluation.py": "shows the document that `evaluate` has just made",
     "tuning/ledger.py": "owns ledger.jsonl",

@@ -15,11 +15,8 @@ from cars_bench.cli.session import Session
 from cars_bench.cli.tune import choose_backend, tune
 from cars_bench.data.prepare import PrepareOptions, prepare
 from cars_bench.progress import Progress
-from tests.finetune import conftest as fixtures
-from tests.finetune.conftest import copied
+from tests.pipeline import copied
 from tests.tuning.studies import make_cache, write_study
-
-tuned_once = fixtures.tuned_once
 
 
 @pytest.fixture

@@ -55,7 +55,8 @@ def test_its_keys_are_these(study, cache):
     assert list(json.loads((folder / "winner.json").read_text())) == [
         "schema_version", "trial_id", "study", "head", "training", "refit", "score",
         "ledger_score", "best_epoch", "width", "class_names", "cache_key", "dataset",
-        "weights_sha256", "tables", "sides", "checksum",
+        "weights_sha256", "tables", "sides", "boxes",
+            "checksum",
     ]  # fmt: skip
 
 
