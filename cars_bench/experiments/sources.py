@@ -86,7 +86,8 @@ def state_of(dataset: Dataset, asked: Data) -> str:
 
 def prepare_options(data: Data, source: Path) -> tuple[PrepareOptions, BoxesAsked]:
     """An attempt's data as `prepare` takes it."""
-    said, paths = data.said(), data.paths(source)
+    said = data.said()
+    paths = data.paths(source)
     options = PrepareOptions(
         source=source,
         **{key: said[key] for key in PREPARED if key in said},
