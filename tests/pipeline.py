@@ -87,6 +87,13 @@ def finished(finished_once: tuple[Path, Run], tmp_path: Path) -> Workspace:
     return copied(finished_once[0], tmp_path / "finished")
 
 
+@pytest.fixture
+def not_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs end without a SavedModel, as on JAX: its export is half the time of a small one."""
+    monkeypatch.setattr("cars_bench.finetune.artifacts.export_saved_model", lambda *_: None)
+    monkeypatch.setattr("cars_bench.finetune.speed.MOST_CALLS", 1)
+
+
 def _tune(root: Path, source: Path) -> None:
     from cars_bench.cache.extract import extract
     from cars_bench.cache.options import ExtractOptions

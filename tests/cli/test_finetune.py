@@ -13,6 +13,8 @@ from cars_bench.cli.session import Session
 from cars_bench.tuning.leaderboard import best_trial
 from cars_bench.tuning.study import Study
 
+pytestmark = pytest.mark.usefixtures("not_served")
+
 
 def test_json_is_one_document_with_the_keys_of_the_contract(tuned, recipe, capsys):
     session = Session(tuned, json_output=True, quiet=True)

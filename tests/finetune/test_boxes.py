@@ -168,6 +168,7 @@ def test_the_saved_keras_model_needs_nothing_of_this_package(boxed_once):
     np.testing.assert_allclose(said["box"], own[:, 4:], atol=1e-6)
 
 
+@pytest.mark.usefixtures("not_served")
 @pytest.mark.parametrize("refit", [False, True])
 def test_live_images_and_a_refit_learn_boxes_too(boxed: Workspace, recipe: Path, refit: bool):
     options = FinetuneOptions(recipe=str(recipe), live=not refit, refit=refit, epochs=1, seed=3)

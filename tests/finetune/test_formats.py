@@ -32,7 +32,7 @@ def source(finished_once: tuple[Path, Run]) -> Exportable:
     return Exportable(model.assembled().finished(), model.class_names, model.image_size)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def images() -> np.ndarray:
     return np.random.default_rng(0).uniform(0, 255, (8, SIDE, SIDE, 3)).astype(np.float32)
 
@@ -47,6 +47,19 @@ def written(source: Exportable, name: FormatName, folder: Path, images=None) -> 
     path = folder / f"model{FORMATS[name].suffix}"
     FORMATS[name].write(source, path, images)
     return path
+
+
+@pytest.fixture(scope="module")
+def in_eight_bits(
+    source: Exportable, images: np.ndarray, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """A file in 8 bits by the name of its format."""
+    folder = tmp_path_factory.mktemp("int8")
+    return {
+        name: written(source, name, folder, images)
+        for name, item in FORMATS.items()
+        if item.quantizes
+    }
 
 
 def test_the_names_are_those_that_the_command_takes() -> None:
@@ -64,10 +77,9 @@ def test_what_is_written_answers_as_the_model(
 
 @pytest.mark.parametrize("name", [name for name, item in FORMATS.items() if item.quantizes])
 def test_eight_bits_are_smaller_and_answer_nearly_so(
-    name: FormatName, source: Exportable, images: np.ndarray, tmp_path: Path
+    name: FormatName, source: Exportable, images: np.ndarray, in_eight_bits: dict[str, Path]
 ) -> None:
-    path = written(source, name, tmp_path, images)
-    answer = FORMATS[name].open(path, 1)
+    answer = FORMATS[name].open(in_eight_bits[name], 1)
     said = np.concatenate([answer(image[None])[PROBABILITIES] for image in images])
     assert said.dtype == np.float32
     own = source.model.predict_on_batch(images)
@@ -75,12 +87,11 @@ def test_eight_bits_are_smaller_and_answer_nearly_so(
 
 
 def test_eight_bits_of_tflite_are_whole_numbers_between_pixels_and_probabilities(
-    source: Exportable, images: np.ndarray, tmp_path: Path
+    in_eight_bits: dict[str, Path],
 ) -> None:
-    path = written(source, "tflite", tmp_path, images)
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_path=str(path))
+    interpreter = Interpreter(model_path=str(in_eight_bits["tflite"]))
     kinds = [np.dtype(item["dtype"]).name for item in interpreter.get_tensor_details()]
     assert kinds.count("float32") == 2
     assert kinds.count("int8") > 10

@@ -24,6 +24,8 @@ from cars_bench.training.checkpoint import CHECKPOINT_FILE, TrainingState
 from cars_bench.workspace import Workspace
 from tests.pipeline import copied
 
+pytestmark = pytest.mark.usefixtures("not_served")
+
 TOLERANCE = 1e-4
 
 

@@ -29,6 +29,8 @@ from cars_bench.tuning.study import Study
 from cars_bench.tuning.trained_head import head_of_trial, store_winner
 from cars_bench.workspace import Workspace
 
+pytestmark = pytest.mark.usefixtures("not_served")
+
 Finished = tuple[Path, Run]
 
 

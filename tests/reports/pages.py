@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
@@ -22,7 +24,14 @@ class Undrawn(Figure):
         fname.write(BLANK)
 
 
-def page_of(inputs: Inputs) -> str:
-    """Every word of the page, with empty figures and the forests of a few resamples."""
+@contextmanager
+def sketched() -> Iterator[None]:
+    """Figures are empty, and the importance of hyperparameters is that of a few resamples."""
     with mock.patch.object(svg, "Figure", Undrawn), mock.patch.object(importance, "RESAMPLES", 4):
+        yield
+
+
+def page_of(inputs: Inputs) -> str:
+    """Every word of the page."""
+    with sketched():
         return report_page(gather(inputs), inputs)

@@ -13,6 +13,7 @@ from cars_bench.reports.report import gather
 from cars_bench.reports.sections.search import best_so_far, facts, figure, table
 from cars_bench.tuning.ledger import Repeat
 from tests.reports.changes import with_row
+from tests.reports.pages import sketched
 
 
 def test_counts_tell_completed_failed_and_running(finished):
@@ -80,11 +81,11 @@ def test_every_figure_of_the_search_has_its_heading(finished):
         assert f"<h3>{title}</h3>" in page
 
 
-def test_too_few_trials_for_importance_are_said_with_what_it_takes(finished):
+def test_too_few_trials_for_importance_are_said_with_what_it_takes(finished, report):
     assert "over the better half alone, 14 trials: that takes 20, so 40 in all" in _section(
         finished
     )
-    few = replace(gather(finished).importance, overall=(), trials=20, varied=15, needed=45)
+    few = replace(report.importance, overall=(), trials=20, varied=15, needed=45)
     page = _section(finished, importance=few)
     assert "Not estimated from 20 trials: with 15 hyperparameters that varied it takes 45." in page
 
@@ -99,9 +100,11 @@ def test_a_trial_tells_its_own_score_from_the_mean_of_new_seeds(finished):
 
 def _section(inputs: Inputs, **changes: object) -> str:
     """The search section as HTML."""
-    report = replace(gather(inputs), **changes)
+    with sketched():
+        report = replace(gather(inputs), **changes)
+        drawings = figures(report)
     text = '{% import "macros.html.j2" as ui %}{% include "sections/search.html.j2" %}'
-    shown = {"report": report, "missing": {}, "numbers": {}, "drawings": figures(report)}
+    shown = {"report": report, "missing": {}, "numbers": {}, "drawings": drawings}
     return environment().from_string(text).render(shown)
 
 

@@ -8,7 +8,6 @@ import pytest
 
 from cars_bench.finetune.runs import Run
 from cars_bench.reports.inputs import read_inputs
-from cars_bench.reports.report import gather
 from cars_bench.reports.sections import finetune as finetuned
 from cars_bench.reports.sections.verdict import facts
 from cars_bench.reports.words import percent
@@ -255,10 +254,9 @@ def test_it_warns_of_test_images_that_look_like_training_images_and_counts_witho
     assert "unseen" not in facts(finished, seen).headline
 
 
-def test_the_report_tells_the_verdict_which_images_those_are(finished):
-    made = gather(finished)
-    (caution,) = (item for item in made.verdict.warnings if "looks like" in item.text)
-    assert caution.files == made.near_duplicates.seen
+def test_the_report_tells_the_verdict_which_images_those_are(report):
+    (caution,) = (item for item in report.verdict.warnings if "looks like" in item.text)
+    assert caution.files == report.near_duplicates.seen
 
 
 def test_copies_of_the_very_file_are_not_told_twice(finished):

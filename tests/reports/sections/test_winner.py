@@ -19,6 +19,7 @@ from cars_bench.tuning.leaderboard import winners_curse
 from cars_bench.tuning.ledger import Repeat
 from cars_bench.tuning.ranking import pack
 from tests.reports.changes import with_row, with_trials
+from tests.reports.pages import sketched
 
 
 def test_the_best_few_stand_in_order_and_one_of_them_wins(finished):
@@ -154,7 +155,8 @@ def test_the_page_says_that_the_comparison_is_paired(finished):
 
 def _section(inputs, **changes):
     """The section of the winner as HTML."""
-    report = replace(gather(inputs), **changes)
+    with sketched():
+        report = replace(gather(inputs), **changes)
     text = '{% import "macros.html.j2" as ui %}{% include "sections/winner.html.j2" %}'
     shown = {"report": report, "drawings": {"contenders": ""}, "numbers": table(report.winner)}
     return environment().from_string(text).render(shown)
