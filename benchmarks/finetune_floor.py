@@ -176,9 +176,14 @@ def layer_seconds(layer: keras.layers.Layer, batch: int) -> tuple[float, float]:
             y = layer(x)
         return y, tape.gradient(y, [x, *weights], slope)
 
-    once = median_seconds(lambda: forward(x).numpy())
-    all_of_it = median_seconds(lambda: both(x, slope)[0].numpy())
+    once = median_seconds(lambda: _waited(forward(x)))
+    all_of_it = median_seconds(lambda: _waited(both(x, slope)))
     return once, max(0.0, all_of_it - once)
+
+
+def _waited(outputs: Any) -> list[Any]:
+    """The outputs once they are there, on a device too."""
+    return [item.numpy() for item in tf.nest.flatten(outputs)]
 
 
 def step_seconds(model: keras.Model, batch: int) -> float:
