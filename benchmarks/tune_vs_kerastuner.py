@@ -27,7 +27,8 @@ from searching import SEED, cache_of, close, in_own_process, parser, prepared, s
 from cars_bench.cache.store import FeatureCache
 from cars_bench.workspace import Workspace
 
-CACHED, PARSING = PEERS = ("cached", "parsing")
+CACHED = "cached"
+PEERS = (CACHED, "parsing")
 
 
 def peer_data(cache: FeatureCache, split: str, peer: str) -> Any:

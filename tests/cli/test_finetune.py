@@ -73,7 +73,7 @@ def test_a_dry_run_of_any_head_trains_nothing(tuned, recipe, capsys):
         ({"best": True, "study": "none-such"}, 3),
         ({"best": True, "track": "wandb"}, 2),
         ({"best": True, "time": "soon"}, 2),
-        ({"best": True, "time": "1s"}, 2),
+        ({"best": True, "time": "0.001s"}, 2),
         ({"top": 2, "time": "1h"}, 2),
     ],
 )
