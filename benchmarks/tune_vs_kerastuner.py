@@ -1,7 +1,9 @@
 """`tune` against KerasTuner as its guide writes it, on the same features and the same heads.
 
-The peer reads the same TFRecord shards through tf.data and calls `model.fit`
-in a hypermodel under RandomSearch.  Both propose the same heads from the same
+The peer reads the same TFRecord shards through tf.data, keeps the parsed
+features in memory (`.cache()`, as a good engineer writes it; `--peer parsing`
+parses them anew each epoch) and calls `model.fit` in a hypermodel under
+RandomSearch.  Both propose the same heads from the same
 seed and train each for the same epochs and batches.  The sides run in turn,
 each in a process of its own; a side's time is that of its whole search, our
 workers' start included, the first import of the libraries not.
@@ -22,7 +24,37 @@ from typing import Any
 
 from searching import SEED, cache_of, close, in_own_process, parser, prepared, search, write_space
 
+from cars_bench.cache.store import FeatureCache
 from cars_bench.workspace import Workspace
+
+CACHED = "cached"
+PEERS = (CACHED, "parsing")
+
+
+def peer_data(cache: FeatureCache, split: str, peer: str) -> Any:
+    """The peer's features and labels of a split, from the plain view's shards.
+
+    Args:
+        cache: What both sides search on.
+        split: `train` or `val`.
+        peer: `cached` keeps them in memory after the first epoch, `parsing` does not.
+    """
+    import tensorflow as tf
+
+    width, dtype = cache.manifest.shape[-1], str(cache.manifest.dtype)
+
+    def parse(record: Any) -> Any:
+        features = {
+            "feature": tf.io.FixedLenFeature([], tf.string),
+            "label": tf.io.FixedLenFeature([], tf.int64),
+        }
+        found = tf.io.parse_single_example(record, features)
+        feature = tf.reshape(tf.io.decode_raw(found["feature"], dtype), [width])
+        return tf.cast(feature, tf.float32), found["label"]
+
+    files = [str(cache.folder / entry.file) for entry in cache.manifest.select(split, 0)]
+    parsed = tf.data.TFRecordDataset(files).map(parse, num_parallel_calls=tf.data.AUTOTUNE)
+    return parsed.cache() if peer == CACHED else parsed
 
 
 def theirs(workspace: Workspace, space: Path, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -36,26 +68,10 @@ def theirs(workspace: Workspace, space: Path, arguments: argparse.Namespace) -> 
 
     cache = cache_of(workspace)
     width, classes = cache.manifest.shape[-1], len(cache.manifest.class_names)
-    dtype = cache.manifest.dtype
-
-    def parse(record: Any) -> Any:
-        features = {
-            "feature": tf.io.FixedLenFeature([], tf.string),
-            "label": tf.io.FixedLenFeature([], tf.int64),
-        }
-        found = tf.io.parse_single_example(record, features)
-        feature = tf.reshape(tf.io.decode_raw(found["feature"], str(dtype)), [width])
-        return tf.cast(feature, tf.float32), found["label"]
-
-    def data(split: str) -> Any:
-        files = [str(cache.folder / entry.file) for entry in cache.manifest.select(split, 0)]
-        return tf.data.TFRecordDataset(files).map(parse, num_parallel_calls=tf.data.AUTOTUNE)
-
-    train = data("train")
-    if arguments.cached_peer:
-        train = train.cache()
+    train = peer_data(cache, "train", arguments.peer)
     train = train.shuffle(10_000, seed=SEED).batch(arguments.batch).prefetch(tf.data.AUTOTUNE)
-    val = data("val").batch(arguments.batch).prefetch(tf.data.AUTOTUNE)
+    val = peer_data(cache, "val", arguments.peer).batch(arguments.batch)
+    val = val.prefetch(tf.data.AUTOTUNE)
 
     def build(parameters: keras_tuner.HyperParameters) -> keras.Model:
         values = parameters.values
@@ -90,8 +106,8 @@ def theirs(workspace: Workspace, space: Path, arguments: argparse.Namespace) -> 
     return {"seconds": seconds, "epochs": epochs, "heads": heads, "best": best}
 
 
-def main() -> None:
-    """Measure both sides in turn, or be one of them."""
+def asked() -> argparse.ArgumentParser:
+    """What the command line may say."""
     options = parser(__doc__.splitlines()[0])
     options.add_argument("--trials", type=int, default=8)
     options.add_argument("--epochs", type=int, default=10)
@@ -99,10 +115,17 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--workers", type=int)
     options.add_argument("--backend", default="jax", help="ours; the peer runs on TensorFlow")
-    options.add_argument("--cached-peer", action="store_true", help="the peer keeps its features")
+    options.add_argument(
+        "--peer", choices=PEERS, default=CACHED, help="keeps its features, or parses them anew"
+    )
     options.add_argument("--side", choices=["ours", "theirs"], help=argparse.SUPPRESS)
     options.add_argument("--root", type=Path, help=argparse.SUPPRESS)
-    arguments = options.parse_args()
+    return options
+
+
+def main() -> None:
+    """Measure both sides in turn, or be one of them."""
+    arguments = asked().parse_args()
     if arguments.side:
         side = search if arguments.side == "ours" else theirs
         close(side(Workspace(arguments.root), arguments.root / "space.yaml", arguments))
@@ -138,7 +161,7 @@ def main() -> None:
             "batch": arguments.batch,
             "rounds": arguments.rounds,
             "backend": arguments.backend,
-            "peer_keeps_features": arguments.cached_peer,
+            "peer": arguments.peer,
         }
     )
 

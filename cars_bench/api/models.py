@@ -35,6 +35,7 @@ def finetune(
     refit: str | None = None,
     seed: int = 0,
     study: str | None = None,
+    time: str | None = None,
     track: str | None = None,
     workspace: StrPath | None = None,
     quiet: bool = False,
@@ -56,6 +57,7 @@ def finetune(
         refit: `train+val` trains on the validation images too, for all epochs.
         seed: Of order, views and a random head.
         study: Name; by default the last one.
+        time: What the run may take, such as `20m`; epochs and views are cut to it.
         track: `tensorboard[:FOLDER]` or `mlflow[:ADDRESS or FOLDER]` shows it there.
         workspace: Folder with `cache/`, `tuning/` and `reports/`.
         quiet: No progress.
@@ -65,7 +67,7 @@ def finetune(
         HandoffFailed: The head does not behave as it did on the cache.
         UsageError: Several heads or none, or options that do not go together.
     """
-    begin = require_one_head(best=best, trial=trial, top=top, resume=resume, refit=refit)
+    begin = require_one_head(best=best, trial=trial, top=top, resume=resume, refit=refit, time=time)
     place = place_of(workspace)
     progress = for_stream(quiet)
     options = FinetuneOptions(
@@ -79,6 +81,7 @@ def finetune(
         warm_up=not no_warm_up,
         refit=refit is not None,
         study=study,
+        time=time,
     )
     with tracked(track, place, progress) as follow:
         if top is not None:

@@ -57,7 +57,7 @@ def extract(workspace: Workspace, options: ExtractOptions, progress: Progress) -
     """
     extraction = prepare_extraction(workspace, options, progress)
     if options.dry_run:
-        return _forecast(workspace, extraction)
+        return forecast(workspace, extraction, options.views)
     result = run_pass(workspace, extraction, progress)
     if options.boundary is None:
         workspace.remember("cache", key=result.key, **options.to_settings())
@@ -248,10 +248,10 @@ def _bytes_of(extraction: Extraction, shards: list[PlannedShard]) -> int:
     return sum(shard.records for shard in shards) * record_bytes
 
 
-def _forecast(workspace: Workspace, extraction: Extraction) -> ExtractResult:
-    """What the pass would do; shards that are there are counted, not read."""
+def forecast(workspace: Workspace, extraction: Extraction, views: int) -> ExtractResult:
+    """What a pass to so many views would do; shards that are there are counted, not read."""
     folder = workspace.features / extraction.recipe.key
-    shards = extraction.shards(extraction.options.views)
+    shards = extraction.shards(views)
     missing = [shard for shard in shards if not (folder / shard.file).exists()]
     images = sum(shard.records for shard in missing)
     total = sum(shard.records for shard in shards)
@@ -262,7 +262,7 @@ def _forecast(workspace: Workspace, extraction: Extraction) -> ExtractResult:
         bytes=_bytes_of(extraction, shards),
         images_per_second=round(1 / extraction.seconds_per_image, 2),
         seconds=round(images * extraction.seconds_per_image, 2),
-        views=extraction.options.views,
+        views=views,
         written=images,
         reused=total - images,
         dry_run=True,

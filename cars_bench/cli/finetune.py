@@ -35,7 +35,8 @@ KEYS = (
     "cars-bench finetune --best",
     "cars-bench finetune --trial t0007 --unfreeze last:5 --epochs 20 --lr 1e-4",
     "cars-bench finetune --best --recipe my_recipe.yaml --live",
-    "cars-bench finetune --best --dry-run             # what would be trained",
+    "cars-bench finetune --best --time 20m            # the most that fits into that",
+    "cars-bench finetune --best --dry-run             # what would be trained, and how long",
     "cars-bench finetune --best --track tensorboard   # or mlflow:http://HOST:PORT",
     "cars-bench finetune --resume --lr 1e-5           # go on, with another rate",
     "cars-bench finetune --top 5                      # does the cache's ranking hold?",
@@ -91,8 +92,18 @@ def finetune(
     study: Annotated[
         str | None, typer.Option(help="Name [default: the last one].", show_default=False)
     ] = None,
+    time: Annotated[
+        str | None,
+        typer.Option(
+            help="What the run may take (20m, 1h, 90s): epochs and views are cut to it.",
+            show_default=False,
+        ),
+    ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="List layers and parameters, train nothing.")
+        bool,
+        typer.Option(
+            "--dry-run", help="List layers, parameters and what it would take; train nothing."
+        ),
     ] = False,
     track: TrackOption = None,
 ) -> Document:
@@ -104,7 +115,13 @@ def finetune(
     from cars_bench.finetune.request import require_one_head
 
     begin = require_one_head(
-        best=best, trial=trial, top=top, resume=resume, dry_run=dry_run, refit=refit
+        best=best,
+        trial=trial,
+        top=top,
+        resume=resume,
+        dry_run=dry_run,
+        refit=refit,
+        time=time,
     )
     from cars_bench.finetune.recipe import FinetuneOptions
 
@@ -120,6 +137,7 @@ def finetune(
         refit=refit is not None,
         seed=seed,
         study=study,
+        time=time,
     )
     if dry_run:
         return _dry_run(session, options)
@@ -169,13 +187,22 @@ def _top(session: Session, options: FinetuneOptions, count: int, follow: Follow)
 
 
 def _dry_run(session: Session, options: FinetuneOptions) -> Document:
-    session.choose_backend("tensorflow")
     from cars_bench.finetune.plan import new_plan
-    from cars_bench.finetune.prepared_run import describe_run
 
-    found = describe_run(session.workspace, new_plan(session.workspace, options))
+    plan = new_plan(session.workspace, options)
+    session.choose_backend("tensorflow")
+    from cars_bench.finetune.cost import cut_to_budget, measure_pace
+    from cars_bench.finetune.memory import require_memory
+    from cars_bench.finetune.prepared_run import describe_run, sketch_run
+
+    sketch = sketch_run(session.workspace, plan)
+    found = describe_run(sketch)
+    require_memory(sketch)
     session.say("\n".join([*found["layers"], _outline(found)]))
-    return found
+    pace = measure_pace(sketch, session.progress)
+    cost = pace.cost(cut_to_budget(sketch, pace, session.progress).recipe)
+    session.say(cost.text)
+    return found | {"seconds": cost.seconds, "cost": to_json(cost)}
 
 
 def _outline(found: Document) -> str:

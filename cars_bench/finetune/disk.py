@@ -38,7 +38,7 @@ def model_bytes(prepared: PreparedRun) -> int:
     whole = _bytes(prepared.assembled.whole())
     if not prepared.unfreeze.layers:
         return COPIES * whole
-    boundary = _boundary(prepared)
+    boundary = prepared.boundary
     part = _bytes(prepared.assembled.above(boundary)) if boundary else whole
     return COPIES * whole + CHECKPOINTS * PARTS * part
 
@@ -48,7 +48,7 @@ def activation_bytes(prepared: PreparedRun) -> int:
 
     What an unfinished cache holds counts as theirs, so it is never too much.
     """
-    boundary = _boundary(prepared)
+    boundary = prepared.boundary
     if boundary is None or not prepared.unfreeze.layers or _is_cached(prepared, boundary):
         return 0
     counts = {split: len(prepared.dataset.records(split)) for split in SPLITS}
@@ -56,11 +56,6 @@ def activation_bytes(prepared: PreparedRun) -> int:
     shape = prepared.assembled.backbone.boundary_shape(boundary)
     needed = images * math.prod(shape) * 2  # float16
     return max(0, needed - _unfinished_bytes(prepared.workspace))
-
-
-def _boundary(prepared: PreparedRun) -> str | None:
-    """The block whose activations are trained on; `None` on live images."""
-    return None if prepared.recipe.live else prepared.unfreeze.boundary
 
 
 def _is_cached(prepared: PreparedRun, boundary: str) -> bool:

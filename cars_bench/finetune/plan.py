@@ -20,6 +20,7 @@ from cars_bench.checksums import canonical
 from cars_bench.data.policies import Policy, policy
 from cars_bench.documents import read_record, to_json, write_record
 from cars_bench.errors import CacheMissing, CarsBenchError, ModelMissing, UsageError
+from cars_bench.finetune.budget import Budget, budget_of
 from cars_bench.finetune.recipe import DEFAULT, RECIPE_FILE, FinetuneOptions, Recipe
 from cars_bench.tuning.leaderboard import best_trial
 from cars_bench.tuning.study import Study
@@ -67,6 +68,7 @@ class RunPlan:
         asked: The command line's words for all of it but study and trial.
         augmentation: What the recipe's policy holds, as canonical JSON.
         number: Of the run among those of its study, in the order in which they were begun.
+        budget: What it may take; `None` is as long as the recipe takes.
     """
 
     run: str
@@ -81,6 +83,7 @@ class RunPlan:
     asked: tuple[str, ...] = ()
     augmentation: str = ""
     number: int = 0
+    budget: Budget | None = None
 
     def folder(self, workspace: Workspace) -> Path:
         """Where its files are."""
@@ -91,7 +94,7 @@ class RunPlan:
         folder = self.folder(workspace)
         own = folder / RECIPE_FILE
         if str(own) in self.asked:
-            write_text(own, yaml.safe_dump(to_json(self.recipe), sort_keys=False))
+            write_text(own, yaml.safe_dump(to_json(self.uncut.recipe), sort_keys=False))
         write_record(folder / PLAN_FILE, self)
         workspace.remember("finetune", study=self.study, run=self.run)
 
@@ -131,10 +134,24 @@ class RunPlan:
         """Whether both would train the same, whatever they are called.
 
         A policy counts by what it holds: its file may have been moved, or have changed.
+        What was cut to a budget counts as it was asked for.
         """
-        recipe = replace(other.recipe, augment=self.recipe.augment)
-        alike = replace(other, run=self.run, asked=self.asked, number=self.number, recipe=recipe)
-        return alike == self
+        mine, theirs = self.uncut, other.uncut
+        recipe = replace(theirs.recipe, augment=mine.recipe.augment)
+        alike = replace(theirs, run=self.run, asked=self.asked, number=self.number, recipe=recipe)
+        return alike == mine
+
+    @property
+    def uncut(self) -> RunPlan:
+        """The plan before epochs and views were cut to its budget."""
+        if self.budget is None or self.budget.asked is None:
+            return self
+        return replace(self, recipe=self.budget.asked, budget=replace(self.budget, asked=None))
+
+    def cut(self, recipe: Recipe) -> RunPlan:
+        """The plan with what its budget allows of its recipe."""
+        budget = self.budget and replace(self.budget, asked=self.recipe)
+        return replace(self, recipe=recipe, budget=budget)
 
     def unlike(self, options: FinetuneOptions) -> list[str]:
         """Options that the run was not begun with, and that nothing can change on the way."""
@@ -148,6 +165,7 @@ class RunPlan:
             "--live": (self.recipe.live, options.live or None),
             "--no-warm-up": (not self.warm_up, not options.warm_up or None),
             "--refit": (self.refit, options.refit or None),
+            "--time": (self.uncut.budget, budget_of(options)),
         }
         return [
             name
@@ -189,7 +207,7 @@ def planned(
     wanted = replace(new_plan(workspace, options), splits=splits)
     known = plans(Study.open(workspace, options.study))
     same = next((plan for plan in known if plan.same_work(wanted)), wanted)
-    return replace(same, recipe=wanted.recipe)
+    return replace(same, recipe=replace(same.recipe, augment=wanted.recipe.augment))
 
 
 def new_plan(workspace: Workspace, options: FinetuneOptions) -> RunPlan:
@@ -215,6 +233,7 @@ def new_plan(workspace: Workspace, options: FinetuneOptions) -> RunPlan:
         seed=options.seed,
         augmentation=canonical(policy(recipe.augment).to_json()),
         number=1 + max(map(_number, begun(study)), default=0),
+        budget=budget_of(options),
     )
     final = study.folder / FINAL
     taken = {path.parent.name for path in final.glob("*/[!.]*")}

@@ -21,6 +21,7 @@ from cars_bench.finetune.plan import RunPlan
 from cars_bench.finetune.recipe import Recipe
 from cars_bench.finetune.unfreeze import Unfreeze, apply_unfreeze, parse_unfreeze
 from cars_bench.progress import Progress
+from cars_bench.training.answers import has_box
 from cars_bench.training.engine import answers_of
 from cars_bench.training.heads import build_head
 from cars_bench.training.specs import HeadSpec, refuse_mixed_boxes
@@ -30,8 +31,8 @@ from cars_bench.workspace import Workspace
 
 
 @dataclass(frozen=True, kw_only=True)
-class PreparedRun:
-    """A fine-tuning run, ready to start.
+class RunSketch:
+    """A fine-tuning run as far as its shapes go: enough to describe, time and size it.
 
     Attributes:
         workspace: Where all of it is.
@@ -39,7 +40,6 @@ class PreparedRun:
         study: Where the head comes from.
         cache: The pooled features it was trained on.
         dataset: The images.
-        head: The trained head and its witness.
         assembled: Backbone and head.
         unfreeze: What is trained.
     """
@@ -49,7 +49,6 @@ class PreparedRun:
     study: Study
     cache: FeatureCache
     dataset: Dataset
-    head: TrainedHead
     assembled: Assembled
     unfreeze: Unfreeze
 
@@ -63,6 +62,16 @@ class PreparedRun:
         """How the head is finished."""
         return self.plan.recipe
 
+    @property
+    def boundary(self) -> str | None:
+        """The block whose activations are trained on; `None` on live images."""
+        return None if self.recipe.live else self.unfreeze.boundary
+
+    @property
+    def box(self) -> bool:
+        """Whether the head has one."""
+        return has_box(self.assembled.head)
+
     def images(self, split: Split) -> LiveImages:
         """The original images of a split, plain view."""
         return LiveImages(self.dataset.records(split), self.assembled.backbone.image_size)
@@ -70,6 +79,17 @@ class PreparedRun:
     def labels(self, split: Split) -> npt.NDArray[np.int64]:
         """int64 `[N]`, in the order of `images`."""
         return np.array([record.label for record in self.dataset.records(split)], np.int64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedRun(RunSketch):
+    """A fine-tuning run, ready to start.
+
+    Attributes:
+        head: The trained head and its witness.
+    """
+
+    head: TrainedHead
 
     def with_fresh_head(self) -> PreparedRun:
         """The same with an untrained head, for comparison; all of it is drawn, as Keras does."""
@@ -88,18 +108,30 @@ def prepare_run(workspace: Workspace, plan: RunPlan) -> PreparedRun:
         UsageError: What to unfreeze makes no sense, or a head with a box is to learn of mixed
             images.
     """
-    study, cache, dataset = _opened(workspace, plan)
-    _require_learnable(study, plan)
+    sketch = sketch_run(workspace, plan)
+    study, cache = sketch.study, sketch.cache
     head = head_of_trial(study, study.trial(plan.trial_id), cache, refit=plan.refit)
+    assembled = replace(sketch.assembled, head=head.model())
+    return PreparedRun(**(vars(sketch) | {"assembled": assembled}), head=head)
+
+
+def sketch_run(workspace: Workspace, plan: RunPlan) -> RunSketch:
+    """Open what the run needs but its head's weights: a head of its shape stands in.
+
+    Raises:
+        As `prepare_run`.
+    """
+    study, cache, dataset = _opened(workspace, plan)
+    spec = _require_learnable(study, plan)
     backbone = backbone_of(cache.manifest)
-    return PreparedRun(
+    head = build_head(spec, cache.manifest.shape, len(study.class_names))
+    return RunSketch(
         workspace=workspace,
         plan=plan,
         study=study,
         cache=cache,
         dataset=dataset,
-        head=head,
-        assembled=Assembled(backbone, cache.recipe.pooling, head.model()),
+        assembled=Assembled(backbone, cache.recipe.pooling, head),
         unfreeze=parse_unfreeze(plan.recipe.unfreeze, backbone),
     )
 
@@ -155,24 +187,16 @@ def measure_drift(stored: npt.NDArray[Any], recomputed: npt.NDArray[Any]) -> Dri
     return Drift(len(stored), float(difference.max()), smallest_cosine(stored, recomputed))
 
 
-def describe_run(workspace: Workspace, plan: RunPlan) -> dict[str, Any]:
+def describe_run(sketch: RunSketch) -> dict[str, Any]:
     """What a run would train: layers, parameters and where the cached activations begin.
 
     Nothing is trained and nothing is written.
-
-    Raises:
-        As `prepare_run`.
     """
-    study, cache, _ = _opened(workspace, plan)
-    spec = _require_learnable(study, plan)
-    backbone = backbone_of(cache.manifest)
-    unfreeze = parse_unfreeze(plan.recipe.unfreeze, backbone)
+    unfreeze, backbone = sketch.unfreeze, sketch.assembled.backbone
     apply_unfreeze(backbone, unfreeze)
-    head = build_head(spec, cache.manifest.shape, len(study.class_names))
-    whole = Assembled(backbone, cache.recipe.pooling, head).whole()
-    variables = whole.trainable_variables if unfreeze.layers else []
+    variables = sketch.assembled.whole().trainable_variables if unfreeze.layers else []
     return {
-        "trial_id": plan.trial_id,
+        "trial_id": sketch.plan.trial_id,
         "unfreeze": unfreeze.text,
         "boundary": unfreeze.boundary,
         "layers": list(unfreeze.layers),

@@ -65,6 +65,7 @@ class FinetuneOptions:
         refit: Train on train and validation images together, for all epochs.
         seed: Of the order, the views and a fresh head.
         study: By default the last one.
+        time: What the whole run may take, such as `20m`; epochs and views are cut to it.
     """
 
     trial: str | None = None
@@ -78,6 +79,7 @@ class FinetuneOptions:
     refit: bool = False
     seed: int = 0
     study: str | None = None
+    time: str | None = None
 
     def resolved(self) -> Recipe:
         """The recipe with what was asked for on the command line put in its place."""
@@ -108,6 +110,7 @@ class FinetuneOptions:
             "--schedule": self.schedule,
             "--refit": "train+val" if self.refit else None,
             "--seed": self.seed,
+            "--time": self.time,
         }
         given = [(name, str(value)) for name, value in values.items() if value is not None]
         words = [word for pair in given for word in pair]

@@ -16,6 +16,7 @@ def require_one_head(
     resume: bool = False,
     dry_run: bool = False,
     refit: str | None = None,
+    time: str | None = None,
 ) -> bool:
     """Refuse what does not go together.
 
@@ -26,6 +27,7 @@ def require_one_head(
         resume: The run that was begun last.
         dry_run: Only show what would be trained.
         refit: `train+val`.
+        time: What the run may take.
 
     Returns:
         Whether a head was named; else a run goes on.
@@ -42,6 +44,11 @@ def require_one_head(
         raise UsageError(
             "--top goes with neither --resume, --dry-run nor --refit.",
             "the same --top command again goes on where it stopped",
+        )
+    if top is not None and time is not None:
+        raise UsageError(
+            "--top finishes all heads alike, and --time would cut each to what fits it.",
+            "give --top a number of --epochs instead",
         )
     if top is not None and top < 1:
         raise UsageError(f"--top {top} is less than 1.", "--top 5")

@@ -24,11 +24,13 @@ from cars_bench.finetune.artifacts import (
     write_run,
     write_tables,
 )
+from cars_bench.finetune.cost import cut_to_budget, measure_pace
 from cars_bench.finetune.disk import require_disk
 from cars_bench.finetune.finished import FinishedModel
 from cars_bench.finetune.handoff import measure_whole, require_whole
+from cars_bench.finetune.memory import require_memory
 from cars_bench.finetune.plan import RunPlan, last_plan, planned, read_plan
-from cars_bench.finetune.prepared_run import PreparedRun, prepare_run, prove
+from cars_bench.finetune.prepared_run import PreparedRun, prepare_run, prove, sketch_run
 from cars_bench.finetune.recipe import FinetuneOptions
 from cars_bench.finetune.runs import FINETUNE, FINETUNED, FROZEN, Run, is_finished
 from cars_bench.finetune.training_data import TrainingData, gather_training_data
@@ -122,10 +124,21 @@ def perform(workspace: Workspace, plan: RunPlan, progress: Progress) -> Run:
         else:
             plan.write(workspace)
             with _forgotten_unless_begun(workspace, plan):
-                _perform(workspace, plan, progress)
+                _perform(workspace, _within_budget(workspace, plan, progress), progress)
         (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
     workspace.remember("model", study=plan.study, run=plan.run)
     return Run.open(folder)
+
+
+def _within_budget(workspace: Workspace, plan: RunPlan, progress: Progress) -> RunPlan:
+    """The plan cut to its budget, if it has one, and stored: a run that goes on keeps the cut."""
+    if plan.budget is None or plan.budget.asked is not None:
+        return plan
+    progress.log("Timing one batch of everything")
+    sketch = sketch_run(workspace, plan)
+    plan = cut_to_budget(sketch, measure_pace(sketch, progress), progress)
+    plan.write(workspace)
+    return plan
 
 
 def measure_test(workspace: Workspace, run: Run, progress: Progress) -> Run:
@@ -186,6 +199,7 @@ def _perform(workspace: Workspace, plan: RunPlan, progress: Progress) -> None:
     progress.log(f"Opening the backbone and the head of {plan.trial_id}")
     prepared = prepare_run(workspace, plan)
     require_disk(prepared)
+    require_memory(prepared)
     progress.log(f"Proving the hand-off of {prepared.head.trial_id} on the validation images")
     handoff = prove(prepared, progress)
     prepared = prepared if plan.warm_up else prepared.with_fresh_head()

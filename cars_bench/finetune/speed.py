@@ -81,17 +81,22 @@ def measure_speed(answer: Answer, size: int, accelerators: int = 0) -> Speed:
 
 
 def _measured(answer: Answer, images: npt.NDArray[np.float32]) -> BatchSpeed:
-    answer(images)
-    times = list(_timed(answer, images))
-    return BatchSpeed(len(images), float(f"{statistics.median(times) / len(images):.4g}"))
+    seconds = median_seconds(lambda: answer(images))
+    return BatchSpeed(len(images), float(f"{seconds / len(images):.4g}"))
 
 
-def _timed(answer: Answer, images: npt.NDArray[np.float32]) -> Iterator[float]:
+def median_seconds(call: Callable[[], object]) -> float:
+    """Of a call at the median, after one that compiles."""
+    call()
+    return statistics.median(_timed(call))
+
+
+def _timed(call: Callable[[], object]) -> Iterator[float]:
     """Seconds of each call, until there are enough or they took long enough."""
     begun = time.perf_counter()
     for _ in range(MOST_CALLS):
         start = time.perf_counter()
-        answer(images)
+        call()
         yield time.perf_counter() - start
         if time.perf_counter() - begun > MOST_SECONDS:
             return

@@ -11,7 +11,7 @@ from cars_bench.cache.options import ExtractOptions
 from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Split
 from cars_bench.data.object_boxes import object_images
-from cars_bench.finetune.prepared_run import PreparedRun
+from cars_bench.finetune.prepared_run import PreparedRun, RunSketch
 from cars_bench.progress import Progress
 from cars_bench.training.engine import Examples, joined
 from cars_bench.training.examples import cached_examples, live_examples
@@ -41,35 +41,41 @@ def gather_training_data(prepared: PreparedRun, progress: Progress) -> TrainingD
     Where all below a block is frozen these are cached activations of that
     block, extracted now unless they are there; else the images themselves.
     """
-    boundary = None if prepared.recipe.live else prepared.unfreeze.boundary
+    boundary = prepared.boundary
     if boundary is None:
-        model = prepared.assembled.whole()
-        training = _live(prepared, "train")
-        validation = _live(prepared, "val")
+        training = live(prepared, "train")
+        validation = live(prepared, "val")
         key = None
     else:
-        model = prepared.assembled.above(boundary)
-        options = _boundary_options(prepared, boundary)
+        options = boundary_options(prepared, boundary)
         key = extract(prepared.workspace, options, progress).key
         cache = FeatureCache.open(prepared.workspace, key)
-        box = prepared.head.spec.box
+        box = prepared.box
         training = cached_examples(cache, "train", box, prepared.recipe.views)
         validation = cached_examples(cache, "val", box)
     if prepared.plan.refit:
         training = joined(training, validation)
-    return TrainingData(with_pointwise_products(model), training, validation, key)
+    return TrainingData(trained_model(prepared), training, validation, key)
 
 
-def _live(prepared: PreparedRun, split: Split) -> Examples:
+def trained_model(run: RunSketch) -> keras.Model:
+    """The part that is trained, from activations or pixels to logits; `unfreeze` is applied."""
+    boundary = run.boundary
+    above = run.assembled.whole() if boundary is None else run.assembled.above(boundary)
+    return with_pointwise_products(above)
+
+
+def live(prepared: RunSketch, split: Split) -> Examples:
     """Images of a split that are augmented anew each time they are trained on."""
     policy = prepared.plan.require_policy()
     size = prepared.assembled.backbone.image_size
-    objects = object_images(prepared.dataset, split) if prepared.head.spec.box else None
+    objects = object_images(prepared.dataset, split) if prepared.box else None
     records = prepared.dataset.records(split)
     return live_examples(records, size, policy, prepared.plan.seed, objects)
 
 
-def _boundary_options(prepared: PreparedRun, boundary: str) -> ExtractOptions:
+def boundary_options(prepared: RunSketch, boundary: str) -> ExtractOptions:
+    """What the cache of the block's activations is extracted with."""
     recipe = prepared.cache.recipe
     return ExtractOptions(
         dataset=prepared.dataset.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +46,36 @@ def rates(
         case _:
             values = [peak] * steps
     return np.asarray(values, np.float32)
+
+
+def laid_out(spec: TrainingSpec, epochs: int) -> TrainingSpec:
+    """The same training with its schedule laid out for another number of epochs.
+
+    What the schedule counts in epochs shrinks or grows with them, so that the curve keeps
+    its shape; whole numbers of epochs stay at 1 or more.
+
+    Args:
+        spec: A training.
+        epochs: At least 1.
+    """
+    share = epochs / spec.epochs
+    if share == 1:
+        return spec
+    schedule = spec.schedule
+    stretched = replace(
+        schedule,
+        every_epochs=_stretched(schedule.every_epochs, share),
+        boundaries=tuple(_stretched(boundary, share) for boundary in schedule.boundaries),
+        warmup_epochs=schedule.warmup_epochs * share,
+        cycle_epochs=schedule.cycle_epochs * share,
+        gamma=schedule.gamma ** (1 / share),
+    )
+    patience = spec.patience_epochs and _stretched(spec.patience_epochs, share)
+    return replace(spec, epochs=epochs, patience_epochs=patience, schedule=stretched)
+
+
+def _stretched(epochs: int, share: float) -> int:
+    return max(1, round(epochs * share))
 
 
 def _step(schedule: Schedule, peak: float, epoch: int, since_improved: int) -> float:

@@ -35,7 +35,17 @@ def test_a_dry_run_lists_layers_and_writes_nothing(tuned, recipe, capsys):
     printed = capsys.readouterr().out
     assert "block2_conv\nblock3_conv" in printed
     assert "all below block1 is frozen" in printed
+    assert re.search(r"about \d+ s: .*3 epochs of \d+\.\d s", printed)
     assert set(tuned.root.rglob("*")) == before
+
+
+def test_a_dry_run_tells_what_fits_into_a_budget(tuned, recipe, capsys):
+    session = Session(tuned, json_output=True, quiet=True)
+    options = {"best": True, "recipe": str(recipe), "time": "1h", "dry_run": True}
+    assert session.run(lambda: finetune(session, **options)) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["cost"]["epochs"], document["cost"]["views"]) == (3, 2)
+    assert 0 < document["seconds"] < 3600
 
 
 def test_a_dry_run_of_any_head_trains_nothing(tuned, recipe, capsys):
@@ -45,7 +55,9 @@ def test_a_dry_run_of_any_head_trains_nothing(tuned, recipe, capsys):
     session = Session(tuned, quiet=True)
     options = {"trial": other, "recipe": str(recipe), "unfreeze": "none", "dry_run": True}
     assert session.run(lambda: finetune(session, **options)) == 0
-    assert capsys.readouterr().out == "nothing would be trained\n"
+    said, cost = capsys.readouterr().out.splitlines()
+    assert said == "nothing would be trained"
+    assert re.fullmatch(r"about \d+ s: \d+ s for checks", cost)
     assert set(tuned.root.rglob("*")) == before
 
 
@@ -62,6 +74,9 @@ def test_a_dry_run_of_any_head_trains_nothing(tuned, recipe, capsys):
         ({"best": True, "unfreeze": "conv99"}, 2),
         ({"best": True, "study": "none-such"}, 3),
         ({"best": True, "track": "wandb"}, 2),
+        ({"best": True, "time": "soon"}, 2),
+        ({"best": True, "time": "0.001s"}, 2),
+        ({"top": 2, "time": "1h"}, 2),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_one_sentence(tuned, capsys, options, code):

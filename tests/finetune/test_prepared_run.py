@@ -17,6 +17,7 @@ from cars_bench.finetune.prepared_run import (
     measure_drift,
     prepare_run,
     prove,
+    sketch_run,
 )
 from cars_bench.finetune.recipe import FinetuneOptions, Recipe
 from cars_bench.progress import Progress
@@ -120,10 +121,18 @@ def test_changed_classes_are_refused_by_name(tuned: Workspace) -> None:
 
 def test_a_description_of_a_run_trains_and_writes_nothing(tuned: Workspace) -> None:
     before = set(tuned.root.rglob("*"))
-    found = describe_run(tuned, new_plan(tuned, FinetuneOptions(unfreeze="block3")))
+    found = describe_run(sketch_run(tuned, new_plan(tuned, FinetuneOptions(unfreeze="block3"))))
     assert (found["boundary"], found["layers"]) == ("block2", ["block3_conv"])
     assert found["trainable_parameters"] > 0
     assert set(tuned.root.rglob("*")) == before
+
+
+def test_a_sketch_has_the_shapes_of_the_run_and_another_head(tuned: Workspace) -> None:
+    prepared = prepared_of(tuned)
+    sketch = sketch_run(tuned, prepared.plan)
+    one, other = (item.assembled.head for item in (prepared, sketch))
+    assert [v.shape for v in one.variables] == [v.shape for v in other.variables]
+    assert (sketch.boundary, sketch.box) == (prepared.boundary, prepared.box) == ("block2", False)
 
 
 def test_a_fresh_head_differs_from_the_trained_one_alone(tuned: Workspace) -> None:
@@ -154,6 +163,6 @@ def test_boxes_of_mixed_images_are_refused_before_a_run_is_described(
     boxed = HeadSpec(box=True)
     monkeypatch.setattr(Study, "trial", lambda *args: replace(honest(*args), head=boxed))
     plan = new_plan(tuned, FinetuneOptions(recipe=Recipe(training=TrainingSpec(mixup=0.2))))
-    for ask in (describe_run, prepare_run):
+    for ask in (sketch_run, prepare_run):
         with pytest.raises(UsageError, match="mixed images"):
             ask(tuned, plan)

@@ -31,6 +31,7 @@ def test_one_head_or_a_run_that_goes_on(options, begins):
         {"resume": True, "dry_run": True},
         {"top": 3, "refit": "train+val"},
         {"top": 0},
+        {"top": 3, "time": "20m"},
         {"best": True, "refit": "val"},
     ],
 )

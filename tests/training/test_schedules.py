@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from cars_bench.training.schedules import rates
+from cars_bench.training.schedules import laid_out, rates
 from cars_bench.training.specs import Schedule, TrainingSpec
 
 STEPS = 5
@@ -129,3 +129,19 @@ def test_the_brief_rise_at_the_plateau_leaves_the_other_epochs_alone():
     for epoch in range(50):
         times = rates(risen, epoch, 1, max(0, epoch - 24)) / rates(plain, epoch, 1)
         assert times == pytest.approx(4.0 if epoch in (34, 44) else 1.0)
+
+
+def test_a_schedule_laid_out_for_fewer_epochs_keeps_its_shape():
+    schedule = Schedule(kind="cosine", warmup_epochs=2.0, floor=0.0)
+    whole = TrainingSpec(epochs=20, schedule=schedule, patience_epochs=0)
+    half = laid_out(whole, 10)
+    curves = [[rates(spec, epoch, 1)[0] for epoch in range(spec.epochs)] for spec in (whole, half)]
+    np.testing.assert_allclose(curves[0][::2], curves[1], atol=1e-9)
+    assert laid_out(whole, 20) is whole
+
+
+def test_what_is_counted_in_whole_epochs_stays_at_one_or_more():
+    schedule = Schedule(kind="piecewise", boundaries=(7, 8), values=(0.1, 0.01, 0.001))
+    found = laid_out(TrainingSpec(epochs=20, schedule=schedule, patience_epochs=6), 2)
+    assert found.schedule.boundaries == (1, 1)
+    assert (found.patience_epochs, found.schedule.every_epochs) == (1, 1)
