@@ -40,7 +40,7 @@ def fidelity(
         bool, typer.Option("--dry-run", help="List heads, runs and time, train nothing.")
     ] = False,
 ) -> Document:
-    """See whether the head that wins on the cache wins after fine-tuning.
+    """See whether the cache's winner wins when fine-tuned.
 
     Heads of all ranks are finished in one way: how well both orders agree, what it costs to
     trust the cache, and what cached views lose against live ones.  Only validation images are
