@@ -62,6 +62,7 @@ DOCUMENTS = {
     "plan.json": Document("finetune/plan.py", "PLAN_FILE"),
     "run.json": Document("finetune/runs.py", "RUN_FILE"),
     "heatmaps.json": Document("finetune/heatmaps.py", "HEATMAPS_FILE"),
+    "fidelity.json": Document("finetune/cache_fidelity_record.py", "FIDELITY_FILE"),
     "predictions-": Document("evaluation/predictions.py"),
     "-top": Document("finetune/ranked_heads.py"),  # final-topN.json
 }

@@ -23,6 +23,7 @@ COMMANDS = (
     "tune",
     "trials",
     "finetune",
+    "fidelity",
     "run",
     "evaluate",
     "predict",

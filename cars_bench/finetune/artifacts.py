@@ -226,6 +226,7 @@ def _record(prepared: PreparedRun, outcome: Outcome) -> RunRecord:
         refit=plan.refit,
         seed=plan.seed,
         steering=plan.steering,
+        purpose=plan.purpose,
         epochs=len(history),
         best_epoch=trained.state.best_epoch,
         seconds=round(outcome.seconds, 1),

@@ -69,6 +69,7 @@ class RunPlan:
         augmentation: What the recipe's policy holds, as canonical JSON.
         number: Of the run among those of its study, in the order in which they were begun.
         budget: What it may take; `None` is as long as the recipe takes.
+        purpose: What it measures, where it is no model of the user's: `fidelity`.
     """
 
     run: str
@@ -84,6 +85,7 @@ class RunPlan:
     augmentation: str = ""
     number: int = 0
     budget: Budget | None = None
+    purpose: str = ""
 
     def folder(self, workspace: Workspace) -> Path:
         """Where its files are."""
@@ -96,13 +98,17 @@ class RunPlan:
         if str(own) in self.asked:
             write_text(own, yaml.safe_dump(to_json(self.uncut.recipe), sort_keys=False))
         write_record(folder / PLAN_FILE, self)
-        workspace.remember("finetune", study=self.study, run=self.run)
+        if not self.purpose:
+            workspace.remember("finetune", study=self.study, run=self.run)
 
     def discard(self, workspace: Workspace) -> None:
         """Forget a plan that came to nothing; `--resume` falls back on the run begun before it."""
         for name in (PLAN_FILE, RECIPE_FILE):  # what `write` wrote, so its name is free again
             (self.folder(workspace) / name).unlink(missing_ok=True)
-        before = max(_begun(workspace.study(self.study)), key=_number, default=None)
+        if self.purpose:
+            return
+        own = filter(is_own, _begun(workspace.study(self.study)))
+        before = max(own, key=_number, default=None)
         run = before.name if before else None
         workspace.remember("finetune", study=self.study if run else None, run=run)
 
@@ -194,7 +200,10 @@ class RunPlan:
 
 
 def planned(
-    workspace: Workspace, options: FinetuneOptions, splits: tuple[str, ...] = BOTH
+    workspace: Workspace,
+    options: FinetuneOptions,
+    splits: tuple[str, ...] = BOTH,
+    purpose: str = "",
 ) -> RunPlan:
     """The plan of an earlier run that does what is asked, finished or not, or a new one.
 
@@ -204,13 +213,13 @@ def planned(
     Raises:
         As `new_plan`.
     """
-    wanted = replace(new_plan(workspace, options), splits=splits)
+    wanted = replace(new_plan(workspace, options, purpose), splits=splits)
     known = plans(Study.open(workspace, options.study))
     same = next((plan for plan in known if plan.same_work(wanted)), wanted)
     return replace(same, recipe=replace(same.recipe, augment=wanted.recipe.augment))
 
 
-def new_plan(workspace: Workspace, options: FinetuneOptions) -> RunPlan:
+def new_plan(workspace: Workspace, options: FinetuneOptions, purpose: str = "") -> RunPlan:
     """Resolve what was asked for; nothing is written.
 
     Raises:
@@ -222,7 +231,8 @@ def new_plan(workspace: Workspace, options: FinetuneOptions) -> RunPlan:
         options, spec(study.record.features.backbone), _boundary(workspace, study)
     )
     trial = study.trial(options.trial) if options.trial else best_trial(study)
-    stem = re.sub(r"[^A-Za-z0-9._-]", "-", f"{trial.trial_id}-{recipe.unfreeze}")[:100]
+    words = "-".join(filter(None, (purpose, trial.trial_id, recipe.unfreeze)))
+    stem = re.sub(r"[^A-Za-z0-9._-]", "-", words)[:100]
     plan = RunPlan(
         run=stem,
         study=study.name,
@@ -234,6 +244,7 @@ def new_plan(workspace: Workspace, options: FinetuneOptions) -> RunPlan:
         augmentation=canonical(policy(recipe.augment).to_json()),
         number=1 + max(map(_number, begun(study)), default=0),
         budget=budget_of(options),
+        purpose=purpose,
     )
     final = study.folder / FINAL
     taken = {path.parent.name for path in final.glob("*/[!.]*")}
@@ -342,12 +353,23 @@ def _begun(study_folder: Path) -> list[Path]:
     return [path.parent for path in sorted(study_folder.glob(f"{FINAL}/*/{PLAN_FILE}"))]
 
 
+def is_own(folder: Path) -> bool:
+    """Whether a run is to be a model of the user's, or measures something; a doubt is his."""
+    plan = _readable(folder)
+    return plan is None or not plan.purpose
+
+
 def _number(folder: Path) -> int:
     """As how many-th a run was begun; 0 where its plan does not say, or cannot be read."""
+    plan = _readable(folder)
+    return plan.number if plan else 0
+
+
+def _readable(folder: Path) -> RunPlan | None:
     try:
-        return read_plan(folder).number
+        return read_plan(folder)
     except CarsBenchError:  # said when the plan itself is asked for
-        return 0
+        return None
 
 
 def last_plan(workspace: Workspace) -> RunPlan | None:

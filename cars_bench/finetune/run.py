@@ -126,7 +126,8 @@ def perform(workspace: Workspace, plan: RunPlan, progress: Progress) -> Run:
             with _forgotten_unless_begun(workspace, plan):
                 _perform(workspace, _within_budget(workspace, plan, progress), progress)
         (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
-    workspace.remember("model", study=plan.study, run=plan.run)
+    if not plan.purpose:
+        workspace.remember("model", study=plan.study, run=plan.run)
     return Run.open(folder)
 
 

@@ -178,6 +178,7 @@ class RunRecord:
             on, where all of them are named right, and in runs made before it was kept.
         sides: Height and width of the maps that the head takes; empty for pooled features.
         boxes: How good the boxes are, where the head tells any.
+        purpose: What it measures, where it is no model of the user's: `fidelity`.
     """
 
     run: str
@@ -218,6 +219,7 @@ class RunRecord:
     tables: dict[str, str] = field(default_factory=dict)
     sides: tuple[int, ...] = ()
     boxes: RunBoxes = field(default_factory=RunBoxes)
+    purpose: str = ""
 
     @property
     def stages(self) -> dict[str, str]:

@@ -23,7 +23,7 @@ from cars_bench.evaluation.predictions import (
     write_predictions,
 )
 from cars_bench.finetune.heatmaps import Heatmaps, read_heatmaps
-from cars_bench.finetune.plan import FINAL, begun
+from cars_bench.finetune.plan import FINAL, begun, is_own
 from cars_bench.finetune.run_record import RunRecord
 from cars_bench.training.checkpoint import HISTORY_FILE, EpochResult, read_history
 from cars_bench.tuning.study import Study
@@ -180,12 +180,13 @@ def predictions_path(folder: Path, stage: Stage, split: str) -> Path:
 
 
 def runs(study: Study) -> tuple[Run, ...]:
-    """The finished runs of a study by name.
+    """The user's finished runs of a study by name; not those that only measure something.
 
     Raises:
         RecordDamaged: One's record is not what was written.
     """
-    return tuple(Run.open(path.parent) for path in run_records(study.folder))
+    found = (Run.open(path.parent) for path in run_records(study.folder))
+    return tuple(run for run in found if not run.record.purpose)
 
 
 def run_records(study_folder: Path) -> list[Path]:
@@ -199,8 +200,9 @@ def is_finished(folder: Path) -> bool:
 
 
 def unfinished(study: Study) -> tuple[str, ...]:
-    """Names of the runs that were begun and not ended."""
-    return tuple(folder.name for folder in begun(study) if not is_finished(folder))
+    """Names of the user's runs that were begun and not ended."""
+    left = (folder for folder in begun(study) if not is_finished(folder))
+    return tuple(folder.name for folder in left if is_own(folder))
 
 
 def frozen_test_top1(study: Study, trial_id: str) -> float | None:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
-from scipy.stats import kendalltau
 
 from cars_bench.errors import Interrupted, UsageError
-from cars_bench.evaluation.metrics import Estimate
+from cars_bench.evaluation.agreement import Rights, rank_agreement
 from cars_bench.finetune.plan import planned
 from cars_bench.finetune.ranked_heads import RankedHead, Ranking, write_ranking
 from cars_bench.finetune.recipe import FinetuneOptions
@@ -23,9 +21,6 @@ from cars_bench.workspace import Workspace
 COMPLETED = ("trial", "completed")
 RANDOM_HEADS = 2
 FEWEST = 3
-RESAMPLES = 2000
-
-Rights = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -78,40 +73,10 @@ def finetune_top(
     order = sorted(range(len(done)), key=lambda index: -heads[index].finetuned)
     best = measure_test(workspace, done[order[0]], progress)
     workspace.remember("model", study=best.record.study, run=best.name)
-    tau = rank_agreement(frozen, finetuned, options.seed)
+    tau = rank_agreement(frozen, finetuned[:, None], options.seed)
     ranking = Ranking(tuple(heads[index] for index in order), tau, best.name)
     write_ranking(study, count, ranking)
     return TopResult(ranking, best)
-
-
-def rank_agreement(frozen: Rights, finetuned: Rights, seed: int = 0) -> Estimate:
-    """Kendall's tau-b between accuracies before and after, with a 95% bootstrap interval.
-
-    Heads and images are both drawn anew (with replacement), since another
-    study would have other heads and another split other images.  Draws in
-    which all heads score the same have no tau and are left out.
-
-    Args:
-        frozen: bool `[H, N]`, head by image, right on the cache.
-        finetuned: bool `[H, N]`, right after fine-tuning.
-        seed: Of the draws.
-    """
-    generator = np.random.default_rng(seed)
-    heads, images = frozen.shape
-    drawn = []
-    for _ in range(RESAMPLES):
-        rows = generator.integers(heads, size=(heads, 1))
-        columns = generator.integers(images, size=(1, images))
-        drawn.append(_tau(frozen[rows, columns].mean(1), finetuned[rows, columns].mean(1)))
-    known = [value for value in drawn if np.isfinite(value)] or [-1.0, 1.0]
-    value = _tau(frozen.mean(1), finetuned.mean(1))
-    value = value if np.isfinite(value) else 0.0
-    low, high = np.quantile(known, [0.025, 0.975])
-    return Estimate.holding(value, float(low), float(high))
-
-
-def _tau(before: npt.NDArray[np.float64], after: npt.NDArray[np.float64]) -> float:
-    return float(kendalltau(before, after).statistic)
 
 
 def _chosen(study: Study, count: int, seed: int) -> list[str]:

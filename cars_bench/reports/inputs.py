@@ -20,6 +20,7 @@ from cars_bench.errors import CacheMissing, DatasetMissing, InputError, StudyMis
 from cars_bench.evaluation.label_check import OutOfSample, leave_one_out
 from cars_bench.evaluation.metrics import SplitScore
 from cars_bench.evaluation.predictions import Predictions, score_of
+from cars_bench.finetune.cache_fidelity_record import FidelityRecord, read_fidelity
 from cars_bench.finetune.gain import Gain, gain_in
 from cars_bench.finetune.heatmaps import Heatmaps
 from cars_bench.finetune.ranked_heads import Ranking, read_ranking
@@ -58,6 +59,7 @@ class Inputs:
         heatmaps: Where the chosen one looked.
         boundaries: Of the caches of activations that runs were trained on, by key.
         ranking: Whether the ranks on the cache hold after fine-tuning.
+        cache_fidelity: What the cache is worth as a judge of heads.
     """
 
     workspace: Workspace
@@ -76,6 +78,7 @@ class Inputs:
     heatmaps: Heatmaps | None = None
     boundaries: dict[str, Manifest] = field(default_factory=dict)
     ranking: Ranking | None = None
+    cache_fidelity: FidelityRecord | None = None
 
     @property
     def class_names(self) -> list[str]:
@@ -255,6 +258,7 @@ def _searched(made: Inputs, study: Study) -> Inputs:
         heatmaps=chosen.heatmaps() if chosen else None,
         boundaries=_boundaries(made.workspace, found),
         ranking=read_ranking(study),
+        cache_fidelity=read_fidelity(study),
     )
 
 

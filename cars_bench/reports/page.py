@@ -28,6 +28,7 @@ from cars_bench.reports.render import Missing, check_size, island, render
 from cars_bench.reports.report import Report, gather, trial_columns, write_tables
 from cars_bench.reports.sections import (
     boxes,
+    cache_fidelity,
     class_counts,
     data,
     errors,
@@ -66,6 +67,10 @@ MISSING = {
     "search": Missing("No head has been tried on these features.", "cars-bench tune --trials 100"),
     "winner": Missing("No trial has completed yet.", "cars-bench tune --trials 100"),
     "runs": Missing("No head has been fine-tuned.", "cars-bench finetune --best"),
+    "cache_fidelity": Missing(
+        "Whether the head that wins on the cache wins after fine-tuning has not been measured.",
+        "cars-bench fidelity",
+    ),
     "mistakes": Missing(
         "The test images have not been predicted. Fine-tuning does it when nothing is left to "
         "choose; cars-bench evaluate asks the frozen winner.",
@@ -134,6 +139,7 @@ def page_context(report: Report, inputs: Inputs) -> dict[str, Any]:
         "marks": MARKS,
         "version": __version__,
         "missing": MISSING,
+        "from_scratch": inputs.from_scratch,
         "drawings": figures(report),
         "numbers": tables(report),
         "boxed": data.figure(inputs, report.data),
@@ -171,6 +177,7 @@ def _sections(report: Report) -> Iterator[tuple[ModuleType, tuple[Any, ...]]]:
         (sampling, report.sampling),
         (winner, report.winner),
         (ranks, report.ranks),
+        (cache_fidelity, report.cache_fidelity),
         (errors, report.mistakes),
         (class_counts, report.counts),
         (boxes, report.boxes),

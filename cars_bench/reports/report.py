@@ -12,6 +12,7 @@ from cars_bench.reports.inputs import Inputs, Json
 from cars_bench.reports.reproduce import Reproduce, reproduce
 from cars_bench.reports.sections import (
     boxes,
+    cache_fidelity,
     class_counts,
     data,
     errors,
@@ -30,6 +31,7 @@ from cars_bench.reports.sections import (
     winner,
 )
 from cars_bench.reports.sections.boxes import BoxFacts
+from cars_bench.reports.sections.cache_fidelity import CacheFidelityFacts
 from cars_bench.reports.sections.class_counts import CountFacts
 from cars_bench.reports.sections.data import DataFacts
 from cars_bench.reports.sections.errors import MistakeFacts
@@ -72,6 +74,7 @@ class Report:
     runs: tuple[RunFacts, ...]
     model: ModelFacts | None
     ranks: RankFacts | None
+    cache_fidelity: CacheFidelityFacts | None
     mistakes: MistakeFacts | None
     counts: CountFacts | None
     looks: LookFacts | None
@@ -106,6 +109,7 @@ def gather(inputs: Inputs) -> Report:
         runs=finetune.facts(inputs),
         model=finished_model.facts(inputs),
         ranks=ranks.facts(inputs),
+        cache_fidelity=cache_fidelity.facts(inputs),
         mistakes=errors.facts(inputs),
         counts=class_counts.facts(inputs),
         looks=looks.facts(inputs),

@@ -3,7 +3,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from cars_bench.errors import UsageError
@@ -11,7 +10,7 @@ from cars_bench.finetune.finished import FinishedModel
 from cars_bench.finetune.ranked_heads import read_ranking
 from cars_bench.finetune.recipe import FinetuneOptions
 from cars_bench.finetune.runs import runs
-from cars_bench.finetune.top import finetune_top, rank_agreement
+from cars_bench.finetune.top import finetune_top
 from cars_bench.progress import Progress
 from cars_bench.tuning.study import Study
 from cars_bench.workspace import Workspace
@@ -43,19 +42,3 @@ def test_too_few_heads_to_rank(tuned: Workspace, recipe: Path) -> None:
     study.write_text("\n".join(unsealed) + "\n")
     with pytest.raises(UsageError, match="at least 3"):
         finetune_top(tuned, FinetuneOptions(recipe=str(recipe)), 5, Progress())
-
-
-def test_agreement_of_clear_ranks_is_one_and_of_reversed_ones_minus_one() -> None:
-    generator = np.random.default_rng(0)
-    rights = generator.random((7, 4000)) < np.linspace(0.2, 0.8, 7)[:, None]
-    same, opposite = rank_agreement(rights, rights), rank_agreement(rights, rights[::-1])
-    assert same.value == pytest.approx(1)
-    assert same.low > 0.9
-    assert opposite.value == pytest.approx(-1)
-    assert opposite.high < -0.9
-
-
-def test_agreement_of_chance_has_a_wide_interval() -> None:
-    generator = np.random.default_rng(1)
-    found = rank_agreement(generator.random((7, 60)) < 0.5, generator.random((7, 60)) < 0.5)
-    assert found.low < 0 < found.high

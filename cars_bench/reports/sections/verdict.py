@@ -68,6 +68,8 @@ class Verdict:
         cost_seconds: Wall time by stage, for the stages that recorded it.
         next_command: What makes the next missing part; empty when nothing is missing.
         finetuning: Whether it paid; `None` before it, and where nothing was trained.
+        choice: What fine-tuning makes of the choice among the heads; empty where it was not
+            measured.
     """
 
     stage: str
@@ -77,6 +79,7 @@ class Verdict:
     warnings: tuple[Caution, ...]
     next_command: str
     finetuning: Paid | None = None
+    choice: str = ""
 
     def best(self, kind: str, split: str) -> Baseline | None:
         """The best accuracy of a kind on a split."""
@@ -102,6 +105,7 @@ def facts(inputs: Inputs, seen: Sequence[str] = ()) -> Verdict:
         warnings=tuple(cautions(inputs, seen)),
         next_command=_next(inputs, stage, gain),
         finetuning=_paid(gain) if gain else None,
+        choice=inputs.cache_fidelity.advice if inputs.cache_fidelity else "",
     )
 
 
