@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import get_args
 
@@ -52,14 +54,10 @@ def written(source: Exportable, name: FormatName, folder: Path, images=None) -> 
 @pytest.fixture(scope="module")
 def in_eight_bits(
     source: Exportable, images: np.ndarray, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Path]:
-    """A file in 8 bits by the name of its format."""
+) -> Callable[[FormatName], Path]:
+    """Gives the file of a format, written once."""
     folder = tmp_path_factory.mktemp("int8")
-    return {
-        name: written(source, name, folder, images)
-        for name, item in FORMATS.items()
-        if item.quantizes
-    }
+    return cache(lambda name: written(source, name, folder, images))
 
 
 def test_the_names_are_those_that_the_command_takes() -> None:
@@ -77,9 +75,12 @@ def test_what_is_written_answers_as_the_model(
 
 @pytest.mark.parametrize("name", [name for name, item in FORMATS.items() if item.quantizes])
 def test_eight_bits_are_smaller_and_answer_nearly_so(
-    name: FormatName, source: Exportable, images: np.ndarray, in_eight_bits: dict[str, Path]
+    name: FormatName,
+    source: Exportable,
+    images: np.ndarray,
+    in_eight_bits: Callable[[FormatName], Path],
 ) -> None:
-    answer = FORMATS[name].open(in_eight_bits[name], 1)
+    answer = FORMATS[name].open(in_eight_bits(name), 1)
     said = np.concatenate([answer(image[None])[PROBABILITIES] for image in images])
     assert said.dtype == np.float32
     own = source.model.predict_on_batch(images)
@@ -87,11 +88,11 @@ def test_eight_bits_are_smaller_and_answer_nearly_so(
 
 
 def test_eight_bits_of_tflite_are_whole_numbers_between_pixels_and_probabilities(
-    in_eight_bits: dict[str, Path],
+    in_eight_bits: Callable[[FormatName], Path],
 ) -> None:
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_path=str(in_eight_bits["tflite"]))
+    interpreter = Interpreter(model_path=str(in_eight_bits("tflite")))
     kinds = [np.dtype(item["dtype"]).name for item in interpreter.get_tensor_details()]
     assert kinds.count("float32") == 2
     assert kinds.count("int8") > 10
