@@ -30,14 +30,13 @@ import tensorflow as tf
 
 from cars_bench.backbones.build import build_backbone
 from cars_bench.finetune.assemble import Assembled
+from cars_bench.finetune.cost import step_seconds
 from cars_bench.finetune.speed import machine, median_seconds
 from cars_bench.finetune.unfreeze import apply_unfreeze, parse_unfreeze
-from cars_bench.training.batches import draw_epoch
 from cars_bench.training.engine import Examples, build_engine
 from cars_bench.training.heads import build_head
 from cars_bench.training.loop import compile_model
 from cars_bench.training.pointwise import PointwiseProduct, with_pointwise_products
-from cars_bench.training.schedules import rates
 from cars_bench.training.specs import HeadSpec, TrainingSpec
 
 SIZES = {"efficientnet-lite0": 288, "resnet50": 224}
@@ -100,7 +99,7 @@ def measured(name: str, size: int, batch: int, rate: float) -> dict[str, Any]:
     work = sum(multiply_adds(layer) for layer in model.layers)
     floor = MILLI * PASSES * 2 * work / rate
     kinds = split(model, batch)
-    step = MILLI * step_seconds(model, batch) / batch
+    step = MILLI * engine_seconds(model, batch) / batch
     told = sum(value for parts in kinds.values() for value in parts.values())
     return {
         "unfreeze": unfreeze.text,
@@ -186,15 +185,13 @@ def _waited(outputs: Any) -> list[Any]:
     return [item.numpy() for item in tf.nest.flatten(outputs)]
 
 
-def step_seconds(model: keras.Model, batch: int) -> float:
+def engine_seconds(model: keras.Model, batch: int) -> float:
     """Of one training step of our engine."""
     spec = TrainingSpec(learning_rate=1e-4, batch_size=batch)
     compile_model(model, spec)
     x = np.random.default_rng(0).random((batch, 1, *model.input.shape[1:]), np.float32)
     examples = Examples(x.astype(np.float16), np.arange(batch) % CLASSES)
-    engine = build_engine(model, examples)
-    batches = draw_epoch(spec, examples.labels, 1, 0, 0)
-    return median_seconds(lambda: engine.run(batches, rates(spec, 0, 1)))
+    return step_seconds(build_engine(model, examples), spec)
 
 
 def _arguments() -> argparse.Namespace:

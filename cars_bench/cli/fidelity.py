@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cars_bench.cli.app import app
-from cars_bench.cli.session import Document, Session, accuracy_of, command, points
+from cars_bench.cli.session import Document, Session, command, points
 from cars_bench.documents import to_json
+from cars_bench.progress import accuracy
 
 if TYPE_CHECKING:
     from cars_bench.finetune.cache_fidelity_plan import FidelityOptions
@@ -81,7 +82,7 @@ def fidelity_lines(found: FidelityRecord) -> list[str]:
             f"{found.winner}; {points(found.regret.by_chance)} of it by chance",
         ]
     lines += [
-        f"{source.name:15}  {accuracy_of(to_json(source.top1))}  "
+        f"{source.name:15}  {accuracy(source.top1.value, source.top1.low, source.top1.high)}  "
         f"{points(source.lost.value)} below live ({100 * source.lost.low:.1f} to "
         f"{100 * source.lost.high:.1f})  {source.epoch_seconds:.1f} s an epoch"
         for source in found.views

@@ -5,7 +5,8 @@ Nothing heavy is imported here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from cars_bench.experiments.config import Attempt, Config, Data, Features, Finis
 from cars_bench.experiments.winner_space import WINNER_OF, awaited_space
 from cars_bench.finetune.recipe import Recipe
 from cars_bench.tuning.space import Space, load_space, space_in
+from cars_bench.workspace import Workspace
 from cars_bench.yaml_text import YamlText, parse_yaml
 
 FOLDER = "experiments"
@@ -137,6 +139,22 @@ class Experiment:
                 f"There is nothing at {found}.", f"cars-bench run {self.folder} SOURCE"
             )
         return found.expanduser().resolve()
+
+
+def run_command(folder: Path, source: str, workspace: Workspace, only: Collection[str] = ()) -> str:
+    """The command that runs an experiment, or goes on with it.
+
+    Args:
+        folder: The experiment's.
+        source: Where the pictures are.
+        workspace: Named where it is not the folder's own.
+        only: Names of the attempts that are asked for.
+    """
+    words = ["cars-bench", "run", str(folder), source]
+    if workspace != Workspace(folder / RUNS):
+        words += ["--workspace", str(workspace.root)]
+    words += [word for name in only for word in ("--only", name)]
+    return shlex.join(words)
 
 
 def load_experiment(path: Path) -> Experiment:

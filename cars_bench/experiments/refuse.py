@@ -11,7 +11,8 @@ from cars_bench.detectors.prepare import check_boxed
 from cars_bench.errors import CarsBenchError, UsageError
 from cars_bench.experiments.experiment import Experiment, Planned
 from cars_bench.experiments.sources import prepare_options
-from cars_bench.finetune.plan import NOTHING, resolved_recipe
+from cars_bench.finetune.plan import resolved_recipe
+from cars_bench.finetune.recipe import ALL, ALL_BUT, LAST, NOTHING
 from cars_bench.keras_backend import load_keras
 from cars_bench.progress import Progress
 from cars_bench.training.specs import refuse_mixed_boxes
@@ -20,9 +21,6 @@ Place = tuple[str, ...]
 Check = Callable[[], object]
 HERE = Path()
 """Stands for the source, which is not looked at."""
-ALL = "all"
-ALL_BUT = "all-but:"
-LAST = "last:"
 
 
 def refuse_impossible(experiment: Experiment, progress: Progress) -> None:

@@ -8,7 +8,6 @@ datasets hold, so these are prepared first, and again where their source has cha
 from __future__ import annotations
 
 import contextlib
-import shlex
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
@@ -18,7 +17,7 @@ from typing import TypeVar
 from cars_bench.checksums import checksum
 from cars_bench.errors import CarsBenchError, Interrupted, WeightsUnavailable
 from cars_bench.experiments import stages
-from cars_bench.experiments.experiment import Experiment, Planned
+from cars_bench.experiments.experiment import Experiment, Planned, run_command
 from cars_bench.experiments.forecast import is_done, refuse_unknown, seconds_left
 from cars_bench.experiments.record import AttemptRecord, ExperimentRecord, begun_record
 from cars_bench.experiments.refuse import located, refuse_impossible
@@ -136,24 +135,23 @@ class _Runner:
 
     def _prepare(self, asked: list[Planned]) -> None:
         """Prepare every dataset, then forget what was done on other pictures."""
-        self._look()
+        self.contents = self.sourced.contents(self.workspace, self.record.datasets)
         for wanted in self.experiment.planned:
             begun = wanted in asked or self.record.attempt(wanted.name)
             if begun and wanted.name not in self.contents:
                 with self._naming(wanted):
-                    self._prepare_one(wanted)
-                self._look()
+                    content = self._prepare_one(wanted)
+                self.contents |= dict.fromkeys(self.sourced.sharing(wanted), content)
         self.record = self.record.of_data(self.contents).write(self.workspace)
 
-    def _prepare_one(self, wanted: Planned) -> None:
+    def _prepare_one(self, wanted: Planned) -> str:
+        """Prepare an attempt's dataset; gives its digest."""
         before = self._begun(wanted)
         after, content = self._timed(before, "prepare", lambda: self._prepared(wanted))
         if not after.is_of(content):
             took = after.wall_seconds - before.wall_seconds
             self._keep(self._fresh(wanted).spent("prepare", took))
-
-    def _look(self) -> None:
-        self.contents = self.sourced.contents(self.workspace, self.record.datasets)
+        return content
 
     @contextlib.contextmanager
     def _naming(self, wanted: Planned) -> Iterator[None]:
@@ -296,10 +294,6 @@ class _Runner:
 
 
 def _again(runner: _Runner, only: Collection[str]) -> str:
-    """The command that goes on."""
-    experiment = runner.experiment
-    words = ["cars-bench", "run", str(experiment.folder), str(runner.sourced.path)]
-    if runner.workspace != Workspace(experiment.runs):
-        words += ["--workspace", str(runner.workspace.root)]
-    words += [word for name in only for word in ("--only", name)]
-    return f"{shlex.join(words)} goes on"
+    """What goes on."""
+    folder, source = runner.experiment.folder, str(runner.sourced.path)
+    return f"{run_command(folder, source, runner.workspace, only)} goes on"

@@ -42,6 +42,11 @@ class Sourced:
         """Name of an attempt's dataset: two sources have two."""
         return f"{dataset_name(self.experiment, wanted)}-{checksum(str(self.path))[:DIGITS]}"
 
+    def sharing(self, wanted: Planned) -> list[str]:
+        """Names of the attempts that have an attempt's dataset, its own among them."""
+        name = self.dataset(wanted)
+        return [item.name for item in self.experiment.planned if self.dataset(item) == name]
+
     def study(self, wanted: Planned, content: str) -> str:
         """Name of an attempt's study on a dataset of this content."""
         return f"{study_name(self.experiment, wanted)}-{content[:DIGITS]}"

@@ -26,8 +26,7 @@ from cars_bench.progress import Progress
 from cars_bench.tracking.follow import Follow
 from cars_bench.tuning.sanity import run_checks
 from cars_bench.tuning.search import TuneOptions, tune
-from cars_bench.tuning.stored_head import WINNER
-from cars_bench.tuning.trained_head import TrainedHead, read_head
+from cars_bench.tuning.trained_head import TrainedHead
 from cars_bench.workspace import Workspace
 
 VAL_ONLY = ("val",)
@@ -101,7 +100,7 @@ def search(
         backend=keras_backend.wanted(*fastest),
     )
     result = tune(workspace, options, progress, begun=follow)
-    head = read_head(result.study.folder / WINNER)
+    head = result.head
     measured = Measured(score(head.logits, head.labels), _boxes(workspace, key, head))
     return Searched(result.study.name, result.winner.trial_id, measured)
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from shlex import quote
 
 from cars_bench.errors import CarsBenchError
-from cars_bench.experiments.experiment import FOLDER, RUNS
+from cars_bench.experiments.experiment import FOLDER, RUNS, run_command
 from cars_bench.experiments.record import experiment_files, read_experiment_record
 from cars_bench.workspace import Workspace
 
@@ -56,8 +55,7 @@ def _state(place: Workspace, path: Path) -> ExperimentState:
         return ExperimentState(name=path.parent.name, detail=detail)
     own = place.root.name == RUNS and place.root.parent.name == record.name
     folder = place.root.parent if own else Path(FOLDER, record.name)
-    trays = "" if own else f" --workspace {quote(str(place.root))}"
-    again = f"cars-bench run {quote(str(folder))} SOURCE{trays}"
+    again = run_command(folder, "SOURCE", place)
     return ExperimentState(
         name=record.name,
         backbone=record.backbone,

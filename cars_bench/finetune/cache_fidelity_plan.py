@@ -20,11 +20,11 @@ from cars_bench.finetune.cache_fidelity_record import (
     FidelityRecord,
     read_fidelity,
 )
-from cars_bench.finetune.plan import NOTHING, RunPlan, planned
-from cars_bench.finetune.recipe import FinetuneOptions, Recipe
+from cars_bench.finetune.plan import RunPlan, planned
+from cars_bench.finetune.recipe import NOTHING, FinetuneOptions, Recipe
 from cars_bench.finetune.runs import Run, is_finished
 from cars_bench.training.specs import HeadSpec, refuse_mixed_boxes
-from cars_bench.tuning.leaderboard import LeaderboardRow, best_trial, leaderboard
+from cars_bench.tuning.leaderboard import LeaderboardRow, best_trial, head_rows
 from cars_bench.tuning.study import Study
 from cars_bench.workspace import Workspace
 
@@ -213,8 +213,7 @@ def _recipe(workspace: Workspace, options: FidelityOptions, trial_id: str) -> Re
 
 def _ranked(study: Study) -> list[LeaderboardRow]:
     """The heads whose answers the ledger holds, best first."""
-    rows = [row for row in leaderboard(study) if (row.kind, row.status) == ("trial", "completed")]
-    return [row for row in rows if row.trial.correct]
+    return [row for row in head_rows(study) if row.trial.correct]
 
 
 def _head(rows: Sequence[LeaderboardRow], index: int) -> FidelityHead:

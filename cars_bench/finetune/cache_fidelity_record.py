@@ -14,6 +14,7 @@ from cars_bench.errors import ModelMissing
 from cars_bench.evaluation.agreement import Regret
 from cars_bench.evaluation.metrics import Estimate
 from cars_bench.finetune.recipe import Recipe
+from cars_bench.progress import plural
 from cars_bench.tuning.study import Study
 
 FIDELITY_FILE = "fidelity.json"
@@ -69,9 +70,7 @@ class ViewSource:
     @property
     def name(self) -> str:
         """In words."""
-        if not self.views:
-            return "live"
-        return f"{self.views} cached view{'' if self.views == 1 else 's'}"
+        return plural(self.views, "cached view") if self.views else "live"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,9 +21,10 @@ from cars_bench.finetune.training_data import boundary_options, live, trained_mo
 from cars_bench.finetune.unfreeze import apply_unfreeze
 from cars_bench.progress import Progress, duration, plural
 from cars_bench.training.batches import EpochBatches, draw_epoch
-from cars_bench.training.engine import Examples, answers_of, build_engine
+from cars_bench.training.engine import Engine, Examples, answers_of, build_engine
 from cars_bench.training.loop import compile_model, mixed_precision
 from cars_bench.training.schedules import rates
+from cars_bench.training.specs import TrainingSpec
 
 CHECKED_IMAGES = 16
 """Of a batch that the whole network is timed on."""
@@ -157,16 +158,19 @@ def _seconds_of_batch(sketch: RunSketch) -> tuple[float, float]:
         compile_model(model, spec)
         examples = _examples(sketch)
         engine = build_engine(model, examples)
-        batches = _one_step(draw_epoch(spec, examples.labels, examples.x.shape[1], 0, 0))
-        rate = rates(spec, 0, 1)
         count = min(spec.batch_size, len(examples.labels))
         few = examples.x[np.arange(count), np.zeros(count, np.int64)][:, None]
         answered = median_seconds(lambda: engine.answers(few)) / count
-        return median_seconds(lambda: engine.run(batches, rate)), answered
+        return step_seconds(engine, spec), answered
 
 
-def _one_step(batches: EpochBatches) -> EpochBatches:
-    return EpochBatches(**{name: value[:1] for name, value in vars(batches).items()})
+def step_seconds(engine: Engine, spec: TrainingSpec) -> float:
+    """Of one training step on the engine's examples."""
+    examples = engine.examples
+    drawn = draw_epoch(spec, examples.labels, examples.x.shape[1], 0, 0)
+    batches = EpochBatches(**{name: value[:1] for name, value in vars(drawn).items()})
+    rate = rates(spec, 0, 1)
+    return median_seconds(lambda: engine.run(batches, rate))
 
 
 def _examples(sketch: RunSketch) -> Examples:

@@ -38,9 +38,7 @@ def model_bytes(prepared: PreparedRun) -> int:
     whole = _bytes(prepared.assembled.whole())
     if not prepared.unfreeze.layers:
         return COPIES * whole
-    boundary = prepared.boundary
-    part = _bytes(prepared.assembled.above(boundary)) if boundary else whole
-    return COPIES * whole + CHECKPOINTS * PARTS * part
+    return COPIES * whole + CHECKPOINTS * PARTS * _bytes(prepared.part)
 
 
 def activation_bytes(prepared: PreparedRun) -> int:

@@ -54,16 +54,15 @@ def require_memory(run: RunSketch) -> None:
 
 def image_bytes(run: RunSketch) -> int:
     """What one image of a batch leaves in the layers that are trained, and in those above them."""
-    model = run.assembled.whole() if run.boundary is None else run.assembled.above(run.boundary)
+    model = run.part
     places = [math.prod(shape) for shape in _shapes(model, set(run.unfreeze.layers))]
     return FLOAT * int(math.prod(model.input.shape[1:]) + sum(places))
 
 
 def fixed_bytes(run: RunSketch) -> int:
     """What is held whatever the batch: the network, copies of its trained part, and on JAX data."""
-    whole = run.assembled.whole()
-    part = whole if run.boundary is None else run.assembled.above(run.boundary)
-    weights = FLOAT * (whole.count_params() + COPIES * part.count_params())
+    whole = run.assembled.whole().count_params()
+    weights = FLOAT * (whole + COPIES * run.part.count_params())
     return int(weights) + _resident_bytes(run)
 
 

@@ -21,7 +21,7 @@ from cars_bench.data.policies import Policy, policy
 from cars_bench.documents import read_record, to_json, write_record
 from cars_bench.errors import CacheMissing, CarsBenchError, ModelMissing, UsageError
 from cars_bench.finetune.budget import Budget, budget_of
-from cars_bench.finetune.recipe import DEFAULT, RECIPE_FILE, FinetuneOptions, Recipe
+from cars_bench.finetune.recipe import DEFAULT, NOTHING, RECIPE_FILE, FinetuneOptions, Recipe
 from cars_bench.tuning.leaderboard import best_trial
 from cars_bench.tuning.study import Study
 from cars_bench.workspace import Workspace, named
@@ -30,7 +30,6 @@ PLAN_FILE = "plan.json"
 FINAL = "final"
 """Folder of a study's runs."""
 CONSTANT = "constant"
-NOTHING = "none"
 BOTH = ("val", "test")
 
 

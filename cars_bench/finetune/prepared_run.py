@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import numpy.typing as npt
 
@@ -66,6 +67,12 @@ class RunSketch:
     def boundary(self) -> str | None:
         """The block whose activations are trained on; `None` on live images."""
         return None if self.recipe.live else self.unfreeze.boundary
+
+    @property
+    def part(self) -> keras.Model:
+        """What is trained with what lies above it, from activations or pixels to logits."""
+        boundary = self.boundary
+        return self.assembled.whole() if boundary is None else self.assembled.above(boundary)
 
     @property
     def box(self) -> bool:

@@ -10,6 +10,10 @@ from cars_bench.errors import UsageError
 from cars_bench.training.specs import TrainingSpec
 
 DEFAULT = "default"
+NOTHING = "none"
+ALL = "all"
+ALL_BUT = "all-but:"
+LAST = "last:"
 RECIPE_FILE = "recipe.yaml"
 """A recipe that has no file of its own, in the folder of the run that followed it."""
 PACKAGE = "cars_bench.finetune"

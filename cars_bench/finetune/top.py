@@ -14,11 +14,10 @@ from cars_bench.finetune.recipe import FinetuneOptions
 from cars_bench.finetune.run import measure_test, perform
 from cars_bench.finetune.runs import FINETUNED, FROZEN, Run, Stage
 from cars_bench.progress import Progress
-from cars_bench.tuning.leaderboard import leaderboard
+from cars_bench.tuning.leaderboard import head_rows
 from cars_bench.tuning.study import Study
 from cars_bench.workspace import Workspace
 
-COMPLETED = ("trial", "completed")
 RANDOM_HEADS = 2
 FEWEST = 3
 
@@ -80,8 +79,7 @@ def finetune_top(
 
 
 def _chosen(study: Study, count: int, seed: int) -> list[str]:
-    rows = [row for row in leaderboard(study) if (row.kind, row.status) == COMPLETED]
-    ranked = [row.trial_id for row in rows]
+    ranked = [row.trial_id for row in head_rows(study)]
     best = ranked[:count]
     others = ranked[count:]
     drawn = np.random.default_rng(seed).permutation(len(others))[:RANDOM_HEADS]

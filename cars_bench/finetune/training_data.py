@@ -60,9 +60,7 @@ def gather_training_data(prepared: PreparedRun, progress: Progress) -> TrainingD
 
 def trained_model(run: RunSketch) -> keras.Model:
     """The part that is trained, from activations or pixels to logits; `unfreeze` is applied."""
-    boundary = run.boundary
-    above = run.assembled.whole() if boundary is None else run.assembled.above(boundary)
-    return with_pointwise_products(above)
+    return with_pointwise_products(run.part)
 
 
 def live(prepared: RunSketch, split: Split) -> Examples:

@@ -12,9 +12,8 @@ import keras
 from cars_bench.backbones.build import Backbone
 from cars_bench.errors import CarsBenchError, UsageError
 from cars_bench.finetune.handoff import FrozenCheck
-from cars_bench.finetune.plan import NOTHING
+from cars_bench.finetune.recipe import ALL, ALL_BUT, LAST, NOTHING
 
-ALL = "all"
 CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
 
 
@@ -125,15 +124,15 @@ def _first_layer(text: str, backbone: Backbone, order: list[str]) -> int:
         name = text.removeprefix("from:")
         backbone.blocks.holding(name)
         return order.index(name)
-    if text.startswith("last:"):
+    if text.startswith(LAST):
         return _last_convolutions(text, backbone, order)
-    if text.startswith("all-but:"):
+    if text.startswith(ALL_BUT):
         return order.index(_after_blocks(text, backbone))
     return order.index(backbone.blocks.blocks[backbone.blocks.first(text)].layers[0])
 
 
 def _last_convolutions(text: str, backbone: Backbone, order: list[str]) -> int:
-    number = text.removeprefix("last:")
+    number = text.removeprefix(LAST)
     convolutions = [
         index
         for index, name in enumerate(order)
@@ -149,7 +148,7 @@ def _last_convolutions(text: str, backbone: Backbone, order: list[str]) -> int:
 
 def _after_blocks(text: str, backbone: Backbone) -> str:
     """The first layer above the blocks that stay frozen."""
-    number = text.removeprefix("all-but:")
+    number = text.removeprefix(ALL_BUT)
     stages = list(dict.fromkeys(block.stage for block in backbone.blocks.blocks))
     if not number.isdigit() or not 0 < int(number) < len(stages):
         raise UsageError(

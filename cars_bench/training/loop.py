@@ -151,21 +151,28 @@ def _validated(engine: Engine, val_set: Examples | None) -> _Validated:
     if val_set is None:
         return _Validated()
     said = engine.answers(val_set.x)
+    found = overlaps(said, val_set)
     return _Validated(
         loss=cross_entropy(said.logits, val_set.labels),
         top1=float((said.logits.argmax(1) == val_set.labels).mean()),
-        iou=_mean_iou(said, val_set),
+        iou=float(found.mean()) if found is not None and found.size else None,
     )
 
 
-def _mean_iou(said: Answers, val_set: Examples) -> float | None:
-    """Over the validation images whose box is known; `None` without any."""
+def overlaps(said: Answers, val_set: Examples) -> npt.NDArray[np.float64] | None:
+    """IoU `[K]` of the boxes told of the plain validation images whose box is known.
+
+    Shares of the sides overlap as pixels do.
+
+    Returns:
+        `None` where no box was told or learnt.
+    """
     if said.boxes is None or val_set.boxes is None:
         return None
     images = np.arange(len(said.boxes))
-    true = val_set.boxes[images, np.zeros_like(images)]
+    true = np.asarray(val_set.boxes[images, np.zeros_like(images)])
     known = ~np.isnan(true).any(axis=1)
-    return float(ious(true[known], said.boxes[known]).mean()) if known.any() else None
+    return ious(true[known], said.boxes[known])
 
 
 def cross_entropy(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> float:

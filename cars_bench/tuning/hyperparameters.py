@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -84,6 +85,9 @@ class Hyperparameter:
         return all(name in values and values[name] in wanted for name, wanted in self.when)
 
 
+Met = Callable[[HeadSpec, TrainingSpec, Schedule], bool]
+
+
 @dataclass(frozen=True)
 class Reader:
     """What a hyperparameter must meet to change anything.
@@ -92,51 +96,45 @@ class Reader:
         setting: The hyperparameter that may bring it.
         lacking: What is said where no trial has it.
         fix: What mends that.
+        met: Whether a head and its training have it; asked beside them is the schedule that the
+            space holds in full, whose rates no peak moves.
     """
 
     setting: str
     lacking: str
     fix: str
+    met: Met
 
 
 def reader_of(name: str) -> Reader | None:
     """What a hyperparameter must meet to change anything; `None` where it always does."""
     if name in (*UNITS, *LAYER_FIELDS):
-        fix = "add the layer to the head, or a depth"
-        return Reader("depth", "the head does not have its layer", fix)
+        fewest = UNITS.index(name) + 1 if name in UNITS else 1
+        return Reader(
+            "depth",
+            "the head does not have its layer",
+            "add the layer to the head, or a depth",
+            lambda head, training, own: len(head.layers) >= fewest,
+        )
     if name in BOX_FIELDS:
-        return Reader("box", "the head has no box", "add box: true to the head, or leave it out")
+        fix = "add box: true to the head, or leave it out"
+        return Reader("box", "the head has no box", fix, lambda head, training, own: head.box)
     if name in READ_BY:
         setting, kinds = READ_BY[name]
-        said = f"it is of the {setting} {' and '.join(kinds)} alone"
-        return Reader(setting, said, f"take {setting} {kinds[0]}, or leave it out")
+        return Reader(
+            setting,
+            f"it is of the {setting} {' and '.join(kinds)} alone",
+            f"take {setting} {kinds[0]}, or leave it out",
+            lambda head, training, own: getattr(training, setting) in kinds,
+        )
     if TRAINING_FIELDS.get(name) == LEARNING_RATE:
-        said = "the piecewise schedule has rates of its own, in its values"
-        return Reader("schedule", said, "leave it out, or take another kind of schedule")
+        return Reader(
+            "schedule",
+            "the piecewise schedule has rates of its own, in its values",
+            "leave it out, or take another kind of schedule",
+            lambda head, training, own: training.schedule.kind != "piecewise" or own == Schedule(),
+        )
     return None
-
-
-def is_read(name: str, head: HeadSpec, training: TrainingSpec, own: Schedule) -> bool:
-    """Whether a hyperparameter changes anything of a head and its training.
-
-    Args:
-        name: Of the hyperparameter.
-        head: The head.
-        training: Its training.
-        own: The schedule that the space holds in full, whose rates no peak moves.
-    """
-    if name in UNITS:
-        return UNITS.index(name) < len(head.layers)
-    if name in LAYER_FIELDS:
-        return bool(head.layers)
-    if name in BOX_FIELDS:
-        return head.box
-    if name in READ_BY:
-        setting, kinds = READ_BY[name]
-        return getattr(training, setting) in kinds
-    if TRAINING_FIELDS.get(name) == LEARNING_RATE:
-        return training.schedule.kind != "piecewise" or own == Schedule()
-    return True
 
 
 def specs_of(

@@ -169,6 +169,12 @@ def leaderboard(study: Study) -> tuple[LeaderboardRow, ...]:
     return tuple(replace(row, beats_probes=_beats(row, probe)) for row in rows)
 
 
+def head_rows(study: Study) -> list[LeaderboardRow]:
+    """The completed heads of the leaderboard, best first; probes are none."""
+    asked = ("trial", "completed")
+    return [row for row in leaderboard(study) if (row.kind, row.status) == asked]
+
+
 def best_probe(rows: Sequence[LeaderboardRow]) -> LeaderboardRow | None:
     """The first completed probe; `None` without one."""
     return next((row for row in rows if row.kind == "probe" and row.status == "completed"), None)

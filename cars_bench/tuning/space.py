@@ -18,7 +18,6 @@ from cars_bench.tuning.hyperparameters import (
     KNOWN,
     Hyperparameter,
     Values,
-    is_read,
     reader_of,
     specs_of,
     varied,
@@ -78,7 +77,7 @@ class Space:
         if reader is None:
             return True
         found = self._varied((item.name, reader.setting), item.name)
-        return any(is_read(item.name, *specs, self.training.schedule) for specs in found)
+        return any(reader.met(*specs, self.training.schedule) for specs in found)
 
     def combinations(self, names: Iterable[str]) -> Iterator[Values]:
         """Every way in which hyperparameters, and those that they depend on, may come together.

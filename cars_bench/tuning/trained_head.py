@@ -19,13 +19,13 @@ import numpy.typing as npt
 from cars_bench.atomic import atomic_file, atomic_path
 from cars_bench.cache.store import FeatureCache, Features
 from cars_bench.errors import CarsBenchError
-from cars_bench.evaluation.boxes import BoxScore, ious, overlap_score
+from cars_bench.evaluation.boxes import overlap_score
 from cars_bench.training.answers import EDGES, Answers
 from cars_bench.training.checkpoint import TrainingState, opened_arrays
 from cars_bench.training.engine import Examples, answers_of
 from cars_bench.training.examples import cached_examples, training_examples
 from cars_bench.training.heads import build_head
-from cars_bench.training.loop import TrainingControl, train
+from cars_bench.training.loop import TrainingControl, overlaps, train
 from cars_bench.training.specs import HeadSpec, TrainingSpec
 from cars_bench.tuning.ledger import Trial
 from cars_bench.tuning.stored_head import (
@@ -264,6 +264,7 @@ def _train_and_store(
         )
     discard(folder)
     said = _write_weights_and_witness(folder, model, cache.load("val"))
+    told = overlaps(said, val_set)
     record = HeadRecord(
         trial_id=trial.trial_id,
         study=study.name,
@@ -280,20 +281,10 @@ def _train_and_store(
         dataset=study.record.dataset,
         weights_sha256=sha256_file(folder / WEIGHTS_FILE),
         tables={WITNESS_FILE: sha256_file(folder / WITNESS_FILE)},
-        boxes=None if refit else _box_score(val_set, said),
+        boxes=None if refit or told is None else overlap_score(told),
     )
     StoredHead(folder, record).write()
     return read_head(folder)
-
-
-def _box_score(val_set: Examples, said: Answers) -> BoxScore | None:
-    """How good the boxes are on plain validation images: shares overlap as pixels do."""
-    if val_set.boxes is None or said.boxes is None:
-        return None
-    images = np.arange(len(val_set.labels))
-    true = np.asarray(val_set.boxes[images, np.zeros_like(images)])
-    known = ~np.isnan(true).any(axis=1)
-    return overlap_score(ious(true[known], said.boxes[known]))
 
 
 def _write_weights_and_witness(folder: Path, model: keras.Model, val: Features) -> Answers:

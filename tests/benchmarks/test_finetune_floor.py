@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from types import ModuleType
 
 import keras
@@ -12,18 +11,14 @@ import pytest
 
 from cars_bench.training.pointwise import with_pointwise_products
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
 
 @pytest.fixture
-def benchmark_module(monkeypatch) -> ModuleType:
+def benchmark_module(load_benchmark, monkeypatch) -> ModuleType:
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "2")
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import finetune_floor
-
+    found = load_benchmark("finetune_floor")
     monkeypatch.setattr("cars_bench.finetune.speed.MOST_CALLS", 1)
-    return finetune_floor
+    return found
 
 
 @pytest.fixture

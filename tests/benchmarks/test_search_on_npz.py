@@ -15,17 +15,13 @@ import pytest
 from cars_bench.cache.export import export
 from cars_bench.cache.store import FeatureCache
 from cars_bench.workspace import Workspace
+from tests.benchmarks.conftest import BENCHMARKS
 from tests.tuning.studies import make_cache
-
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.fixture
-def benchmark_module(monkeypatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import search_on_npz
-
-    return search_on_npz
+def benchmark_module(load_benchmark) -> ModuleType:
+    return load_benchmark("search_on_npz")
 
 
 @pytest.fixture

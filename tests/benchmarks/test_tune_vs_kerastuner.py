@@ -6,24 +6,19 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 
 from cars_bench.cache.store import FeatureCache
+from tests.benchmarks.conftest import BENCHMARKS
 from tests.tuning.studies import make_cache
-
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.fixture
-def benchmark_module(monkeypatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import tune_vs_kerastuner
-
-    return tune_vs_kerastuner
+def benchmark_module(load_benchmark) -> ModuleType:
+    return load_benchmark("tune_vs_kerastuner")
 
 
 @pytest.fixture
