@@ -6,12 +6,13 @@ seeds, since the best of many is lucky too.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from cars_bench.documents import from_json
 from cars_bench.errors import CarsBenchError, NoTrialCompleted
-from cars_bench.progress import Progress, Task
+from cars_bench.progress import Progress, Task, duration
 from cars_bench.training.checkpoint import EpochResult
 from cars_bench.training.specs import HeadSpec, TrainingSpec
 from cars_bench.tuning.hyperparameters import Values
@@ -23,6 +24,7 @@ from cars_bench.tuning.worker_pool import Message, TrainingJob, WorkerPool
 
 FAILURES_IN_A_ROW = 10
 SHOWN = 5
+SILENT_SECONDS = 10.0
 COLUMNS = ("trial", "val top-1", "95% interval", "best epoch", "seconds", "head")
 ENDS = ("completed", "failed")
 
@@ -113,7 +115,9 @@ class Trials:
         elif said == "started":
             self.ledger.started(job.trial_id, int(message["after"]))
         elif said == "epoch":
-            self.ledger.epoch(job.trial_id, from_json(EpochResult, message, partly=True))
+            row = from_json(EpochResult, message, partly=True)
+            self.ledger.epoch(job.trial_id, row)
+            board.epoch(job, row)
         elif said in ENDS:
             self._ended(board, job, from_json(TrialOutcome, message, partly=True))
 
@@ -188,24 +192,49 @@ class Repeats:
 
 
 class Board:
-    """The best few trials of a running search, beside the bar on a terminal, in lines elsewhere."""
+    """The best few trials of a running search, beside the bar on a terminal, in lines elsewhere.
 
-    def __init__(self, task: Task) -> None:
+    Attributes:
+        task: What is shown.
+        best: The best trials so far, best first.
+        silent_seconds: Nothing is told of an epoch until so long after the last line.
+    """
+
+    def __init__(self, task: Task, silent_seconds: float = SILENT_SECONDS) -> None:
         self.task = task
         self.best: list[Trial] = []
+        self.silent_seconds = silent_seconds
+        self._told = time.monotonic()
+
+    def epoch(self, job: TrainingJob, row: EpochResult) -> None:
+        """Tell of an epoch where trials take long, as networks from scratch do."""
+        if time.monotonic() - self._told < self.silent_seconds:
+            return
+        assert job.training is not None
+        epochs = job.training.epochs
+        left = duration(row.seconds * (epochs - row.epoch))
+        found = "" if row.val_top1 is None else f"  val top-1 {row.val_top1:.1%}"
+        self._line(
+            f"{job.trial_id} epoch {row.epoch} of {epochs}  loss {row.train_loss:.4f}{found}"
+            f"  {row.seconds:.1f} s, at most {left} left of it"
+        )
+
+    def _line(self, text: str) -> None:
+        self.task.line(text)
+        self._told = time.monotonic()
 
     def count(self, trial: Trial, earlier: bool = False) -> None:
         """Take an ended trial into account, `earlier` if it ended before this search began."""
         if trial.score is None:
             self.task.advance(note=f"{trial.trial_id} failed", earlier=earlier)
-            self.task.line(f"{trial.trial_id}  failed: {trial.reason}")
+            self._line(f"{trial.trial_id}  failed: {trial.reason}")
             return
         self.best = sorted([*self.best, trial], key=lambda item: -(item.score or 0.0))[:SHOWN]
         first = self.best[0]
         best = f"best training {first.score:.1%} ({first.trial_id})"
         self.task.advance(note=best, earlier=earlier)
         self.task.table(COLUMNS, [_cells(item) for item in self.best])
-        self.task.line(
+        self._line(
             f"{trial.trial_id}  val top-1 {trial.score:.1%}  {trial.seconds:5.1f} s  {best}"
         )
 

@@ -9,13 +9,15 @@ import pytest
 
 from cars_bench.errors import CarsBenchError, NoTrialCompleted
 from cars_bench.progress import PlainProgress, Progress
-from cars_bench.training.specs import HeadSpec
+from cars_bench.training.checkpoint import EpochResult
+from cars_bench.training.specs import HeadSpec, TrainingSpec
 from cars_bench.tuning.hyperparameters import specs_of
 from cars_bench.tuning.ledger import Ledger, Trial, read_trials
 from cars_bench.tuning.oracles import Proposer
 from cars_bench.tuning.proposals import Proposals
 from cars_bench.tuning.scheduling import FAILURES_IN_A_ROW, Board, Repeats, Trials
 from cars_bench.tuning.space import parse_space
+from cars_bench.tuning.worker_pool import TrainingJob
 from tests.tuning.studies import SPACE, NoWorkers, results, write_study
 
 
@@ -156,3 +158,18 @@ def test_the_table_shows_the_best_few_first():
     assert told[-1].endswith("best training 70.0% (t1)")
     board.count(Trial(trial_id="t6", values={}, reason="out of memory"), earlier=True)
     assert told[-2:] == [("t6 failed", True), "t6  failed: out of memory"]
+
+
+def test_epochs_are_told_where_nothing_else_was_for_a_while():
+    told = []
+    task = SimpleNamespace(line=told.append)
+    job = TrainingJob(kind="trial", trial_id="t0000", training=TrainingSpec(epochs=16))
+    row = EpochResult(epoch=2, train_loss=4.5, val_loss=4.4, val_top1=0.081, learning_rate=0.001,
+                      seconds=30.0)  # fmt: skip
+    Board(task).epoch(job, row)
+    assert told == []
+    Board(task, silent_seconds=0.0).epoch(job, row)
+    (line,) = told
+    assert line == (
+        "t0000 epoch 2 of 16  loss 4.5000  val top-1 8.1%  30.0 s, at most 7 min 00 s left of it"
+    )
