@@ -234,9 +234,7 @@ class Board:
         best = f"best training {first.score:.1%} ({first.trial_id})"
         self.task.advance(note=best, earlier=earlier)
         self.task.table(COLUMNS, [_cells(item) for item in self.best])
-        self._line(
-            f"{trial.trial_id}  val top-1 {trial.score:.1%}  {trial.seconds:5.1f} s  {best}"
-        )
+        self._line(f"{trial.trial_id}  val top-1 {trial.score:.1%}  {trial.seconds:5.1f} s  {best}")
 
 
 def _cells(trial: Trial) -> tuple[str, ...]:
