@@ -4,8 +4,8 @@ Both sides train the same layers of the same network with the same optimizer
 and batch on the TensorFlow backend.  Theirs decodes and augments the images in
 a tf.data pipeline and runs the whole network; ours draws one of K cached views
 of the boundary activations and runs what lies above.  Each measurement is a
-process of its own and the sides take turns; the figure is the median of the
-steady epochs.  What our cache costs once is told beside it.
+process of its own and the sides take turns, with TensorFlow as our commands start it and as it
+comes; the figure is the median of the steady epochs.  What our cache costs once is told beside it.
 
     python benchmarks/finetune_vs_keras.py --backbones efficientnet-lite0 resnet50
 """
@@ -87,6 +87,10 @@ def _prepare(arguments: argparse.Namespace) -> None:
 
 def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """One process: seconds of each steady epoch, the first one left out."""
+    from cars_bench.keras_backend import set_tensorflow_defaults
+
+    if arguments.side == "ours":
+        set_tensorflow_defaults()
     from cars_bench.backbones.build import build_backbone
     from cars_bench.data.dataset import Dataset
     from cars_bench.finetune.assemble import Assembled

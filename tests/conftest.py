@@ -11,9 +11,12 @@ from PIL import Image, ImageDraw
 
 from cars_bench.data.dataset import Dataset
 from cars_bench.data.prepare import PrepareOptions, prepare
+from cars_bench.keras_backend import set_tensorflow_defaults
 from cars_bench.progress import Progress
 from cars_bench.workspace import Workspace
 from tests.sharing import made_once
+
+set_tensorflow_defaults()
 
 pytest_plugins = ("tests.pipeline",)
 

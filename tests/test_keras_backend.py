@@ -57,6 +57,17 @@ def test_another_backend_that_is_there_already_is_kept_and_said_in_one_sentence(
     assert told.said == []
 
 
+@pytest.mark.parametrize(("users", "found"), [(None, "1"), ("0", "0")])
+def test_tensorflow_is_started_with_onednn_unless_the_user_says_otherwise(
+    monkeypatch, users, found
+):
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS")
+    if users:
+        monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", users)
+    keras_backend.set_tensorflow_defaults()
+    assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == found
+
+
 def test_a_backend_that_is_not_installed_is_refused(monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "abacus")
     with pytest.raises(UsageError, match="abacus"):

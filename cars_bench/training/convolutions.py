@@ -65,6 +65,11 @@ class StageBuilder:
         return _activated(layers.Add(name=f"{name}_add")([x, y]), spec, name)
 
     def _convolved(self, x: Any, spec: ConvStage, name: str, stride: int) -> Any:
+        if spec.kernel == 1 and stride > 1:
+            # The places that it reads, taken beforehand: TensorFlow's oneDNN corrupts memory in
+            # a 1x1 convolution with stride 2 of an RGB picture.
+            x = layers.MaxPooling2D(1, stride, name=f"{name}_places")(x)
+            stride = 1
         convolution = layers.Conv2D(
             spec.filters,
             spec.kernel,

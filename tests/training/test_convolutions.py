@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -155,3 +158,27 @@ def test_penalties_are_sums_over_the_penalised_kernels(l1, l2, penalised):
     kernels = [ops.convert_to_numpy(head.get_layer(name).kernel.value) for name in names]
     expected = sum(l1 * abs(kernel).sum() + l2 * (kernel**2).sum() for kernel in kernels)
     assert float(sum(head.losses)) == pytest.approx(float(expected), rel=1e-5)
+
+
+STRIDED = """
+import keras, numpy as np
+from cars_bench.training.heads import build_head
+from cars_bench.training.specs import ConvStage, HeadSpec
+
+stage = ConvStage(filters=16, residual=True, reduce="stride")
+model = build_head(HeadSpec(stages=(stage,)), (64, 64, 3), 4)
+model.compile("sgd", "mse")
+pictures = np.random.default_rng(0).random((32, 64, 64, 3), np.float32)
+for _ in range(2):
+    model.train_on_batch(pictures, np.eye(4, dtype=np.float32)[np.arange(32) % 4])
+print(float(model.predict_on_batch(pictures).std()) > 0)
+"""
+
+
+def test_a_strided_projection_of_a_picture_trains_with_onednn():
+    """TensorFlow's own 1x1 convolution with stride 2 ends the process there: `free()`."""
+    environment = os.environ | {"KERAS_BACKEND": "tensorflow", "TF_ENABLE_ONEDNN_OPTS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", STRIDED], check=True, env=environment, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "True"
