@@ -7,7 +7,7 @@ seeds, since the best of many is lucky too.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from cars_bench.documents import from_json
@@ -126,7 +126,7 @@ class Trials:
         trial = running.ended(outcome)
         self.ledger.ended(trial)
         self.known[trial.number] = trial
-        Path(job.checkpoint).unlink(missing_ok=True)
+        tidy_checkpoints(self.study, self.known.values())
         self.proposals.end(trial.number, trial.score)
         board.count(trial)
         self._count_failure(trial)
@@ -142,6 +142,32 @@ class Trials:
             f"{FAILURES_IN_A_ROW} trials in a row failed, mostly because {common}.",
             "narrow the learning rates of the space, or run cars-bench check",
         )
+
+
+def tidy_checkpoints(study: Study, trials: Iterable[Trial]) -> None:
+    """Delete checkpoints of what has ended, but that of the best trial, which is stored from it.
+
+    Args:
+        study: Whose they are.
+        trials: All that its ledger holds.
+
+    Raises:
+        CarsBenchError: A checkpoint is of none of them, so the ledger was deleted or cut.
+    """
+    known = {item.trial_id: item for item in trials}
+    scores = {name: item.score for name, item in known.items() if item.score is not None}
+    best = max(scores, key=scores.__getitem__, default=None)
+    for path in sorted(study.running.glob("*.npz")):
+        trial_id, _, repeat = path.stem.partition("-repeat")
+        if trial_id not in known:
+            raise CarsBenchError(
+                f"{path} belongs to a trial that the ledger does not hold.",
+                f"put back {study.ledger_path}, or delete {study.running}, and run again",
+            )
+        trial = known[trial_id]
+        ended = repeat in {str(item.repeat) for item in trial.repeats}
+        if ended or (not repeat and trial.status != "running" and trial_id != best):
+            path.unlink()
 
 
 class Repeats:

@@ -15,7 +15,7 @@ from cars_bench.cache.store import FeatureCache
 from cars_bench.data.dataset import Dataset
 from cars_bench.data.object_boxes import object_images
 from cars_bench.documents import at_least
-from cars_bench.errors import CarsBenchError, Interrupted, UsageError
+from cars_bench.errors import Interrupted, UsageError
 from cars_bench.interrupts import stop_when_asked
 from cars_bench.progress import Progress
 from cars_bench.training.heads import require_map
@@ -25,7 +25,7 @@ from cars_bench.tuning.leaderboard import best_trial, winners_curse
 from cars_bench.tuning.ledger import Ledger, Trial
 from cars_bench.tuning.oracles import KINDS, Proposer, SingleTrial, hyperband_brackets
 from cars_bench.tuning.proposals import Oracle, Proposals
-from cars_bench.tuning.scheduling import Repeats, Trials
+from cars_bench.tuning.scheduling import Repeats, Trials, tidy_checkpoints
 from cars_bench.tuning.space import Space, load_space
 from cars_bench.tuning.stored_head import WINNER, is_stored
 from cars_bench.tuning.study import Asked, SearchPlan, Study, Winner
@@ -210,7 +210,7 @@ def _searched(
         stop_when_asked(progress, STOPPING) as stop,
         WorkerPool(size, config, study.folder, progress.log, study.record.backend) as pool,
     ):
-        tidy_checkpoints(study)
+        tidy_checkpoints(study, study.trials())
         total = _total(study, space, options)
         if not space.hyperparameters:
             progress.log("The space varies nothing: it has one trial.")
@@ -230,26 +230,6 @@ def _start(pool: WorkerPool, trials: int, progress: Progress) -> None:
     if count > 0:
         progress.log(f"Starting {count} {'worker' if count == 1 else 'workers'}")
         pool.start(count)
-
-
-def tidy_checkpoints(study: Study) -> None:
-    """Delete checkpoints of what has ended; all others must be of trials that the ledger holds.
-
-    Raises:
-        CarsBenchError: One is not, so the ledger was deleted or cut.
-    """
-    known = {item.trial_id: item for item in study.trials()}
-    for path in sorted(study.running.glob("*.npz")):
-        trial_id, _, repeat = path.stem.partition("-repeat")
-        if trial_id not in known:
-            raise CarsBenchError(
-                f"{path} belongs to a trial that the ledger does not hold.",
-                f"put back {study.ledger_path}, or delete {study.running}, and run again",
-            )
-        trial = known[trial_id]
-        ended = repeat in {str(item.repeat) for item in trial.repeats}
-        if ended or (not repeat and trial.status != "running"):
-            path.unlink()
 
 
 def _total(study: Study, space: Space, options: TuneOptions) -> int:
@@ -298,13 +278,18 @@ def _specs_of(
 
 
 def _store(pool: WorkerPool, study: Study, winner: Trial, refit: str, progress: Progress) -> None:
-    """Have a worker train the winner once more for its weights, unless they are there."""
+    """Have a worker store the winner's weights, unless they are there.
+
+    It trains it once more for them, unless the checkpoint of its training is still there.
+    """
     if is_stored(study.folder / WINNER, winner.trial_id, refit):
         return
-    progress.log(
-        f"Training the winner {winner.trial_id} once more for its weights"
-        + (" on training and validation images" if refit else "")
-    )
+    kept = study.checkpoint(winner.trial_id)
+    if refit or not kept.is_file():
+        progress.log(
+            f"Training the winner {winner.trial_id} once more for its weights"
+            + (" on training and validation images" if refit else "")
+        )
     pool.submit(TrainingJob(kind="store", trial_id=winner.trial_id, refit=refit))
     while pool.busy:
         for _, message in pool.wait():
@@ -314,6 +299,7 @@ def _store(pool: WorkerPool, study: Study, winner: Trial, refit: str, progress: 
                     f"{message['reason']}.",
                     "cars-bench check",
                 )
+    kept.unlink(missing_ok=True)
 
 
 def _with_winner(

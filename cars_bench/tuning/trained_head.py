@@ -1,8 +1,9 @@
 """Trained heads on disk: specs, weights and the logits that bear witness.
 
-A search keeps no weights.  A trial is deterministic in its spec and seed, so
-the head of any trial is made again when it is wanted, and checked against the
-score that the ledger holds.
+A search keeps no weights but those of the best trial so far, where it trained
+for long.  A trial is deterministic in its spec and seed, so the head of any
+other is made again when it is wanted, and checked against the score that the
+ledger holds.
 """
 
 from __future__ import annotations
@@ -180,7 +181,23 @@ def _will_do(record: HeadRecord, trial: Trial, refit: bool) -> bool:
     return record.trial_id == trial.trial_id and (refit or not record.refit)
 
 
-def store_winner(study: Study, trial: Trial, cache: FeatureCache, refit: str = "") -> TrainedHead:
+def training_of(study: Study, trial: Trial) -> HeadTraining:
+    """What a trial trains."""
+    return HeadTraining(
+        head=trial.head or HeadSpec(),
+        training=trial.training or TrainingSpec(),
+        classes=len(study.class_names),
+        seed=study.trial_seed,
+    )
+
+
+def store_winner(
+    study: Study,
+    trial: Trial,
+    cache: FeatureCache,
+    refit: str = "",
+    start: TrainingState | None = None,
+) -> TrainedHead:
     """Make `winner/` hold the head of this trial.
 
     Args:
@@ -189,11 +206,12 @@ def store_winner(study: Study, trial: Trial, cache: FeatureCache, refit: str = "
         cache: The study's cache.
         refit: Empty, or `train+val`: trained on both for the epochs that were
             best for the trial, without choosing again.
+        start: Where the trial's training stood; no epoch is trained twice.
     """
     folder = study.folder / WINNER
     if is_stored(folder, trial.trial_id, refit):
         return read_head(folder)
-    return _train_and_store(study, trial, cache, folder, refit)
+    return _train_and_store(study, trial, cache, folder, refit, start)
 
 
 def read_head(folder: Path) -> TrainedHead:
@@ -241,21 +259,21 @@ def _witness_arrays(
 
 
 def _train_and_store(
-    study: Study, trial: Trial, cache: FeatureCache, folder: Path, refit: str = ""
+    study: Study,
+    trial: Trial,
+    cache: FeatureCache,
+    folder: Path,
+    refit: str = "",
+    start: TrainingState | None = None,
 ) -> TrainedHead:
-    what = HeadTraining(
-        head=trial.head or HeadSpec(),
-        training=trial.training or TrainingSpec(),
-        classes=len(study.class_names),
-        seed=study.trial_seed,
-    )
+    what = training_of(study, trial)
     train_set = training_examples(cache, box=what.head.box, refit=bool(refit))
     val_set = cached_examples(cache, "val", what.head.box)
     if refit:
         control = TrainingControl(stop_after=trial.best_epoch)
         model, state = train_head(what, train_set, None, control)
     else:
-        model, state = train_head(what, train_set, val_set)
+        model, state = train_head(what, train_set, val_set, TrainingControl(start=start))
     if not refit and trial.low is not None and state.best_top1 < trial.low:
         raise CarsBenchError(
             f"The head of {trial.trial_id} trained again scores {state.best_top1:.1%} on "

@@ -38,6 +38,7 @@ from cars_bench.tuning.trained_head import (
     HeadTraining,
     store_winner,
     train_head,
+    training_of,
 )
 from cars_bench.tuning.worker_pool import TrainingJob, WorkerConfig
 from cars_bench.workspace import Workspace
@@ -86,7 +87,10 @@ class Worker:
 
     def _store(self, job: TrainingJob) -> dict[str, Any]:
         study = Study.open(self.workspace, self.config.study)
-        head = store_winner(study, study.trial(job.trial_id), self.cache, job.refit)
+        trial = study.trial(job.trial_id)
+        identity = self._identity(training_of(study, trial))
+        start = None if job.refit else self._checkpoint(study.checkpoint(trial.trial_id), identity)
+        head = store_winner(study, trial, self.cache, job.refit, start)
         return {"score": float((head.logits.argmax(1) == head.labels).mean())}
 
     def _train(self, job: TrainingJob, begun: float) -> dict[str, Any]:
@@ -96,7 +100,7 @@ class Worker:
         train_set, val_set = self._examples(what.head.box)
         identity = self._identity(what)
         checkpoint = Path(job.checkpoint)
-        start = read_checkpoint(checkpoint, identity, partial(from_json, TrialTraining))
+        start = self._checkpoint(checkpoint, identity)
         earlier = self._resumed(job, start)
 
         def note(row: EpochResult, state: Callable[[], TrainingState]) -> None:
@@ -117,6 +121,9 @@ class Worker:
             "correct": pack(np.asarray(correct, bool)),
             "val_iou": done.history[done.best_epoch - 1].val_iou,
         }
+
+    def _checkpoint(self, path: Path, identity: dict[str, Any]) -> TrainingState | None:
+        return read_checkpoint(path, identity, partial(from_json, TrialTraining))
 
     def _identity(self, what: HeadTraining) -> dict[str, Any]:
         backend = keras.backend.backend()

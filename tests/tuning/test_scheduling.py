@@ -5,20 +5,27 @@ from __future__ import annotations
 import io
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from cars_bench.errors import CarsBenchError, NoTrialCompleted
 from cars_bench.progress import PlainProgress, Progress
-from cars_bench.training.checkpoint import EpochResult
+from cars_bench.training.checkpoint import EpochResult, TrainingState, write_checkpoint
 from cars_bench.training.specs import HeadSpec, TrainingSpec
 from cars_bench.tuning.hyperparameters import specs_of
 from cars_bench.tuning.ledger import Ledger, Trial, read_trials
 from cars_bench.tuning.oracles import Proposer
 from cars_bench.tuning.proposals import Proposals
-from cars_bench.tuning.scheduling import FAILURES_IN_A_ROW, Board, Repeats, Trials
+from cars_bench.tuning.scheduling import (
+    FAILURES_IN_A_ROW,
+    Board,
+    Repeats,
+    Trials,
+    tidy_checkpoints,
+)
 from cars_bench.tuning.space import parse_space
 from cars_bench.tuning.worker_pool import TrainingJob
-from tests.tuning.studies import SPACE, NoWorkers, results, write_study
+from tests.tuning.studies import SPACE, NoWorkers, begin_trial, results, write_study, write_trial
 
 
 def completed(job):
@@ -173,3 +180,22 @@ def test_epochs_are_told_where_nothing_else_was_for_a_while():
     assert line == (
         "t0000 epoch 2 of 16  loss 4.5000  val top-1 8.1%  30.0 s, at most 7 min 00 s left of it"
     )
+
+
+@pytest.mark.parametrize(
+    ("second", "left"),
+    [(None, {"t0000", "t0000-repeat2", "t0001"}), (0.9, {"t0000-repeat2", "t0001"}),
+     (0.1, {"t0000", "t0000-repeat2"})],
+)  # fmt: skip
+def test_checkpoints_of_what_has_ended_are_deleted_but_the_best_trials_own(tmp_path, second, left):
+    study = write_study(tmp_path / "study")
+    with Ledger(study.ledger_path) as ledger:
+        write_trial(ledger, 0, np.array([True, False]), repeats=(np.ones(2, bool),))
+        if second is None:
+            begin_trial(ledger, 1)
+        else:
+            write_trial(ledger, 1, score=second)
+    for trial_id, repeat in (("t0000", 0), ("t0000", 1), ("t0000", 2), ("t0001", 0)):
+        write_checkpoint(study.checkpoint(trial_id, repeat), TrainingState.untrained(), {})
+    tidy_checkpoints(study, study.trials())
+    assert {path.stem for path in study.running.iterdir()} == left

@@ -15,14 +15,13 @@ from cars_bench.data.prepare import PrepareOptions, prepare
 from cars_bench.errors import CarsBenchError, UsageError
 from cars_bench.progress import Progress
 from cars_bench.training.checkpoint import TrainingState, write_checkpoint
-from cars_bench.tuning.ledger import Ledger
-from cars_bench.tuning.search import TuneOptions, tidy_checkpoints, tune
+from cars_bench.tuning.search import TuneOptions, tune
 from cars_bench.tuning.space import parse_space
 from cars_bench.tuning.stored_head import stored_winner
 from cars_bench.tuning.study import Study, study_names
 from cars_bench.tuning.worker_pool import WorkerPool
 from tests.tuning.searches import TRIALS, children, command, ended, wait_for
-from tests.tuning.studies import begin_trial, make_cache, write_study, write_trial
+from tests.tuning.studies import make_cache
 
 WILD = """
 fixed: {epochs: 2, batch_size: 16, optimizer: sgd, learning_rate: RATE}
@@ -100,17 +99,6 @@ def test_where_all_is_done_no_worker_is_begun(tuned, monkeypatch):
     (study,) = (Study.open(tuned, name) for name in study_names(tuned))
     again = tune(tuned, TuneOptions(trials=3, space="quick", epochs=4), Progress())
     assert again.head.record == stored_winner(study).record
-
-
-def test_checkpoints_of_what_has_ended_are_deleted(tmp_path):
-    study = write_study(tmp_path / "study")
-    with Ledger(study.ledger_path) as ledger:
-        write_trial(ledger, 0, np.ones(4, bool), repeats=(np.ones(4, bool),))
-        begin_trial(ledger, 1)
-    for trial_id, repeat in (("t0000", 0), ("t0000", 1), ("t0000", 2), ("t0001", 0)):
-        write_checkpoint(study.checkpoint(trial_id, repeat), TrainingState.untrained(), {})
-    tidy_checkpoints(study)
-    assert {path.stem for path in study.running.iterdir()} == {"t0000-repeat2", "t0001"}
 
 
 @pytest.mark.slow

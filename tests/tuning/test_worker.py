@@ -10,9 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cars_bench.cache.store import FeatureCache
+from cars_bench.data.dataset import Dataset
+from cars_bench.documents import from_json
 from cars_bench.errors import CarsBenchError, TrialFailed
+from cars_bench.training import loop
 from cars_bench.training.specs import DenseLayer, HeadSpec, TrainingSpec
+from cars_bench.tuning.ledger import Ledger, Trial, TrialOutcome
 from cars_bench.tuning.ranking import unpack
+from cars_bench.tuning.study import Study
 from cars_bench.tuning.worker import Worker, reason_of
 from cars_bench.tuning.worker_pool import TrainingJob, WorkerConfig, memory_as_needed, thread_limits
 from tests.tuning.studies import make_cache
@@ -86,6 +92,29 @@ def test_killed_in_an_epoch_it_goes_on_from_the_last_finished_one(config, job):
     assert again[2] == {"say": "started", "after": 2}
     assert [item["epoch"] for item in again if item["say"] == "epoch"] == [1, 2, 3, 4, 5]
     assert outcome(again) == outcome(whole)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_winner_whose_training_is_kept_is_stored_without_another_epoch(
+    config, job, workspace, monkeypatch, kept
+):
+    study = Study.open_or_create(
+        workspace, FeatureCache.open(workspace), Dataset.load(workspace), config.study
+    )
+    job = replace(job, seed=study.trial_seed, checkpoint=str(study.checkpoint(job.trial_id)))
+    end = said_of(config, job)[-1]
+    with Ledger(study.ledger_path) as ledger:
+        trial = Trial(trial_id=job.trial_id, values={}, head=job.head, training=job.training)
+        ledger.proposed(trial)
+        ledger.ended(trial.ended(from_json(TrialOutcome, end, partly=True)))
+    epochs = []
+    run_epoch = loop._run_epoch
+    monkeypatch.setattr(loop, "_run_epoch", lambda *its: epochs.append(1) or run_epoch(*its))
+    if not kept:
+        Path(job.checkpoint).unlink()
+    stored = said_of(config, TrainingJob(kind="store", trial_id=job.trial_id))[-1]
+    assert (stored["say"], stored["score"]) == ("completed", end["score"])
+    assert len(epochs) == (0 if kept else EPOCHS)
 
 
 def test_epochs_that_the_ledger_holds_are_not_said_again(config, job):
