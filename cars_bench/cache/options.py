@@ -13,6 +13,7 @@ from cars_bench.backbones.catalogue import (
     default_backbone,
     is_packaged,
     is_picture,
+    spec,
 )
 from cars_bench.cache.manifest import Origin
 from cars_bench.data.policies import Policy, policy
@@ -35,7 +36,7 @@ class ExtractOptions:
         backbone: Name in the catalogue; by default one that needs no network, where its
             weights are installed.  With `pixels` weights, pooling and runtime are given.
         weights: `imagenet`, `none`, or a path.
-        image_size: Side of the network's input in pixels.
+        image_size: Side of the network's input in pixels; 0 becomes that of the backbone's row.
         pooling: `avg`, `max`, `avgmax`, or `none` for the map; without meaning for a boundary.
         views: Views of each training image, 1..100; view 0 is the plain image.
         augment: Policy of the views above 0: a name, a YAML file, or itself.
@@ -52,7 +53,7 @@ class ExtractOptions:
 
     backbone: str = field(default_factory=default_backbone)
     weights: str = "imagenet"
-    image_size: int = 224
+    image_size: int = 0
     pooling: str = "avg"
     views: int = 1
     augment: str | Policy = "default"
@@ -67,11 +68,9 @@ class ExtractOptions:
     def __post_init__(self) -> None:
         if not 1 <= self.views <= MOST_VIEWS:
             raise UsageError(f"--views {self.views} is not in 1..{MOST_VIEWS}.", "--views 2")
-        if self.image_size < SMALLEST_IMAGE:
-            raise UsageError(
-                f"--image-size {self.image_size} is less than {SMALLEST_IMAGE} pixels.",
-                "--image-size 224",
-            )
+        if not self.image_size:
+            object.__setattr__(self, "image_size", spec(self.backbone).image_size)
+        _check_size(self.image_size)
         if self.batch_size < 1:
             raise UsageError(f"--batch-size {self.batch_size} is less than 1.", "--batch-size 32")
         if self.dtype not in _DTYPES:
@@ -95,6 +94,7 @@ class ExtractOptions:
         recorded = workspace.settings().get("cache", {})
         chosen = {name: value for name, value in recorded.items() if name in names}
         given = {name: value for name, value in flags.items() if value is not None}
+        _check_size(given.get("image_size", SMALLEST_IMAGE))
         if given.get("backbone", chosen.get("backbone")) != chosen.get("backbone"):
             for name in _BOUND_TO_BACKBONE:
                 chosen.pop(name, None)
@@ -206,3 +206,15 @@ class ExtractResult:
     reused: int
     folder: str
     dry_run: bool = False
+
+
+def _check_size(pixels: int) -> None:
+    """Refuse a side that no network takes.
+
+    Raises:
+        UsageError: It is too small.
+    """
+    if pixels < SMALLEST_IMAGE:
+        raise UsageError(
+            f"--image-size {pixels} is less than {SMALLEST_IMAGE} pixels.", "--image-size 224"
+        )

@@ -36,7 +36,7 @@ def extract(
         str | None, typer.Option(help="imagenet, none (random), or a file [default: imagenet].")
     ] = None,
     image_size: Annotated[
-        int | None, typer.Option(help="Side of the input in pixels [default: 224].")
+        int | None, typer.Option(help="Side of the input in pixels [default: the backbone's own].")
     ] = None,
     pooling: Annotated[
         str | None,

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from cars_bench.backbones.catalogue import CATALOGUE
 from cars_bench.cache.extract import extract
 from cars_bench.cache.manifest import read_manifest
 from cars_bench.cache.options import ExtractOptions
@@ -44,3 +45,17 @@ def test_a_policy_itself_is_not_taken_over_by_later_extractions(workspace):
     own = ExtractOptions(backbone="tiny", augment=Policy(flip=True))
     workspace.remember("cache", **own.to_settings())
     assert ExtractOptions.resolve(workspace).augment == "default"
+
+
+@pytest.mark.parametrize("backbone", ["tiny", "resnet50", "efficientnet-lite0", "efficientnet-b3"])
+def test_pictures_are_as_large_as_the_backbones_row_says_unless_told_otherwise(workspace, backbone):
+    own = CATALOGUE[backbone].image_size
+    assert ExtractOptions.resolve(workspace, backbone=backbone).image_size == own
+    asked = ExtractOptions.resolve(workspace, backbone=backbone, image_size=96)
+    assert asked.image_size == 96
+
+
+@pytest.mark.parametrize("side", [0, -5, 31])
+def test_a_size_that_no_network_takes_is_refused(workspace, side):
+    with pytest.raises(UsageError, match=f"--image-size {side} is less than 32"):
+        ExtractOptions.resolve(workspace, backbone="tiny", image_size=side)
