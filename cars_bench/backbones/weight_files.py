@@ -19,13 +19,27 @@ import numpy as np
 
 from cars_bench.atomic import atomic_file
 from cars_bench.backbones.catalogue import BackboneSpec, PublishedFile
-from cars_bench.backbones.networks import lite0_torch_names
 from cars_bench.backbones.torch_pickle import NotTensors, UnsafePickle, read_tensors
 from cars_bench.errors import WeightsUnavailable
 from cars_bench.packages import PackagedFile
 
 _FIX = "give a .weights.h5 or .h5 file of the network without its classifier"
 DOWNLOAD_TIMEOUT_SECONDS = 5.0
+_LITE_ENDS = {
+    "stem_conv": "_conv_stem",
+    "stem_bn": "_bn0",
+    "top_conv": "_conv_head",
+    "top_bn": "_bn1",
+}
+_LITE_PARTS = {
+    "expand_conv": "_expand_conv",
+    "expand_bn": "_bn0",
+    "dwconv": "_depthwise_conv",
+    "bn": "_bn1",
+    "project_conv": "_project_conv",
+    "project_bn": "_bn2",
+}
+"""Layers of an EfficientNet-Lite, as PyTorch's file calls them."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +55,7 @@ def read_weights(path: Path, model: keras.Model) -> list[LayerWeights]:
 
     Args:
         path: `.weights.h5` (Keras 3), `.h5` (Keras 2, as keras.applications
-            publishes), or `.pth` (PyTorch, EfficientNet-Lite0 only).
+            publishes), or `.pth` (PyTorch, EfficientNet-Lite only).
         model: The network they are meant for; `.weights.h5` names layers by
             their kind and position only, so it is needed to read one.
 
@@ -49,7 +63,7 @@ def read_weights(path: Path, model: keras.Model) -> list[LayerWeights]:
         WeightsUnavailable: The file is not a weights file.
     """
     if path.suffix in (".pth", ".pt"):
-        return lite0_layers(torch_tensors(path))
+        return lite_layers(torch_tensors(path), model)
     try:
         with h5py.File(path, "r") as file:
             entries = _keras3(file, model) if "layers" in file else _keras2(file)
@@ -74,19 +88,35 @@ def torch_tensors(path: Path) -> dict[str, np.ndarray]:
         ) from error
 
 
-def lite0_layers(tensors: dict[str, np.ndarray]) -> list[LayerWeights]:
-    """Rename and transpose PyTorch's tensors of EfficientNet-Lite0 for Keras.
+def lite_layers(tensors: dict[str, np.ndarray], model: keras.Model) -> list[LayerWeights]:
+    """Rename and transpose PyTorch's tensors of an EfficientNet-Lite for Keras.
 
     Raises:
         WeightsUnavailable: A tensor is missing.
     """
     try:
-        return [_from_torch(tensors, layer, prefix) for layer, prefix in lite0_torch_names()]
+        return [_from_torch(tensors, layer, prefix) for layer, prefix in _torch_names(model)]
     except KeyError as error:
         raise WeightsUnavailable(
-            f"The file does not hold EfficientNet-Lite0: {error} is missing.",
+            f"The file does not hold EfficientNet-Lite: {error} is missing.",
             "use --weights imagenet",
         ) from error
+
+
+def _torch_names(model: keras.Model) -> list[tuple[str, str]]:
+    """Pairs of a layer of an EfficientNet-Lite and its prefix in PyTorch's file."""
+    pairs = []
+    blocks: list[str] = []
+    for name in (layer.name for layer in model.layers if layer.weights):
+        block, _, part = name.partition("_")
+        if name in _LITE_ENDS:
+            pairs.append((name, _LITE_ENDS[name]))
+            continue
+        if block not in blocks:
+            blocks.append(block)
+        # A layer that an EfficientNet-Lite does not have keeps its name, which no tensor has.
+        pairs.append((name, f"_blocks.{len(blocks) - 1}.{_LITE_PARTS.get(part, name)}"))
+    return pairs
 
 
 def _from_torch(tensors: dict[str, np.ndarray], layer: str, prefix: str) -> LayerWeights:

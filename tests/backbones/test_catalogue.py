@@ -9,10 +9,11 @@ import pytest
 
 from cars_bench.backbones import catalogue
 from cars_bench.errors import UsageError
+from tests.backbones.lites import LITES
 
 EXPECTED = [
     "resnet50", "resnet101", "resnet50v2", "resnet101v2", "mobilenet-v2", "efficientnet-b0",
-    "efficientnet-b1", "efficientnet-b2", "efficientnet-b3", "efficientnet-lite0", "tiny", "pixels",
+    "efficientnet-b1", "efficientnet-b2", "efficientnet-b3", *LITES, "tiny", "pixels",
 ]  # fmt: skip
 
 

@@ -78,6 +78,22 @@ def test_efficientnet_with_imagenet_statistics_standardises_pixels():
     np.testing.assert_allclose(found, (PIXELS / 255 - mean) / std, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("name", "repeats", "channels"),
+    [  # the TensorFlow TPU models' EfficientNet-Lite
+        ("efficientnet-lite0", (1, 2, 2, 3, 3, 4, 1), (16, 24, 40, 80, 112, 192, 320)),
+        ("efficientnet-lite1", (1, 3, 3, 4, 4, 5, 1), (16, 24, 40, 80, 112, 192, 320)),
+        ("efficientnet-lite2", (1, 3, 3, 4, 4, 5, 1), (16, 24, 48, 88, 120, 208, 352)),
+    ],
+)
+def test_a_lite_is_as_deep_and_as_wide_as_published(name, repeats, channels):
+    model = build_network(spec(name), SIDE)
+    ends = [layer for layer in model.layers if layer.name.endswith("project_conv")]
+    stages = [int(layer.name[len("block")]) for layer in ends]
+    assert tuple(stages.count(stage) for stage in sorted(set(stages))) == repeats
+    assert tuple(dict.fromkeys(layer.filters for layer in ends)) == channels
+
+
 def test_lite0_pads_like_tensorflow():
     # TF's 'same' puts the odd pixel at the end: on an even side the first window starts at 0
     model = build_network(spec("efficientnet-lite0"), SIDE)

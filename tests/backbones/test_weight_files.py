@@ -19,10 +19,10 @@ from cars_bench.backbones import weight_files
 from cars_bench.backbones.build import build_backbone
 from cars_bench.backbones.catalogue import CATALOGUE, PublishedFile, names, spec
 from cars_bench.backbones.networks import build_network
-from cars_bench.backbones.weight_files import lite0_layers, torch_tensors
+from cars_bench.backbones.weight_files import lite_layers, torch_tensors
 from cars_bench.backbones.weights import randomise, weights_digest
 from cars_bench.errors import WeightsUnavailable
-from tests.backbones.lite0 import lite0_file, needs_lite0
+from tests.backbones.lites import INSTALLED_LITES, LITES, lite_file, needs_lite0
 
 SIDE = 32
 OFFICIAL = {
@@ -50,7 +50,7 @@ def write_legacy(model, path):
                 group[key.decode()] = array
 
 
-UNPUBLISHED = ("tiny", "pixels", "efficientnet-lite0")
+UNPUBLISHED = ("tiny", "pixels", *LITES)
 
 
 @pytest.mark.parametrize("suffix", [".weights.h5", ".h5"])
@@ -135,11 +135,11 @@ def test_a_missing_file_is_exit_3():
     assert caught.value.code == 3
 
 
-@needs_lite0
-def test_lite0_gets_every_tensor_but_the_classifier_and_the_counters():
-    tensors = torch_tensors(lite0_file())
-    entries = lite0_layers(tensors)
-    model = build_network(spec("efficientnet-lite0"), 32)
+@pytest.mark.parametrize("name", INSTALLED_LITES)
+def test_a_lite_gets_every_tensor_but_the_classifier_and_the_counters(name):
+    tensors = torch_tensors(lite_file(name))
+    model = build_network(spec(name), 32)
+    entries = lite_layers(tensors, model)
     assert [e.layer for e in entries] == [layer.name for layer in model.layers if layer.weights]
     used = sum(array.size for entry in entries for array in entry.arrays)
     left = sum(a.size for n, a in tensors.items() if n.startswith("_fc") or "num_batches" in n)
@@ -147,9 +147,10 @@ def test_lite0_gets_every_tensor_but_the_classifier_and_the_counters():
 
 
 @needs_lite0
-def test_lite0_layouts_are_converted():
-    tensors = torch_tensors(lite0_file())
-    kernels = {entry.layer: entry.arrays[0] for entry in lite0_layers(tensors)}
+def test_lite_layouts_are_converted():
+    tensors = torch_tensors(lite_file("efficientnet-lite0"))
+    model = build_network(spec("efficientnet-lite0"), 32)
+    kernels = {entry.layer: entry.arrays[0] for entry in lite_layers(tensors, model)}
     conv, depthwise = tensors["_conv_stem.weight"], tensors["_blocks.0._depthwise_conv.weight"]
     assert kernels["stem_conv"][1, 2, 0, 5] == conv[5, 0, 1, 2]
     assert kernels["block1a_dwconv"][1, 2, 7, 0] == depthwise[7, 0, 1, 2]
@@ -157,7 +158,12 @@ def test_lite0_layouts_are_converted():
 
 def test_an_incomplete_torch_file_names_the_missing_tensor():
     with pytest.raises(WeightsUnavailable, match=r"_conv_stem\.weight"):
-        lite0_layers({})
+        lite_layers({}, build_network(spec("efficientnet-lite0"), 32))
+
+
+def test_another_network_takes_no_lites_file():
+    with pytest.raises(WeightsUnavailable, match="does not hold EfficientNet-Lite"):
+        lite_layers({}, build_network(spec("tiny"), 32))
 
 
 # ImageNet classes (ILSVRC 2012, counted from 0) that are road vehicles or parts of them.
@@ -265,14 +271,14 @@ def test_a_torch_file_that_would_run_code_is_refused(tmp_path):
         build_backbone("efficientnet-lite0", str(path), 32)
 
 
-@needs_lite0
+@pytest.mark.parametrize("name", INSTALLED_LITES)
 @pytest.mark.realdata
-def test_real_cars_are_taken_for_vehicles(real_cars):
+def test_real_cars_are_taken_for_vehicles(real_cars, name):
     files = sorted((real_cars / "car_ims").iterdir())
     files = files[:: max(1, len(files) // REAL_CARS)][:REAL_CARS]
     pixels = np.stack([_picture(path) for path in files])
-    maps = build_backbone("efficientnet-lite0", "imagenet").model.predict(pixels, verbose=0)
-    tensors = torch_tensors(lite0_file())
+    maps = build_backbone(name, "imagenet").model.predict(pixels, verbose=0)
+    tensors = torch_tensors(lite_file(name))
     logits = maps.mean(axis=(1, 2)) @ tensors["_fc.weight"].T + tensors["_fc.bias"]
     assert np.isin(logits.argmax(axis=1), VEHICLES).mean() >= 0.95
 
