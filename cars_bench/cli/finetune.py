@@ -193,8 +193,10 @@ def _dry_run(session: Session, options: FinetuneOptions) -> Document:
     session.choose_backend("tensorflow")
     from cars_bench.finetune.cost import cut_to_budget, measure_pace
     from cars_bench.finetune.memory import require_memory
+    from cars_bench.finetune.precision import require_precision
     from cars_bench.finetune.prepared_run import describe_run, sketch_run
 
+    require_precision(plan.recipe)
     sketch = sketch_run(session.workspace, plan)
     found = describe_run(sketch)
     require_memory(sketch)

@@ -30,6 +30,7 @@ from cars_bench.finetune.finished import FinishedModel
 from cars_bench.finetune.handoff import measure_whole, require_whole
 from cars_bench.finetune.memory import require_memory
 from cars_bench.finetune.plan import RunPlan, last_plan, planned, read_plan
+from cars_bench.finetune.precision import require_precision
 from cars_bench.finetune.prepared_run import PreparedRun, prepare_run, prove, sketch_run
 from cars_bench.finetune.recipe import FinetuneOptions
 from cars_bench.finetune.runs import FINETUNE, FINETUNED, FROZEN, Run, is_finished
@@ -197,6 +198,7 @@ def _perform(workspace: Workspace, plan: RunPlan, progress: Progress) -> None:
     begun = time.monotonic()
     if keras.backend.backend() != "tensorflow":
         progress.log("Without KERAS_BACKEND=tensorflow there are no SavedModel and no heatmaps")
+    require_precision(plan.recipe)
     progress.log(f"Opening the backbone and the head of {plan.trial_id}")
     prepared = prepare_run(workspace, plan)
     require_disk(prepared)
