@@ -222,6 +222,8 @@ def _searched(
         _unless_stopped(stop, study, options.trials)
         winner = best_trial(study)
         _store(pool, study, winner, options.refit, progress)
+        for path in study.running.glob("*.npz"):  # all that they are of has ended
+            path.unlink()
     return winner
 
 
@@ -299,7 +301,6 @@ def _store(pool: WorkerPool, study: Study, winner: Trial, refit: str, progress: 
                     f"{message['reason']}.",
                     "cars-bench check",
                 )
-    kept.unlink(missing_ok=True)
 
 
 def _with_winner(
