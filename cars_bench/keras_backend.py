@@ -22,9 +22,8 @@ VARIABLE = "KERAS_BACKEND"
 TENSORFLOW = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1"}
 """What TensorFlow is started with, unless the user says otherwise.
 
-By itself it uses oneDNN on processors with AVX512-VNNI only.  With nothing but AVX2 a step of
-ResNet50's conv5 takes 0.57 of the time with it too, one of a network from scratch 0.7, one of
-EfficientNet-Lite0's top five blocks 0.87.
+By itself it uses oneDNN on processors with AVX512-VNNI only; with AVX2 a training step takes 0.6 to
+0.9 of the time with it too (`benchmarks/onednn.py`).
 """
 
 
