@@ -133,10 +133,14 @@ class ExperimentRecord:
         return next((item for item in self.attempts if item.name == name), None)
 
     def having(self, attempt: AttemptRecord) -> ExperimentRecord:
-        """The same with an attempt in its place."""
+        """The same with an attempt in its place, a new one in that of the config."""
         names = [item.name for item in self.attempts]
         if attempt.name not in names:
-            return replace(self, attempts=(*self.attempts, attempt))
+            order = {name: place for place, name in enumerate(self.planned)}
+            attempts = sorted(
+                [*self.attempts, attempt], key=lambda item: order.get(item.name, len(order))
+            )
+            return replace(self, attempts=tuple(attempts))
         placed = (attempt if item.name == attempt.name else item for item in self.attempts)
         return replace(self, attempts=tuple(placed))
 

@@ -86,3 +86,12 @@ def test_a_row_says_the_backbone_and_why_there_is_no_score():
 def test_nothing_is_laid_beside_the_published_score_before_one_is_chosen():
     unchosen = ExperimentRecord(name="e", summary="s", backbone="tiny", published=RECORD.published)
     assert rows_of(unchosen) == ()
+
+
+def test_attempts_stand_in_the_order_of_the_config_however_they_were_begun():
+    record = ExperimentRecord(name="e", summary="s", backbone="tiny", planned=("a", "b", "c"))
+    for name in ("a", "c", "b"):
+        record = record.having(attempt(name))
+    again = record.having(attempt("c", lacking="no weights"))
+    assert [item.name for item in again.attempts] == ["a", "b", "c"]
+    assert again.attempts[2].lacking == "no weights"
