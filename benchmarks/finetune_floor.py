@@ -33,7 +33,7 @@ from cars_bench.backbones.build import build_backbone
 from cars_bench.finetune.assemble import Assembled
 from cars_bench.finetune.cost import step_seconds
 from cars_bench.finetune.speed import machine, median_seconds
-from cars_bench.finetune.unfreeze import apply_unfreeze, parse_unfreeze
+from cars_bench.finetune.unfreeze import Unfreeze, apply_unfreeze, parse_unfreeze
 from cars_bench.training.engine import Examples, build_engine
 from cars_bench.training.heads import build_head
 from cars_bench.training.loop import compile_model
@@ -91,12 +91,7 @@ def measured(name: str, size: int, batch: int, rate: float) -> dict[str, Any]:
         batch: Images a step.
         rate: Operations a second of a matrix product.
     """
-    backbone = build_backbone(name, "none", size)
-    unfreeze = parse_unfreeze(None, backbone)
-    apply_unfreeze(backbone, unfreeze)
-    head = build_head(HeadSpec(), (backbone.spec.width,), CLASSES)
-    boundary = str(unfreeze.boundary)
-    model = with_pointwise_products(Assembled(backbone, "avg", head).above(boundary))
+    model, unfreeze = top_model(name, size)
     work = sum(multiply_adds(layer) for layer in model.layers)
     floor = MILLI * PASSES * 2 * work / rate
     kinds = split(model, batch)
@@ -104,7 +99,7 @@ def measured(name: str, size: int, batch: int, rate: float) -> dict[str, Any]:
     told = sum(value for parts in kinds.values() for value in parts.values())
     return {
         "unfreeze": unfreeze.text,
-        "boundary": list(backbone.boundary_shape(boundary)),
+        "boundary": list(model.input.shape[1:]),
         "forward_million_multiply_adds": round(work / 1e6, 2),
         "floor_ms": round(floor, 3),
         "step_ms": round(step, 3),
@@ -115,6 +110,16 @@ def measured(name: str, size: int, batch: int, rate: float) -> dict[str, Any]:
         },
         "rest_ms": round(step - told, 3),
     }
+
+
+def top_model(name: str, size: int) -> tuple[keras.Model, Unfreeze]:
+    """What is trained of a backbone by default, as our engine trains it, and what that is."""
+    backbone = build_backbone(name, "none", size)
+    unfreeze = parse_unfreeze(None, backbone)
+    apply_unfreeze(backbone, unfreeze)
+    head = build_head(HeadSpec(), (backbone.spec.width,), CLASSES)
+    top = Assembled(backbone, "avg", head).above(str(unfreeze.boundary))
+    return with_pointwise_products(top), unfreeze
 
 
 def kind_of(layer: keras.layers.Layer) -> str | None:

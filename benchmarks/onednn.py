@@ -1,8 +1,8 @@
 """A training step on TensorFlow with oneDNN, as our commands start it, against without.
 
-TensorFlow by itself uses oneDNN on processors with AVX512-VNNI only, so where the processor has
-that both sides are told explicitly.  Each measurement is a process of its own and the sides take
-turns; the figure is the ratio of the medians of their steps on made-up data.
+TensorFlow by itself uses oneDNN on processors with AVX512-VNNI only; here both sides are told.
+Each measurement is a process of its own and the sides take turns; the figure is the ratio of the
+medians of their steps on made-up data.
 
     python benchmarks/onednn.py
 """
@@ -15,7 +15,6 @@ import os
 import statistics
 import subprocess
 import sys
-from typing import Any
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -27,7 +26,6 @@ TOPS = {"efficientnet-lite0": 288, "resnet50": 224}
 SCRATCH = "residual network from scratch"
 SCRATCH_SIDE = 64  # pixels
 STAGES = ((16, 3), (32, 4), (64, 4), (128, 3))  # filters and blocks
-CLASSES = 196
 
 
 def main() -> None:
@@ -65,43 +63,22 @@ def _in_a_process(batch: int, side: str) -> dict[str, float]:
 
 def measured(batch: int) -> dict[str, float]:
     """Seconds of a training step, by what is trained."""
-    from cars_bench.backbones.build import build_backbone
-    from cars_bench.finetune.assemble import Assembled
-    from cars_bench.finetune.unfreeze import apply_unfreeze, parse_unfreeze
+    from finetune_floor import CLASSES, engine_seconds, top_model
+
     from cars_bench.training.heads import build_head
-    from cars_bench.training.pointwise import with_pointwise_products
     from cars_bench.training.specs import ConvStage, HeadSpec
 
     found = {}
     for name, size in TOPS.items():
-        backbone = build_backbone(name, "none", size)
-        unfreeze = parse_unfreeze(None, backbone)
-        apply_unfreeze(backbone, unfreeze)
-        head = build_head(HeadSpec(), (backbone.spec.width,), CLASSES)
-        top = Assembled(backbone, "avg", head).above(str(unfreeze.boundary))
-        found[f"{name} from {unfreeze.text}"] = step(with_pointwise_products(top), batch)
+        model, unfreeze = top_model(name, size)
+        found[f"{name} from {unfreeze.text}"] = engine_seconds(model, batch)
     stages = tuple(
         ConvStage(filters=filters, blocks=blocks, residual=True, batch_norm=True, reduce="stride")
         for filters, blocks in STAGES
     )
     shape = (SCRATCH_SIDE, SCRATCH_SIDE, 3)
-    found[SCRATCH] = step(build_head(HeadSpec(stages=stages), shape, CLASSES), batch)
+    found[SCRATCH] = engine_seconds(build_head(HeadSpec(stages=stages), shape, CLASSES), batch)
     return found
-
-
-def step(model: Any, batch: int) -> float:
-    """Seconds of one step of our engine."""
-    import numpy as np
-
-    from cars_bench.finetune.cost import step_seconds
-    from cars_bench.training.engine import Examples, build_engine
-    from cars_bench.training.loop import compile_model
-    from cars_bench.training.specs import TrainingSpec
-
-    spec = TrainingSpec(learning_rate=1e-4, batch_size=batch)
-    compile_model(model, spec)
-    x = np.random.default_rng(0).random((batch, 1, *model.input.shape[1:]), np.float32)
-    return step_seconds(build_engine(model, Examples(x, np.arange(batch) % CLASSES)), spec)
 
 
 def _arguments() -> argparse.Namespace:
