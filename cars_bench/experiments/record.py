@@ -133,16 +133,10 @@ class ExperimentRecord:
         return next((item for item in self.attempts if item.name == name), None)
 
     def having(self, attempt: AttemptRecord) -> ExperimentRecord:
-        """The same with an attempt in its place, a new one in that of the config."""
-        names = [item.name for item in self.attempts]
-        if attempt.name not in names:
-            order = {name: place for place, name in enumerate(self.planned)}
-            attempts = sorted(
-                [*self.attempts, attempt], key=lambda item: order.get(item.name, len(order))
-            )
-            return replace(self, attempts=tuple(attempts))
-        placed = (attempt if item.name == attempt.name else item for item in self.attempts)
-        return replace(self, attempts=tuple(placed))
+        """The same with an attempt in the place that the config gives it."""
+        known = {item.name: item for item in self.attempts} | {attempt.name: attempt}
+        order = dict.fromkeys((*self.planned, *known))
+        return replace(self, attempts=tuple(known[name] for name in order if name in known))
 
     def of_data(self, contents: Mapping[str, str]) -> ExperimentRecord:
         """The same without what was done on other pictures than these.

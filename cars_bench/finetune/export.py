@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from dataclasses import dataclass
 from importlib import metadata
@@ -37,6 +36,7 @@ from cars_bench.finetune.formats import (
     FormatName,
     Quantization,
 )
+from cars_bench.finetune.speed import processor
 from cars_bench.progress import Progress, Task, chatter_withheld
 from cars_bench.training.answers import BOX, PROBABILITIES, named_outputs
 from cars_bench.tuning.study import Study, now, package_versions
@@ -48,7 +48,6 @@ BATCH = 64
 WARM_UP_CALLS = 5
 TIMED_CALLS = 200
 TIMED_SECONDS = 10.0
-CPU_FACTS = Path("/proc/cpuinfo")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,15 +265,8 @@ def _latency(answer: Answer, images: LiveImages) -> Latency:
         median_milliseconds=round(1000 * float(np.median(seconds)), 3),
         calls=len(seconds),
         threads=cores(),
-        processor=_processor(),
+        processor=processor(),
     )
-
-
-def _processor() -> str:
-    """What the machine calls its processor."""
-    facts = CPU_FACTS.read_text() if CPU_FACTS.is_file() else ""
-    named = (line.partition(":")[2] for line in facts.splitlines() if line.startswith("model name"))
-    return next(named, platform.processor() or platform.machine()).strip()
 
 
 def _version(module: str) -> str:

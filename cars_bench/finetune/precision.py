@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import keras
 
 from cars_bench.errors import UsageError
 from cars_bench.finetune.recipe import Recipe
+from cars_bench.finetune.speed import processor_field
 
-CPUINFO = Path("/proc/cpuinfo")
 BFLOAT16 = {"avx512_bf16", "amx_bf16"}
 """Linux' names of the instructions that multiply in it."""
 
@@ -24,18 +22,9 @@ def require_precision(recipe: Recipe) -> None:
     """
     if not recipe.training.mixed_precision or keras.distribution.list_devices("gpu"):
         return
-    flags = processor_flags()
+    flags = set(processor_field("flags").split())
     if flags and not BFLOAT16 & flags:
         raise UsageError(
             "This processor has no bfloat16, so mixed precision would be slower than float32.",
             "mixed_precision: false in the recipe",
         )
-
-
-def processor_flags() -> set[str]:
-    """What the processor can do, as Linux names it; empty where the system does not say."""
-    if not CPUINFO.is_file():
-        return set()
-    lines = CPUINFO.read_text().splitlines()
-    flags = next((line for line in lines if line.startswith("flags")), ":")
-    return set(flags.partition(":")[2].split())

@@ -125,6 +125,7 @@ def perform(workspace: Workspace, plan: RunPlan, progress: Progress) -> Run:
         else:
             plan.write(workspace)
             with _forgotten_unless_begun(workspace, plan):
+                require_precision(plan.recipe)
                 _perform(workspace, _within_budget(workspace, plan, progress), progress)
         (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
     if not plan.purpose:
@@ -198,7 +199,6 @@ def _perform(workspace: Workspace, plan: RunPlan, progress: Progress) -> None:
     begun = time.monotonic()
     if keras.backend.backend() != "tensorflow":
         progress.log("Without KERAS_BACKEND=tensorflow there are no SavedModel and no heatmaps")
-    require_precision(plan.recipe)
     progress.log(f"Opening the backbone and the head of {plan.trial_id}")
     prepared = prepare_run(workspace, plan)
     require_disk(prepared)

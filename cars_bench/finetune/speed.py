@@ -108,10 +108,16 @@ def machine(accelerators: int = 0) -> str:
     count = f"{cores} core{'' if cores == 1 else 's'}"
     several = "" if accelerators == 1 else "s"
     fast = f", {accelerators} accelerator{several}" if accelerators else ""
-    return f"{_processor()}, {count}{fast}"
+    return f"{processor()}, {count}{fast}"
 
 
-def _processor() -> str:
+def processor() -> str:
+    """What the machine calls its processor."""
+    return processor_field("model name") or platform.processor() or platform.machine()
+
+
+def processor_field(name: str) -> str:
+    """What Linux says of the processor, such as its `flags`; empty where the system does not."""
     told = CPUINFO.read_text(encoding="utf-8", errors="replace") if CPUINFO.is_file() else ""
-    found = re.search(r"^model name\s*:\s*(.+)$", told, re.MULTILINE)
-    return found[1].strip() if found else platform.processor() or platform.machine()
+    found = re.search(rf"^{name}\s*:\s*(.+)$", told, re.MULTILINE)
+    return found[1].strip() if found else ""

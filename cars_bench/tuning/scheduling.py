@@ -154,10 +154,13 @@ def tidy_checkpoints(study: Study, trials: Iterable[Trial]) -> None:
     Raises:
         CarsBenchError: A checkpoint is of none of them, so the ledger was deleted or cut.
     """
+    kept = sorted(study.running.glob("*.npz"))
+    if not kept:  # as after almost every trial: few train for long
+        return
     known = {item.trial_id: item for item in trials}
     scores = {name: item.score for name, item in known.items() if item.score is not None}
     best = max(scores, key=scores.__getitem__, default=None)
-    for path in sorted(study.running.glob("*.npz")):
+    for path in kept:
         trial_id, _, repeat = path.stem.partition("-repeat")
         if trial_id not in known:
             raise CarsBenchError(

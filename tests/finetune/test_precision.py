@@ -8,7 +8,7 @@ import keras
 import pytest
 
 from cars_bench.errors import UsageError
-from cars_bench.finetune import precision
+from cars_bench.finetune import speed
 from cars_bench.finetune.precision import require_precision
 from cars_bench.finetune.recipe import Recipe
 from cars_bench.training.specs import TrainingSpec
@@ -21,7 +21,7 @@ def processor(tmp_path, monkeypatch):
     """A file in place of the system's, empty at first; and no GPU."""
     path = tmp_path / "cpuinfo"
     path.write_text("")
-    monkeypatch.setattr(precision, "CPUINFO", path)
+    monkeypatch.setattr(speed, "CPUINFO", path)
     monkeypatch.setattr(keras.distribution, "list_devices", lambda kind=None: [])
     return path
 
