@@ -79,7 +79,7 @@ def _answers(result: Run) -> Predictions:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--workspace", type=Path, required=True, help="with a finished study")
-    parser.add_argument("--recipe", default="default")
+    parser.add_argument("--recipe", default="short")
     parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--views", type=int, nargs="+", default=[1, 2, 4, 8])
     return parser.parse_args()

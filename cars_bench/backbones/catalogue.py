@@ -62,8 +62,8 @@ class BackboneSpec:
         preprocessing: What the model does first to pixels 0..255.
         imagenet: Where its ImageNet weights come from; `None` where nobody trained it.
         width: Channels of the last feature map.
-        image_size: Side in pixels of the square input that the network was designed for, and
-            that is taken unless told otherwise.
+        image_size: Side in pixels of the square input that is taken unless told otherwise:
+            what the network was designed for, or more where that was measured to pay.
         blocks: Stages from pixels to the last feature map.  The first is the stem; finer
             names inside a stage (`conv5_block2`, `block6b`) are known to the built model.
         block_pattern: Matches the beginning of a layer's name inside a block; its groups
@@ -224,9 +224,9 @@ CATALOGUE: dict[str, BackboneSpec] = {
         _efficientnet("b1", 1280, 240, "74c4e6b3e1f6a1eea24c589628592432"),
         _efficientnet("b2", 1408, 260, "111f8e2ac8aa800a7a99e3239f7bfb39"),
         _efficientnet("b3", 1536, 300, "af6d107764bb5b1abb91932881670226"),
-        _lite("lite0", 224, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"),
-        _lite("lite1", 240, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850"),
-        _lite("lite2", 260, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"),
+        _lite("lite0", 288, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"),
+        _lite("lite1", 288, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850"),
+        _lite("lite2", 288, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"),
         BackboneSpec(
             name="tiny",
             builder="cars_bench.backbones.networks:tiny",

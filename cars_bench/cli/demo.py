@@ -23,7 +23,7 @@ from cars_bench.progress import duration
 NAME = "demo"
 STAGES: dict[str, tuple[str, ...]] = {
     "prepare": ("--demo", "--name", NAME),
-    "extract": ("--dataset", NAME, "--backbone", "efficientnet-lite0"),
+    "extract": ("--dataset", NAME, "--backbone", "efficientnet-lite0", "--image-size", "224"),
     "tune": ("--study", NAME, "--space", "quick", "--trials", "{trials}"),
     "finetune": ("--study", NAME, "--best", "--recipe", "demo"),
     "evaluate": ("--model", NAME + "/{run}"),
