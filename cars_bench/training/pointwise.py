@@ -31,9 +31,11 @@ class PointwiseProduct(keras.layers.Layer):
 
     def call(self, x: Any) -> Any:
         """From `[B, H, W, C]` to `[B, H, W, D]`."""
-        kernel = self.convolution.kernel[0, 0]
-        flat = ops.matmul(ops.reshape(x, (-1, kernel.shape[0])), kernel)
-        out = ops.reshape(flat, (-1, *x.shape[1:3], kernel.shape[1]))
+        channels = self.convolution.kernel.shape[2:]
+        # Not `kernel[0, 0]`: the gradient of a slice fills a kernel with zeros first.
+        kernel = ops.reshape(self.convolution.kernel, channels)
+        flat = ops.matmul(ops.reshape(x, (-1, channels[0])), kernel)
+        out = ops.reshape(flat, (-1, *x.shape[1:3], channels[1]))
         if self.convolution.use_bias:
             out = out + self.convolution.bias
         return self.convolution.activation(out)
