@@ -59,9 +59,18 @@ class Backbone:
         """
         return self.blocks.below(block)
 
-    def boundary_shape(self, block: str) -> tuple[int, int, int]:
-        """Height, width and channels of the activation that ends `block`."""
-        _, height, width, channels = self._boundary(block).shape
+    def boundary_shape(self, block: str, pixels: int | None = None) -> tuple[int, int, int]:
+        """Height, width and channels of the activation that ends `block`.
+
+        Args:
+            block: A stage or a block inside one.
+            pixels: Side of the images, where it is not `image_size`.
+        """
+        trunk = self.trunk(block)
+        if pixels is not None:
+            images = keras.Input((pixels, pixels, 3))
+            trunk = keras.models.clone_model(trunk, images, clone_function=lambda layer: layer)
+        _, height, width, channels = trunk.output.shape
         return height, width, channels
 
     def trunk(self, block: str) -> keras.Model:

@@ -227,6 +227,7 @@ def _record(prepared: PreparedRun, outcome: Outcome) -> RunRecord:
         seed=plan.seed,
         steering=plan.steering,
         purpose=plan.purpose,
+        early_pixels=prepared.early_pixels,
         epochs=len(history),
         best_epoch=trained.state.best_epoch,
         seconds=round(outcome.seconds, 1),

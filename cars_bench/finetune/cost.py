@@ -40,6 +40,8 @@ class RunCost:
         extraction: Of the activations that are not cached yet.
         epoch: Of one epoch, validation included.
         epochs: How many.
+        early_epoch: Of one of the first epochs, whose images are smaller.
+        early_epochs: How many of `epochs` are such.
         views: Of each training image.
         checks: Of the proofs and the final evaluation.
     """
@@ -47,19 +49,24 @@ class RunCost:
     extraction: float
     epoch: float
     epochs: int
+    early_epoch: float = 0.0
+    early_epochs: int = 0
     views: int
     checks: float
 
     @property
     def seconds(self) -> float:
         """Of all of it."""
-        return self.extraction + self.epochs * self.epoch + self.checks
+        trained = (self.epochs - self.early_epochs) * self.epoch
+        return self.extraction + self.early_epochs * self.early_epoch + trained + self.checks
 
     @property
     def text(self) -> str:
         """In one line."""
         extracted = f"{duration(self.extraction)} for activations of {plural(self.views, 'view')}, "
-        trained = f"{plural(self.epochs, 'epoch')} of {self.epoch:.1f} s, "
+        early = f"{plural(self.early_epochs, 'epoch')} of {self.early_epoch:.1f} s, "
+        late = f"{plural(self.epochs - self.early_epochs, 'epoch')} of {self.epoch:.1f} s, "
+        trained = (early if self.early_epochs else "") + late
         parts = (extracted if self.extraction else "") + (trained if self.epochs else "")
         return f"about {duration(self.seconds)}: {parts}{duration(self.checks)} for checks"
 
@@ -71,6 +78,7 @@ class Pace:
     Attributes:
         extraction: Seconds until activations of 1, 2, ... views are cached; empty without any.
         batch: Seconds of a training step.
+        early_batch: Seconds of one on smaller images; 0 where none are.
         answer: Seconds of an image through the trained part.
         whole: Seconds of an image through the whole network, decoding included.
         trained: Images of an epoch; 0 where nothing is trained.
@@ -80,6 +88,7 @@ class Pace:
 
     extraction: tuple[float, ...] = ()
     batch: float = 0.0
+    early_batch: float = 0.0
     answer: float = 0.0
     whole: float
     trained: int = 0
@@ -89,10 +98,15 @@ class Pace:
     def cost(self, recipe: Recipe) -> RunCost:
         """Of a recipe that differs in epochs and views alone from the one that was measured."""
         steps = -(-self.trained // recipe.training.batch_size)
+        validation = self.validated * self.answer
+        epochs = recipe.training.epochs if self.trained else 0
+        early = recipe.early.count(epochs) if self.early_batch else 0
         return RunCost(
             extraction=self.extraction[recipe.views - 1] if self.extraction else 0.0,
-            epoch=steps * self.batch + self.validated * self.answer,
-            epochs=recipe.training.epochs if self.trained else 0,
+            epoch=steps * self.batch + validation,
+            epochs=epochs,
+            early_epoch=steps * self.early_batch + validation if early else 0.0,
+            early_epochs=early,
             views=recipe.views,
             checks=self.checked * self.whole,
         )
@@ -126,9 +140,11 @@ def measure_pace(sketch: RunSketch, progress: Progress) -> Pace:
         return Pace(whole=whole, checked=checked)
     refit = sketch.plan.refit
     batch, answer = _seconds_of_batch(sketch)
+    early = sketch.early_pixels
     return Pace(
         extraction=_seconds_of_extraction(sketch, progress),
         batch=batch,
+        early_batch=_seconds_of_batch(sketch, early)[0] if early else 0.0,
         answer=answer,
         whole=whole,
         trained=counts["train"] + (counts["val"] if refit else 0),
@@ -139,24 +155,36 @@ def measure_pace(sketch: RunSketch, progress: Progress) -> Pace:
 
 def _seconds_of_extraction(sketch: RunSketch, progress: Progress) -> tuple[float, ...]:
     """By views from 1 on, as `extract --dry-run` tells it."""
-    if sketch.boundary is None:
+    boundary = sketch.boundary
+    if boundary is None:
         return ()
-    options = replace(boundary_options(sketch, sketch.boundary), dry_run=True)
-    extraction = prepare_extraction(sketch.workspace, options, progress)
+    extractions = [
+        prepare_extraction(
+            sketch.workspace,
+            replace(boundary_options(sketch, boundary, pixels), dry_run=True),
+            progress,
+        )
+        for pixels in filter(None, (sketch.image_size, sketch.early_pixels))
+    ]
     return tuple(
-        forecast(sketch.workspace, extraction, views + 1).seconds
+        sum(forecast(sketch.workspace, one, views + 1).seconds for one in extractions)
         for views in range(sketch.recipe.views)
     )
 
 
-def _seconds_of_batch(sketch: RunSketch) -> tuple[float, float]:
-    """Of one training step, and of an image that is only asked about."""
+def _seconds_of_batch(sketch: RunSketch, pixels: int | None = None) -> tuple[float, float]:
+    """Of one training step, and of an image that is only asked about.
+
+    Args:
+        sketch: The run.
+        pixels: Side of the images, where it is not the run's own.
+    """
     apply_unfreeze(sketch.assembled.backbone, sketch.unfreeze)
     spec = sketch.recipe.training
-    model = trained_model(sketch)
+    model = trained_model(sketch, pixels)
     with mixed_precision(model, spec.mixed_precision):
         compile_model(model, spec)
-        examples = _examples(sketch)
+        examples = _examples(sketch, pixels or sketch.image_size)
         engine = build_engine(model, examples)
         count = min(spec.batch_size, len(examples.labels))
         few = examples.x[np.arange(count), np.zeros(count, np.int64)][:, None]
@@ -173,13 +201,12 @@ def step_seconds(engine: Engine, spec: TrainingSpec) -> float:
     return median_seconds(lambda: engine.run(batches, rate))
 
 
-def _examples(sketch: RunSketch) -> Examples:
+def _examples(sketch: RunSketch, pixels: int) -> Examples:
     """Live images themselves, or made-up activations of one batch: their values cost nothing."""
-    boundary = sketch.boundary
-    if boundary is None:
-        return live(sketch, "train")
+    if sketch.boundary is None:
+        return live(sketch, "train", pixels)
     count = min(sketch.recipe.training.batch_size, len(sketch.dataset.records("train")))
-    shape = sketch.assembled.backbone.boundary_shape(boundary)
+    shape = sketch.input_shape(pixels)
     random = np.random.default_rng(0)
     x = random.random((count, 1, *shape), np.float32).astype(np.float16)
     labels = sketch.labels("train")[:count]

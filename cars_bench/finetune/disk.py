@@ -47,25 +47,30 @@ def activation_bytes(prepared: PreparedRun) -> int:
     What an unfinished cache holds counts as theirs, so it is never too much.
     """
     boundary = prepared.boundary
-    if boundary is None or not prepared.unfreeze.layers or _is_cached(prepared, boundary):
+    if boundary is None or not prepared.unfreeze.layers:
         return 0
     counts = {split: len(prepared.dataset.records(split)) for split in SPLITS}
     images = sum(counts.values()) + counts["train"] * (prepared.recipe.views - 1)
-    shape = prepared.assembled.backbone.boundary_shape(boundary)
-    needed = images * math.prod(shape) * 2  # float16
+    places = sum(
+        math.prod(prepared.input_shape(pixels))
+        for pixels in (prepared.image_size, prepared.early_pixels)
+        if pixels and not _is_cached(prepared, boundary, pixels)
+    )
+    needed = images * places * 2  # float16
     return max(0, needed - _unfinished_bytes(prepared.workspace))
 
 
-def _is_cached(prepared: PreparedRun, boundary: str) -> bool:
+def _is_cached(prepared: PreparedRun, boundary: str, pixels: int) -> bool:
     mine = prepared.cache.recipe
+    wanted = (mine.dataset_digest, mine.weights_digest, boundary, pixels)
     for key in cache_keys(prepared.workspace):
         try:
             found = read_manifest(prepared.workspace.features / key)
         except CarsBenchError:
             continue
-        same = (found.recipe.dataset_digest, found.recipe.weights_digest, found.recipe.boundary)
-        views = found.views("train") >= prepared.recipe.views
-        if views and same == (mine.dataset_digest, mine.weights_digest, boundary):
+        its = found.recipe
+        same = (its.dataset_digest, its.weights_digest, its.boundary, its.image_size) == wanted
+        if same and found.views("train") >= prepared.recipe.views:
             return True
     return False
 

@@ -97,7 +97,7 @@ def _resident_bytes(run: RunSketch) -> int:
     """Activations that are read at once: on JAX, where they are few (`engine.ScanEngine`)."""
     if keras.backend.backend() != "jax" or run.boundary is None:
         return 0
-    shape = run.assembled.backbone.boundary_shape(run.boundary)
     images = len(run.dataset.records("train")) * run.recipe.views
-    data = 2 * images * math.prod(shape)  # float16
-    return 2 * data if data <= RESIDENT_BYTES else 0
+    sides = filter(None, (run.image_size, run.early_pixels))
+    sizes = [2 * images * math.prod(run.input_shape(pixels)) for pixels in sides]  # float16
+    return 2 * sum(data for data in sizes if data <= RESIDENT_BYTES)

@@ -118,8 +118,8 @@ def _trained(record: RunRecord) -> list[str]:
         f"{unfreeze.trainable_parameters:,} parameters with the head); every BatchNormalization "
         "of the backbone stays frozen.",
         f"- {record.epochs} epochs of {training.optimizer} at {training.learning_rate:g} "
-        f"({training.schedule.kind}), batch {training.batch_size}, label smoothing "
-        f"{training.label_smoothing:g}, mixup {training.mixup or 'off'}, cutmix "
+        f"({training.schedule.kind}){record.early_text}, batch {training.batch_size}, label "
+        f"smoothing {training.label_smoothing:g}, mixup {training.mixup or 'off'}, cutmix "
         f"{training.cutmix or 'off'}, averaging of weights {training.averaging or 'off'}, "
         f"{_examples(record)}, seed {record.seed}.",
     ]

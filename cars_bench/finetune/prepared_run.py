@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from cars_bench.backbones.catalogue import UNPOOLED
 from cars_bench.cache.extraction import recompute
 from cars_bench.cache.network import backbone_of, smallest_cosine
 from cars_bench.cache.store import FeatureCache
@@ -75,13 +76,36 @@ class RunSketch:
         return self.assembled.whole() if boundary is None else self.assembled.above(boundary)
 
     @property
+    def image_size(self) -> int:
+        """Side of the images, in pixels."""
+        return self.assembled.backbone.image_size
+
+    @property
+    def early_pixels(self) -> int | None:
+        """Side of the images of the first epochs; `None` where all epochs are alike.
+
+        A head on a map takes maps of one size.
+        """
+        recipe = self.recipe
+        pixels = recipe.early.pixels(self.image_size)
+        asked = recipe.early.count(recipe.training.epochs) and pixels < self.image_size
+        pools = self.cache.recipe.pooling != UNPOOLED
+        return pixels if asked and pools and self.unfreeze.layers else None
+
+    def input_shape(self, pixels: int) -> tuple[int, ...]:
+        """Of what the trained part takes of an image of that side: activations, or the pixels."""
+        if self.boundary is None:
+            return pixels, pixels, 3
+        return self.assembled.backbone.boundary_shape(self.boundary, pixels)
+
+    @property
     def box(self) -> bool:
         """Whether the head has one."""
         return has_box(self.assembled.head)
 
     def images(self, split: Split) -> LiveImages:
         """The original images of a split, plain view."""
-        return LiveImages(self.dataset.records(split), self.assembled.backbone.image_size)
+        return LiveImages(self.dataset.records(split), self.image_size)
 
     def labels(self, split: Split) -> npt.NDArray[np.int64]:
         """int64 `[N]`, in the order of `images`."""

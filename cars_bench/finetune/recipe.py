@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from cars_bench.documents import at_least, from_yaml, named_text
+from cars_bench.documents import above, at_least, from_yaml, named_text, within
 from cars_bench.errors import UsageError
 from cars_bench.training.specs import TrainingSpec
 
@@ -18,6 +18,33 @@ RECIPE_FILE = "recipe.yaml"
 """A recipe that has no file of its own, in the folder of the run that followed it."""
 PACKAGE = "cars_bench.finetune"
 FOLDER = "recipes"
+STRIDE = 32
+
+
+@dataclass(frozen=True)
+class EarlyEpochs:
+    """The first epochs on smaller images, which cost less (progressive learning, Tan & Le 2021).
+
+    Attributes:
+        share: Of all epochs, 0 to below 1; 0 is none.
+        scale: Side of their images as a share of the others', above 0 to 1.
+    """
+
+    share: float = 0.0
+    scale: float = 0.67
+
+    def __post_init__(self) -> None:
+        within("early.share", self.share, 0.0, 0.95)
+        above("early.scale", self.scale, 0.0)
+        within("early.scale", self.scale, 0.0, 1.0)
+
+    def count(self, epochs: int) -> int:
+        """How many of `epochs` epochs; the last one is never among them."""
+        return max(0, min(round(self.share * epochs), epochs - 1))
+
+    def pixels(self, image_size: int) -> int:
+        """Side of their images: a multiple of the stride of 32 that networks shrink them by."""
+        return min(image_size, max(STRIDE, round(self.scale * image_size / STRIDE) * STRIDE))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +57,7 @@ class Recipe:
         views: Cached views of each training image, the plain one included;
             `live` training, which never shows the same view twice, ignores it.
         live: Run the whole network on freshly decoded and augmented images.
+        early: How many epochs begin on smaller images, where the head is on pooled features.
         training: Of the unfrozen part and the head.
     """
 
@@ -37,6 +65,7 @@ class Recipe:
     augment: str = "default"
     views: int = 3
     live: bool = False
+    early: EarlyEpochs = field(default_factory=EarlyEpochs)
     training: TrainingSpec = field(default_factory=TrainingSpec)
 
     def __post_init__(self) -> None:

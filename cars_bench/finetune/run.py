@@ -299,6 +299,7 @@ def _train(
                 None if prepared.plan.refit else data.validation,
                 prepared.plan.seed,
                 TrainingControl(keeper, start),
+                data.early,
             )
         except TrialFailed as failure:
             again = RESUME if finished_epochs(checkpoint) else FINETUNE

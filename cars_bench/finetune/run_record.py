@@ -179,6 +179,7 @@ class RunRecord:
         sides: Height and width of the maps that the head takes; empty for pooled features.
         boxes: How good the boxes are, where the head tells any.
         purpose: What it measures, where it is no model of the user's: `fidelity`.
+        early_pixels: Side of the images of the first epochs; `None` where all had one size.
     """
 
     run: str
@@ -220,6 +221,15 @@ class RunRecord:
     sides: tuple[int, ...] = ()
     boxes: RunBoxes = field(default_factory=RunBoxes)
     purpose: str = ""
+    early_pixels: int | None = None
+
+    @property
+    def early_text(self) -> str:
+        """Which epochs had smaller images, after a comma; empty where none had."""
+        if self.early_pixels is None:
+            return ""
+        count = self.recipe.early.count(self.training.epochs)
+        return f", the first {count} on images of {self.early_pixels} pixels"
 
     @property
     def stages(self) -> dict[str, str]:

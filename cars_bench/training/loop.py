@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import keras
@@ -46,6 +46,21 @@ class TrainingControl:
     stop_after: int | None = None
 
 
+@dataclass(frozen=True)
+class EarlyExamples:
+    """Examples of the first epochs: smaller images, which cost less (Tan & Le 2021).
+
+    Attributes:
+        model: For their shape, on the layers of the model that is trained.
+        examples: Of the same images in the same order.
+        epochs: How many epochs are trained on them.
+    """
+
+    model: keras.Model
+    examples: Examples
+    epochs: int
+
+
 def compile_model(model: keras.Model, spec: TrainingSpec) -> None:
     """Give the model the optimizer and the loss of `spec`.
 
@@ -63,6 +78,7 @@ def train(
     val_set: Examples | None,
     seed: int,
     control: TrainingControl | None = None,
+    early: EarlyExamples | None = None,
 ) -> TrainingState:
     """Train `model` in place; it ends with the weights of its best epoch.
 
@@ -77,6 +93,7 @@ def train(
         val_set: Validation examples, plain view.
         seed: Of the order, the views and the mixing.
         control: Where to go on from, who is told, when to end.
+        early: What the first epochs are trained on instead, if anything.
 
     Raises:
         TrialFailed: The loss is not finite.
@@ -87,27 +104,43 @@ def train(
     if spec.cutmix and len(train_set.x.shape) != MAPS:
         raise UsageError("cutmix needs images or cached maps.", "set cutmix to 0, or use mixup")
     control = control or TrainingControl()
-    with mixed_precision(model, spec.mixed_precision):
+    with ExitStack() as stack:
+        for part in (model, early.model) if early else (model,):
+            stack.enter_context(mixed_precision(part, spec.mixed_precision))
         compile_model(model, spec)
         engine = build_engine(model, train_set)
+        first = _early_engine(early, model) if early else engine
         state = _begin(engine, control.start)
         while not _finished(spec, state, control.stop_after):
-            row = _run_epoch(engine, spec, state, val_set, seed)
+            trainer = first if early and len(state.history) < early.epochs else engine
+            row = _run_epoch(trainer, engine, spec, state, val_set, seed)
             if control.on_epoch:
                 control.on_epoch(row, lambda: _captured(engine, state))
         engine.restore(state.best)
     return state
 
 
+def _early_engine(early: EarlyExamples, model: keras.Model) -> Engine:
+    """Trains the same variables with the same optimizer on other examples."""
+    early.model.compile(optimizer=model.optimizer, loss=model.loss, jit_compile=False)
+    return build_engine(early.model, early.examples)
+
+
 def _run_epoch(
-    engine: Engine, spec: TrainingSpec, state: TrainingState, val_set: Examples | None, seed: int
+    trainer: Engine,
+    engine: Engine,
+    spec: TrainingSpec,
+    state: TrainingState,
+    val_set: Examples | None,
+    seed: int,
 ) -> EpochResult:
+    """One epoch, whose examples are those of `trainer`; `engine` validates and keeps it."""
     begun = time.monotonic()
     epoch = len(state.history)
-    examples = engine.examples
+    examples = trainer.examples
     batches = draw_epoch(spec, examples.labels, examples.x.shape[1], seed, epoch)
     rate = rates(spec, epoch, batches.steps, _epochs_since_loss_improved(state.history))
-    loss = engine.run(batches, rate)
+    loss = trainer.run(batches, rate)
     with engine.averaged(bool(spec.averaging)):
         found = _validated(engine, val_set)
         if not all(math.isfinite(value) for value in (loss, found.loss or 0.0)):

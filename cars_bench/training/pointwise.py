@@ -41,18 +41,24 @@ class PointwiseProduct(keras.layers.Layer):
         return self.convolution.activation(out)
 
 
-def with_pointwise_products(model: keras.Model) -> keras.Model:
+def with_pointwise_products(
+    model: keras.Model, shape: tuple[int, ...] | None = None
+) -> keras.Model:
     """The same functional model, on the same layers, that trains faster.
 
     Args:
         model: Functional and built; its variables are shared, not copied.
             What is trainable in it must be settled.
+        shape: Of what it takes instead, such as a map with fewer places; its own by default.
 
     Returns:
         A model for training only; `model` is the one to save.
     """
     clone: keras.Model = keras.models.clone_model(
-        model, clone_function=lambda layer: layer, call_function=_called
+        model,
+        input_tensors=None if shape is None else keras.Input(shape),
+        clone_function=lambda layer: layer,
+        call_function=_called,
     )
     return clone
 

@@ -13,7 +13,7 @@ from cars_bench.finetune.budget import Budget
 from cars_bench.finetune.cost import Pace, cut_to_budget, measure_pace
 from cars_bench.finetune.plan import last_plan, new_plan, planned, plans
 from cars_bench.finetune.prepared_run import RunSketch, sketch_run
-from cars_bench.finetune.recipe import FinetuneOptions, Recipe
+from cars_bench.finetune.recipe import EarlyEpochs, FinetuneOptions, Recipe
 from cars_bench.finetune.run import finetune, resume
 from cars_bench.progress import Progress
 from cars_bench.training.specs import TrainingSpec
@@ -116,3 +116,23 @@ def test_measuring_changes_nothing_of_what_is_trained(finished, finished_once, r
     assert run.name != before.name
     one, other = (item.history() for item in (before, run))
     assert [row.train_loss for row in one] == pytest.approx([row.train_loss for row in other])
+
+
+def test_epochs_on_small_images_are_counted_at_their_own_price():
+    recipe = Recipe(
+        views=2, early=EarlyEpochs(share=0.67), training=TrainingSpec(batch_size=16, epochs=3)
+    )
+    found = replace(PACE, early_batch=0.2).cost(recipe)
+    assert found.seconds == pytest.approx(6.0 + 2 * (3 * 0.2 + 1.2) + (3 * 0.5 + 1.2) + 48 * 0.2)
+    assert "2 epochs of 1.8 s, 1 epoch of 2.7 s" in found.text
+    assert PACE.cost(recipe).early_epochs == 0  # images of one size
+
+
+def test_epochs_on_small_images_are_measured(tuned: Workspace, recipe: Path) -> None:
+    whole = sketch_of(tuned, recipe)
+    early = replace(whole.recipe, early=EarlyEpochs(share=0.5))
+    sketch = replace(whole, plan=replace(whole.plan, recipe=early))
+    pace = measure_pace(sketch, Progress())
+    assert pace.early_batch > 0
+    assert pace.cost(early).early_epochs == early.early.count(early.training.epochs)
+    assert measure_pace(whole, Progress()).early_batch == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ from cars_bench.finetune import run as running
 from cars_bench.finetune.disk import activation_bytes, model_bytes
 from cars_bench.finetune.plan import last_plan, new_plan
 from cars_bench.finetune.prepared_run import PreparedRun, prepare_run
-from cars_bench.finetune.recipe import FinetuneOptions
+from cars_bench.finetune.recipe import EarlyEpochs, FinetuneOptions
 from cars_bench.finetune.run import finetune
 from cars_bench.finetune.runs import Run
 from cars_bench.progress import Progress
@@ -65,3 +66,16 @@ def test_nothing_unfrozen_needs_no_checkpoint(tuned: Workspace, recipe: Path) ->
     some = model_bytes(prepared_of(tuned, recipe))
     most = model_bytes(prepared_of(tuned, recipe, unfreeze="all", live=True))
     assert few < some < most
+
+
+def test_activations_of_the_smaller_images_are_counted_too(
+    finished: Workspace, tuned: Workspace, recipe: Path
+) -> None:
+    def early(run: PreparedRun) -> PreparedRun:
+        changed = replace(run.recipe, early=EarlyEpochs(share=0.5))
+        return replace(run, plan=replace(run.plan, recipe=changed))
+
+    plain = prepared_of(tuned, recipe)
+    one, both = activation_bytes(plain), activation_bytes(early(plain))
+    assert one < both < 2 * one
+    assert activation_bytes(early(prepared_of(finished, recipe))) == both - one

@@ -6,7 +6,14 @@ import pytest
 
 from cars_bench.documents import from_json, shipped, to_json
 from cars_bench.errors import UsageError
-from cars_bench.finetune.recipe import FOLDER, PACKAGE, FinetuneOptions, Recipe, load_recipe
+from cars_bench.finetune.recipe import (
+    FOLDER,
+    PACKAGE,
+    EarlyEpochs,
+    FinetuneOptions,
+    Recipe,
+    load_recipe,
+)
 
 
 @pytest.mark.parametrize("name", shipped(PACKAGE, FOLDER))
@@ -72,3 +79,28 @@ def test_a_recipe_may_be_given_itself_and_its_words_name_the_file_it_is_kept_in(
     assert options.resolved().views == 5
     assert options.resolved().unfreeze == "last:2"
     assert options.words(Path("runs/recipe.yaml"))[:2] == ("--recipe", "runs/recipe.yaml")
+
+
+@pytest.mark.parametrize(
+    ("share", "epochs", "count"), [(0.0, 9, 0), (0.67, 9, 6), (0.95, 4, 3), (0.9, 1, 0)]
+)
+def test_the_last_epoch_is_never_among_those_on_small_images(
+    share: float, epochs: int, count: int
+) -> None:
+    assert EarlyEpochs(share=share).count(epochs) == count
+
+
+@pytest.mark.parametrize(
+    ("scale", "size", "pixels"), [(0.67, 288, 192), (0.67, 48, 32), (0.1, 224, 32), (1.0, 100, 96)]
+)
+def test_small_images_are_multiples_of_a_networks_stride(
+    scale: float, size: int, pixels: int
+) -> None:
+    assert EarlyEpochs(scale=scale).pixels(size) == pixels
+
+
+@pytest.mark.parametrize("text", ["share: 1.0", "scale: 0", "scale: 1.5"])
+def test_early_epochs_out_of_range_are_refused_with_their_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "mine.yaml").write_text(f"early:\n  {text}\n")
+    with pytest.raises(UsageError, match=r"mine\.yaml line 2: early\.\w+ must be"):
+        load_recipe(tmp_path / "mine.yaml")

@@ -161,3 +161,17 @@ def test_the_default_run_says_what_it_does_and_traces_no_model_twice(tuned: Work
     assert said[1].startswith("Opening the backbone and the head of t000")
     assert "  compiling; the first epoch takes longest" in said
     assert [line.split()[0] for line in said[-3:]] == ["Exporting", "Timing", "Drawing"]
+
+
+def test_a_run_that_begins_on_smaller_images_says_so(
+    tuned: Workspace, recipe: Path, tmp_path: Path
+) -> None:
+    growing = tmp_path / "growing.yaml"
+    growing.write_text(recipe.read_text() + "early: {share: 0.67}\n")
+    run = finetune(tuned, FinetuneOptions(recipe=str(growing)), Progress())
+    assert run.record.early_pixels == 32
+    assert "the first 2 on images of 32 pixels" in (run.folder / "model-card.md").read_text()
+    assert run.record.whole_check
+    assert run.record.whole_check.top1_agreement == 1.0
+    cached = FeatureCache.open(tuned, str(run.record.boundary_cache_key))
+    assert cached.recipe.image_size == run.record.backbone.image_size

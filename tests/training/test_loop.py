@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from unittest import mock
 
 import keras
 import numpy as np
@@ -10,9 +11,16 @@ import pytest
 from keras import layers
 
 from cars_bench.errors import TrialFailed
-from cars_bench.training.engine import Examples
+from cars_bench.training.checkpoint import TrainingState
+from cars_bench.training.engine import Engine, Examples, logits_of
 from cars_bench.training.heads import build_head
-from cars_bench.training.loop import cross_entropy, mixed_precision, train
+from cars_bench.training.loop import (
+    EarlyExamples,
+    TrainingControl,
+    cross_entropy,
+    mixed_precision,
+    train,
+)
 from cars_bench.training.specs import HeadSpec, TrainingSpec
 from tests.training.trainings import CLASSES, WIDTH, train_set, trained, val_set
 
@@ -101,3 +109,49 @@ def test_it_trains_nearly_as_float32_does_and_keeps_float32_weights(model):
     done = train(model, spec, examples, examples, 0)
     assert done.best_top1 > 0.9
     assert {variable.dtype for variable in model.trainable_variables} == {"float32"}
+
+
+def on_maps(data: Examples, places: int) -> Examples:
+    """The same features at every place of a map."""
+    return replace(data, x=np.repeat(data.x[:, :, None, None], places, axis=2))
+
+
+def gone_on(
+    spec: TrainingSpec, start: TrainingState | None = None
+) -> tuple[list[TrainingState], np.ndarray]:
+    """The state after each epoch, of which the first two are on maps of one place, and logits."""
+    head = build_head(HeadSpec(), (WIDTH,), CLASSES)
+    model, early = (
+        keras.Model(x, head(layers.GlobalAveragePooling2D()(x)))
+        for x in (keras.Input((places, 1, WIDTH)) for places in (2, 1))
+    )
+    kept: list[TrainingState] = []
+    control = TrainingControl(lambda row, state: kept.append(state()), start)
+    first = EarlyExamples(early, on_maps(train_set(), 1), 2)
+    validation = on_maps(val_set(), 2)
+    train(model, spec, on_maps(train_set(), 2), validation, 0, control, first)
+    return kept, logits_of(model, validation.x)
+
+
+@pytest.mark.parametrize("averaging", [0.0, 0.8])
+def test_the_first_epochs_train_the_same_weights_on_smaller_examples(averaging):
+    spec = replace(QUICK, epochs=4, patience_epochs=0, averaging=averaging)
+    kept, logits = gone_on(spec)
+    alike = build_head(HeadSpec(), (WIDTH,), CLASSES)  # equal places pool to the features
+    train(alike, spec, train_set(), val_set(), 0)
+    np.testing.assert_allclose(logits, logits_of(alike, val_set().x), atol=1e-4)
+    for state in kept[:-1]:
+        np.testing.assert_allclose(gone_on(spec, state)[1], logits, atol=1e-5)
+
+
+def test_the_first_epochs_run_on_their_own_examples():
+    shapes: list[int] = []
+    honest = Engine.run
+
+    def told(self, batches, rates):
+        shapes.append(self.examples.x.shape[2])
+        return honest(self, batches, rates)
+
+    with mock.patch.object(Engine, "run", told):
+        gone_on(replace(QUICK, epochs=3, patience_epochs=0))
+    assert shapes == [1, 1, 2]

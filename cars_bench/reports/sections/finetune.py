@@ -141,7 +141,7 @@ def _what(record: RunRecord) -> list[tuple[str, str]]:
         ("Boundary", unfreeze.boundary or "none"),
         ("Trainable parameters", count(unfreeze.trainable_parameters)),
         ("Trained on", _trained_on(record)),
-        ("Epochs", f"{record.epochs}, best {record.best_epoch}"),
+        ("Epochs", f"{record.epochs}, best {record.best_epoch}{record.early_text}"),
         ("Backend", record.backend),
     ]
 
