@@ -8,6 +8,7 @@ import keras
 
 from cars_bench.training.answers import HEAD
 from cars_bench.training.box_losses import ClassAndBoxLoss
+from cars_bench.training.fused_update import fused
 from cars_bench.training.specs import TrainingSpec
 
 UPDATE_STEP = "_backend_update_step"
@@ -68,6 +69,8 @@ def build_optimizer(
     heads = [layer for layer in model.layers if layer.name == HEAD] if model else []
     if heads and spec.backbone_rate != 1:
         kind = _with_two_rates(kind, heads[0], spec.backbone_rate)
+    if heads:
+        kind = fused(kind)
     if spec.averaging:
         own = own | {"use_ema": True, "ema_momentum": spec.averaging}
     return kind(spec.learning_rate, global_clipnorm=spec.clip_norm or None, **own)
