@@ -37,7 +37,7 @@ from cars_bench.finetune.unfreeze import Unfreeze, apply_unfreeze, parse_unfreez
 from cars_bench.training.engine import Examples, build_engine
 from cars_bench.training.heads import build_head
 from cars_bench.training.loop import compile_model
-from cars_bench.training.pointwise import PointwiseProduct, with_pointwise_products
+from cars_bench.training.products import DepthwiseProduct, PointwiseProduct, with_products
 from cars_bench.training.specs import HeadSpec, TrainingSpec
 
 SIZES = {"efficientnet-lite0": 288, "resnet50": 224}
@@ -46,10 +46,11 @@ CLASSES = 196
 PRODUCT = 2048  # rows, columns and depth of the product that gives the rate
 MILLI = 1000
 PASSES = 3
-POINTWISE = "1x1 products"
 WITH_PRODUCTS = (keras.layers.Dense, keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
+PRODUCTS = (PointwiseProduct, DepthwiseProduct)
 KINDS = (
-    (keras.layers.DepthwiseConv2D, "depthwise"),
+    (PointwiseProduct, "1x1 products"),
+    ((keras.layers.DepthwiseConv2D, DepthwiseProduct), "depthwise"),
     (keras.layers.BatchNormalization, "batch norm"),
     ((keras.layers.Activation, keras.layers.ReLU), "activation"),
     (keras.layers.Conv2D, "other convolutions"),
@@ -119,13 +120,11 @@ def top_model(name: str, size: int) -> tuple[keras.Model, Unfreeze]:
     apply_unfreeze(backbone, unfreeze)
     head = build_head(HeadSpec(), (backbone.spec.width,), CLASSES)
     top = Assembled(backbone, "avg", head).above(str(unfreeze.boundary))
-    return with_pointwise_products(top), unfreeze
+    return with_products(top), unfreeze
 
 
 def kind_of(layer: keras.layers.Layer) -> str | None:
     """The name of a layer's kind; `None` is part of the rest."""
-    if isinstance(layer, PointwiseProduct):
-        return POINTWISE
     return next((name for kinds, name in KINDS if isinstance(layer, kinds)), None)
 
 
@@ -133,7 +132,7 @@ def multiply_adds(layer: keras.layers.Layer) -> int:
     """Of one image on the way forward; of layers without a product none."""
     if isinstance(layer, keras.Model):
         return sum(multiply_adds(inner) for inner in layer.layers)
-    owner = layer.convolution if isinstance(layer, PointwiseProduct) else layer
+    owner = layer.convolution if isinstance(layer, PRODUCTS) else layer
     if not isinstance(owner, WITH_PRODUCTS):
         return 0
     places = math.prod(layer.output.shape[1:-1])

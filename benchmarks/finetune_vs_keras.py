@@ -135,7 +135,7 @@ def _ours(
     from cars_bench.progress import Progress
     from cars_bench.training.engine import Examples
     from cars_bench.training.loop import train
-    from cars_bench.training.pointwise import with_pointwise_products
+    from cars_bench.training.products import with_products
 
     options = ExtractOptions(
         dataset=NAME,
@@ -150,7 +150,7 @@ def _ours(
     once = time.perf_counter() - begun if result.written else 0.0
     features = FeatureCache.open(workspace, result.key).load("train")
     examples = Examples(features.x, features.labels)
-    model = with_pointwise_products(assembled.above(boundary))
+    model = with_products(assembled.above(boundary))
     position = train(model, spec, examples, None, seed=0)
     return [row.seconds for row in position.history], once
 

@@ -17,7 +17,7 @@ from cars_bench.progress import Progress, plural
 from cars_bench.training.engine import Examples, joined
 from cars_bench.training.examples import cached_examples, live_examples
 from cars_bench.training.loop import EarlyExamples
-from cars_bench.training.pointwise import with_pointwise_products
+from cars_bench.training.products import with_products
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def trained_model(run: RunSketch, pixels: int | None = None) -> keras.Model:
         run: Whose part it is.
         pixels: Side of the images, where it is not the run's own.
     """
-    return with_pointwise_products(run.part, None if pixels is None else run.input_shape(pixels))
+    return with_products(run.part, None if pixels is None else run.input_shape(pixels))
 
 
 def _early(prepared: PreparedRun, progress: Progress) -> EarlyExamples | None:

@@ -9,7 +9,7 @@ from types import ModuleType
 import keras
 import pytest
 
-from cars_bench.training.pointwise import with_pointwise_products
+from cars_bench.training.products import with_products
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def model() -> keras.Model:
     features = keras.Input((8,))
     head = keras.Model(features, keras.layers.Dense(5)(features), name="head")
     outputs = head(keras.layers.GlobalAveragePooling2D()(x))
-    return with_pointwise_products(keras.Model(inputs, outputs))
+    return with_products(keras.Model(inputs, outputs))
 
 
 def test_multiply_adds_are_those_of_the_definition(benchmark_module, model):

@@ -14,7 +14,7 @@ from cars_bench.training.answers import Answers, class_count, has_box, named_out
 from cars_bench.training.engine import Engine, Examples, answers_of, joined
 from cars_bench.training.heads import build_head, parameter_count, split_head
 from cars_bench.training.loop import train
-from cars_bench.training.pointwise import with_pointwise_products
+from cars_bench.training.products import with_products
 from cars_bench.training.specs import DenseLayer, HeadSpec, TrainingSpec
 
 WIDTH, CLASSES, VIEWS = 6, 3, 2
@@ -70,7 +70,7 @@ def test_a_model_says_itself_whether_it_has_a_box(box):
     head = build_head(HeadSpec(box=box), (WIDTH,), CLASSES)
     inputs = keras.Input((WIDTH,))
     above = keras.Model(inputs, head(inputs))
-    for model in (head, above, with_pointwise_products(above)):
+    for model in (head, above, with_products(above)):
         assert (has_box(model), class_count(model)) == (box, CLASSES)
     assert Answers.of(np.zeros((2, CLASSES + 4 * box)), CLASSES).boxes is None or box
 
