@@ -13,6 +13,7 @@ along the rows of the map, and on a map hardly larger than the kernel these are 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -25,7 +26,7 @@ __all__ = ["with_products"]
 ONE = (1, 1)
 FIVE = 5
 """Side of the smallest kernel whose gradient is slow."""
-MOST_PLACES = 81
+MOST_PLACES = 64
 """Of a map on which products of all places with all places are the faster way."""
 
 
@@ -66,7 +67,8 @@ class DepthwiseProduct(keras.layers.Layer):
 
     def call(self, x: Any) -> Any:
         """From `[B, H, W, C]` to `[B, H, W, C]`."""
-        out = _depthwise(x, ops.convert_to_tensor(self.convolution.kernel))
+        kernel = ops.convert_to_tensor(self.convolution.kernel)
+        out = ops.custom_gradient(_depthwise)(x, kernel)
         if self.convolution.use_bias:
             out = out + self.convolution.bias
         return self.convolution.activation(out)
@@ -123,9 +125,8 @@ def _is_depthwise(layer: keras.layers.Layer) -> bool:
     )
 
 
-@ops.custom_gradient
-def _depthwise(x: Any, kernel: Any) -> Any:
-    """A depthwise convolution `[B, H, W, C]` with a kernel `[k, l, C, 1]`, size kept."""
+def _depthwise(x: Any, kernel: Any) -> tuple[Any, Callable[..., Any]]:
+    """A depthwise convolution `[B, H, W, C]` with a kernel `[k, l, C, 1]`, and its gradients."""
 
     def gradient(*args: Any, upstream: Any = None) -> Any:
         slope = args[0] if upstream is None else upstream
