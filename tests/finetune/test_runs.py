@@ -27,7 +27,8 @@ KEYS = [
     "training", "recipe", "asked", "warm_up", "refit", "seed", "steering", "epochs",
     "best_epoch", "seconds", "training_seconds", "handoff", "frozen_check", "whole_check",
     "frozen", "finetuned", "backend", "versions", "sha256", "saved_model_check",
-    "speed", "temperature", "tables", "sides", "boxes", "purpose", "checksum",
+    "speed", "temperature", "tables", "sides", "boxes", "purpose",
+    "early_pixels", "checksum",
 ]  # fmt: skip
 
 
