@@ -40,6 +40,7 @@ class Task:
         self.total = total
         self.done = 0
         self.earlier = 0
+        self._weights: Sequence[float] = ()
         self._begun = time.monotonic()
         self._latest = self._begun
 
@@ -57,11 +58,22 @@ class Task:
     @property
     def seconds_left(self) -> float | None:
         """Estimated seconds to the end, `None` while unknown."""
-        pace = self.pace
-        if not self.total or pace is None:
+        if not self.total or self.pace is None:
             return None
+        taken = (self._latest - self._begun) / self._work(self.earlier, self.done)
         since = time.monotonic() - self._latest
-        return max(0.0, pace * (self.total - self.done) - since)
+        return max(0.0, taken * self._work(self.done, self.total) - since)
+
+    def weigh(self, weights: Sequence[float]) -> None:
+        """Say how much each item takes against the others; all alike unless told.
+
+        Args:
+            weights: One an item, above 0, in any unit.
+        """
+        self._weights = weights
+
+    def _work(self, begin: int, end: int) -> float:
+        return sum(self._weights[begin:end]) if self._weights else end - begin
 
     def advance(self, count: int = 1, note: str = "", earlier: bool = False) -> None:
         """Count `count` more items.

@@ -74,6 +74,17 @@ def test_time_left_goes_by_the_pace_of_this_session(monkeypatch: pytest.MonkeyPa
     assert task.seconds_left == 0
 
 
+def test_items_that_take_longer_count_as_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    task = Task(4)
+    task.weigh([0.5, 0.5, 1.0, 1.0])
+    task.advance(earlier=True)
+    now[0] += 30
+    task.advance()
+    assert task.seconds_left == 120
+
+
 @pytest.mark.parametrize(
     ("seconds", "said"),
     [(0.01, "100.0 epochs/s, 0 s left"), (90, "0.7 epochs/min, 31 min 30 s left")],

@@ -92,6 +92,14 @@ class RunSketch:
         pools = self.cache.recipe.pooling != UNPOOLED
         return pixels if asked and pools and self.unfreeze.layers else None
 
+    @property
+    def epoch_weights(self) -> list[float]:
+        """What each epoch takes against one on whole images, by the places of their maps."""
+        epochs = self.recipe.training.epochs
+        early = self.recipe.early.count(epochs) if self.early_pixels else 0
+        share = (self.early_pixels or self.image_size) / self.image_size
+        return [share**2] * early + [1.0] * (epochs - early)
+
     def input_shape(self, pixels: int) -> tuple[int, ...]:
         """Of what the trained part takes of an image of that side: activations, or the pixels."""
         if self.boundary is None:

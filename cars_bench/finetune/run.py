@@ -281,6 +281,7 @@ def _train(
         progress.stage("Fine-tuning", prepared.recipe.training.epochs, "epochs") as task,
         stop_when_asked(progress, STOPPING) as stop,
     ):
+        task.weigh(prepared.epoch_weights)
         task.advance(len(start.history) if start else 0, earlier=True)
         task.doing("compiling; the first epoch takes longest")
         keeper = _EpochKeeper(

@@ -18,6 +18,8 @@ from cars_bench.data.dataset import Dataset
 from cars_bench.evaluation.metrics import topk_correct
 from cars_bench.finetune.finished import FinishedModel
 from cars_bench.finetune.handoff import FrozenCheck
+from cars_bench.finetune.plan import read_plan
+from cars_bench.finetune.prepared_run import prepare_run
 from cars_bench.finetune.recipe import FinetuneOptions
 from cars_bench.finetune.run import finetune
 from cars_bench.finetune.runs import Run
@@ -170,6 +172,8 @@ def test_a_run_that_begins_on_smaller_images_says_so(
     growing.write_text(recipe.read_text() + "early: {share: 0.67}\n")
     run = finetune(tuned, FinetuneOptions(recipe=str(growing)), Progress())
     assert run.record.early_pixels == 32
+    plan = read_plan(run.folder)
+    assert prepare_run(tuned, plan).epoch_weights == pytest.approx([(2 / 3) ** 2] * 2 + [1.0])
     assert "the first 2 on images of 32 pixels" in (run.folder / "model-card.md").read_text()
     assert run.record.whole_check
     assert run.record.whole_check.top1_agreement == 1.0
