@@ -19,7 +19,7 @@ from cars_bench.experiments.config import (
     Finish,
     Published,
 )
-from cars_bench.finetune.recipe import Recipe
+from cars_bench.finetune.recipe import EarlyEpochs, Recipe
 
 PARTS = {
     "Top of the file": Config,
@@ -28,6 +28,7 @@ PARTS = {
     "An attempt": Attempt,
     "`finetune:`": Finish,
     "A recipe that stands in `finetune:`": Recipe,
+    "`early:` of a recipe": EarlyEpochs,
     "A published score": Published,
     "`expected:`": Expected,
 }
@@ -41,6 +42,7 @@ WORDS = {
     "Data": "as `data:`",
     "Features": "as `features:`",
     "Finish": "as `finetune:`",
+    "EarlyEpochs": "as `early:`",
     "Expected": "as `expected:`",
     "TrainingSpec": "training",
     "dict[str, Any]": "mapping",
